@@ -1,0 +1,2 @@
+//! The `rebuild` command.
+fn main() {}

@@ -1,0 +1,25 @@
+//! Rebuild a PostgreSQL database end to end.
+//!
+//! See what is there, stop the writers, back up, provision, apply the schema, restore the rows,
+//! verify, put it in service, and go back if anything fails. At every instant of a run, killed
+//! anywhere, at least one proven copy of the data exists, and one command brings the database to
+//! the new state or back to the old one.
+
+pub mod command;
+pub mod engine;
+pub mod error;
+pub mod event;
+pub mod journal;
+pub mod model;
+pub mod plan;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+pub mod secret;
+pub mod spec;
+pub mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod traits;
+
+pub use error::{Error, ErrorKind, Result};
+pub use secret::Secret;

@@ -1,0 +1,18 @@
+//! Plain data that crosses the boundaries between parts.
+
+mod endpoint;
+mod fingerprint;
+mod identity;
+mod ids;
+mod inventory;
+mod verdict;
+
+pub use endpoint::{Endpoint, Host, SslMode};
+pub use fingerprint::{ContentHash, RowForm, TableFingerprint, TableName};
+pub use identity::Identity;
+pub use ids::{BackupId, RunId};
+pub use inventory::{
+    DatabaseFacts, Inventory, Obstacle, RightsFacts, ServerFacts, SessionFacts, TableFacts,
+    TableKind,
+};
+pub use verdict::{Check, Outcome, Verdict};

@@ -1,0 +1,79 @@
+//! The facts a plan is made from.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Inventory, TableName};
+use crate::traits::SchemaState;
+
+/// An external program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolFacts {
+    /// Its name, for example `pg_dump`.
+    pub name: String,
+    /// The file that would run.
+    pub path: String,
+    /// Its major version.
+    pub major: u32,
+    /// What `--version` printed.
+    pub version: String,
+}
+
+/// How one table differs between the live schema and the schema files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TableDrift {
+    /// The table.
+    pub table: TableName,
+    /// Columns that only the files have, with their types.
+    pub new_columns: Vec<(String, String)>,
+    /// Columns that only the live table has, with their types.
+    pub lost_columns: Vec<(String, String)>,
+    /// Columns of another type: (column, live, files).
+    pub changed_columns: Vec<(String, String, String)>,
+}
+
+/// The difference between the live schema and the one its files describe.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Drift {
+    /// Tables that only the files have.
+    pub new_tables: Vec<TableName>,
+    /// Tables that only the live database has, with the rows they are estimated to hold.
+    pub lost_tables: Vec<(TableName, Option<u64>)>,
+    /// Tables on both sides that differ in their columns.
+    pub tables: Vec<TableDrift>,
+    /// Every other object that differs (indexes, constraints, functions, views, triggers,
+    /// grants, ...): (`+` only in the files, `-` only live, `~` different; what it is).
+    pub objects: Vec<(char, String)>,
+}
+
+impl Drift {
+    /// True when both sides are the same.
+    pub fn is_empty(&self) -> bool {
+        self.new_tables.is_empty()
+            && self.lost_tables.is_empty()
+            && self.tables.is_empty()
+            && self.objects.is_empty()
+    }
+}
+
+/// What a [`Surveyor`](crate::traits::Surveyor) found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Survey {
+    /// The target and its server.
+    pub inventory: Inventory,
+    /// A hash of the live schema: every object's definition, no rows. BLAKE3 in hexadecimal.
+    pub schema_hash: String,
+    /// The client programs that the run will use.
+    pub tools: Vec<ToolFacts>,
+    /// Where the target's schema stands.
+    pub schema: SchemaState,
+    /// The drift, where the spec has schema files or a migrator and it was asked for.
+    pub drift: Option<Drift>,
+    /// Free bytes on the store's disk, where it has one.
+    pub store_free_bytes: Option<u64>,
+    /// Free bytes on the server's data disk, where that can be known.
+    pub server_free_bytes: Option<u64>,
+    /// True if the store lies inside the server's data directory or on a path that the run
+    /// destroys.
+    pub store_inside_target: bool,
+}

@@ -1,0 +1,76 @@
+//! Moving the old database out of the way, reversibly.
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::DestroyPermit;
+use crate::error::Result;
+use crate::event::Ctx;
+use crate::model::{BackupId, Identity};
+
+/// What to retire, and what takes its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RetireRequest {
+    /// The target, as pinned in the plan; checked again right before the act.
+    pub target: Identity,
+    /// The name it is kept under.
+    pub retired_name: String,
+    /// What takes its place in the same transaction (the promote of the aside strategy).
+    pub successor: Option<Identity>,
+    /// Refuse when rows were written after this backup's snapshot.
+    pub unchanged_since: Option<BackupId>,
+}
+
+/// A database that was moved aside and can come back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Retired {
+    /// The old database; `name` is the name it had, and gets back when it is reinstated.
+    pub old: Identity,
+    /// The name it is kept under.
+    pub retired_name: String,
+    /// What took its place; `name` is the staged name it goes back to on reinstate.
+    pub successor: Option<Identity>,
+    /// How long new sessions were held off, in milliseconds.
+    pub shut_out_ms: u64,
+}
+
+/// Retires, reinstates and purges.
+#[cfg_attr(any(test, feature = "testing"), mockall::automock)]
+#[async_trait]
+pub trait Teardown: Send + Sync {
+    /// What carries `name` now.
+    ///
+    /// # Errors
+    /// The server could not be asked.
+    async fn look(&self, ctx: &Ctx, name: &str) -> Result<Option<Identity>>;
+
+    /// Moves the target aside and, if there is a successor, puts that in its place, all or
+    /// nothing.
+    ///
+    /// *Repeats:* finds by identifier that it was done and returns the same; never swaps back.
+    /// *Destroys:* nothing. Sessions in the target end.
+    ///
+    /// # Errors
+    /// A refusal if the target is not the one pinned, if rows were written since the backup, or
+    /// if sessions are in the way and may not be ended; then nothing has changed.
+    async fn retire(&self, ctx: &Ctx, request: &RetireRequest) -> Result<Retired>;
+
+    /// Brings the old database back under its name; what carries that name now is moved to the
+    /// successor's staged name, and kept.
+    ///
+    /// *Repeats:* finds by identifier that it was done. *Destroys:* nothing.
+    ///
+    /// # Errors
+    /// The old database is gone; something else carries the name; the server failed.
+    async fn reinstate(&self, ctx: &Ctx, retired: &Retired) -> Result<()>;
+
+    /// Destroys a retired database.
+    ///
+    /// *Repeats:* a database that is gone is no error; an interrupted drop is finished.
+    /// *Destroys:* `retired.old`, for good.
+    ///
+    /// # Errors
+    /// A refusal if the permit is for something else or the database is in service.
+    async fn purge(&self, ctx: &Ctx, retired: &Retired, permit: DestroyPermit) -> Result<()>;
+}
