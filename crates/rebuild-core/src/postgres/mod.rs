@@ -1,1 +1,11 @@
-//! TBD
+//! PostgreSQL: the backend over SQL, pg_dump and pg_restore.
+
+mod cluster;
+mod ident;
+mod server_error;
+mod session;
+
+pub use cluster::{ClusterOptions, LocalCluster};
+pub use ident::{MAX_IDENTIFIER_BYTES, ident, literal, qualified};
+pub use server_error::server_error;
+pub use session::Session;

@@ -1,0 +1,67 @@
+//! The one place where names and literals become SQL.
+
+use crate::error::{Error, Result};
+use crate::model::TableName;
+
+/// The longest name that PostgreSQL keeps whole, in bytes (`NAMEDATALEN` - 1); longer ones are
+/// cut in silence, which has dropped the wrong database before.
+pub const MAX_IDENTIFIER_BYTES: usize = 63;
+
+/// `name` as a quoted identifier
+/// (<https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS>).
+///
+/// # Errors
+/// A refusal if it is empty, longer than 63 bytes or has a NUL byte.
+pub fn ident(name: &str) -> Result<String> {
+    if name.is_empty() || name.len() > MAX_IDENTIFIER_BYTES || name.contains('\0') {
+        return Err(Error::usage(format!(
+            "{name:?} cannot be a PostgreSQL identifier: it has {} bytes, and 1 to {MAX_IDENTIFIER_BYTES} without NUL are allowed",
+            name.len()
+        )));
+    }
+    Ok(format!("\"{}\"", name.replace('"', "\"\"")))
+}
+
+/// `schema.name`, both quoted.
+///
+/// # Errors
+/// As [`ident`].
+pub fn qualified(table: &TableName) -> Result<String> {
+    Ok(format!("{}.{}", ident(&table.schema)?, ident(&table.name)?))
+}
+
+/// `text` as a string constant that means the same whatever `standard_conforming_strings` says
+/// (<https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-STRINGS-ESCAPE>).
+/// For statements that take no parameters (DDL).
+///
+/// # Errors
+/// A refusal if it has a NUL byte.
+pub fn literal(text: &str) -> Result<String> {
+    if text.contains('\0') {
+        return Err(Error::usage(
+            "a NUL byte cannot be part of a PostgreSQL string",
+        ));
+    }
+    let doubled = text.replace('\'', "''");
+    Ok(if doubled.contains('\\') {
+        format!("E'{}'", doubled.replace('\\', "\\\\"))
+    } else {
+        format!("'{doubled}'")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_are_doubled_and_bad_names_refused() {
+        assert_eq!(ident("select").expect("fine"), "\"select\"");
+        assert_eq!(ident("a\"b").expect("fine"), "\"a\"\"b\"");
+        assert!(ident("").is_err());
+        assert!(ident(&"x".repeat(64)).is_err());
+        assert!(ident("a\0b").is_err());
+        assert_eq!(literal("it's").expect("fine"), "'it''s'");
+        assert_eq!(literal("a\\'b").expect("fine"), "E'a\\\\''b'");
+    }
+}

@@ -1,0 +1,84 @@
+//! One connection with every setting pinned that could bend what is read or written.
+
+use std::ops::{Deref, DerefMut};
+
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::server_error;
+use crate::error::Result;
+use crate::model::{Endpoint, Host};
+
+/// Settings of every session; a COPY in another DateStyle moves days to months in silence.
+const PINNED: &str = "
+    select pg_catalog.set_config(name, value, false) from (values
+        ('search_path', ''),
+        ('row_security', 'off'),
+        ('datestyle', 'ISO, YMD'),
+        ('intervalstyle', 'postgres'),
+        ('timezone', 'UTC'),
+        ('extra_float_digits', '3'),
+        ('bytea_output', 'hex'),
+        ('standard_conforming_strings', 'on'),
+        ('synchronous_commit', 'on'),
+        ('statement_timeout', '0'),
+        ('lock_timeout', '0'),
+        ('idle_in_transaction_session_timeout', '0'),
+        ('xmloption', 'content')
+    ) as pinned(name, value)";
+
+/// A connection. Dropping it closes it.
+pub struct Session {
+    client: Client,
+}
+
+impl Session {
+    /// Connects to `endpoint` and pins the session's settings. `application` becomes
+    /// `application_name`.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or turned the role away.
+    pub async fn open(endpoint: &Endpoint, application: &str) -> Result<Self> {
+        let mut config = Config::new();
+        match &endpoint.host {
+            Host::Socket(dir) => config.host_path(dir),
+            Host::Tcp(host) => config.host(host),
+        };
+        config
+            .port(endpoint.port)
+            .user(&endpoint.user)
+            .dbname(&endpoint.database)
+            .application_name(application)
+            .connect_timeout(endpoint.connect_timeout);
+        if let Some(password) = &endpoint.password {
+            config.password(password.expose());
+        }
+        let what = || format!("could not connect to {}", endpoint.describe());
+        let (client, connection) = config
+            .connect(NoTls)
+            .await
+            .map_err(|e| server_error(what(), e))?;
+        tokio::spawn(async move {
+            if let Err(e) = connection.await {
+                tracing::debug!("connection ended: {e}");
+            }
+        });
+        client
+            .batch_execute(PINNED)
+            .await
+            .map_err(|e| server_error(what(), e))?;
+        Ok(Self { client })
+    }
+}
+
+impl Deref for Session {
+    type Target = Client;
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl DerefMut for Session {
+    fn deref_mut(&mut self) -> &mut Client {
+        &mut self.client
+    }
+}
