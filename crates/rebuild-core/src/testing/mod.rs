@@ -1,1 +1,9 @@
-//! TBD
+//! What tests of this crate, and of crates that implement its traits, share.
+
+#[cfg(feature = "postgres")]
+mod server;
+
+#[cfg(feature = "postgres")]
+pub use server::{
+    CLIENT_BIN, SERVER_BIN, client_bin_dir, cluster, cluster_options, scratch_database,
+};
