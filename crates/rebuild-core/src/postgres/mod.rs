@@ -2,10 +2,12 @@
 
 mod cluster;
 mod ident;
+mod marks;
 mod server_error;
 mod session;
 
 pub use cluster::{ClusterOptions, LocalCluster};
 pub use ident::{MAX_IDENTIFIER_BYTES, ident, literal, qualified};
+pub use marks::{Change, WriteMarks};
 pub use server_error::server_error;
 pub use session::Session;
