@@ -1,8 +1,12 @@
 //! What tests of this crate, and of crates that implement its traits, share.
 
 #[cfg(feature = "postgres")]
+mod kitchen_sink;
+#[cfg(feature = "postgres")]
 mod server;
 
+#[cfg(feature = "postgres")]
+pub use kitchen_sink::{KITCHEN_SINK, load_kitchen_sink};
 #[cfg(feature = "postgres")]
 pub use server::{
     CLIENT_BIN, SERVER_BIN, client_bin_dir, cluster, cluster_options, scratch_database,
