@@ -24,6 +24,8 @@ pub enum ErrorKind {
     Store,
     /// A backup, journal or plan is damaged, or comes from a newer version.
     Corrupt,
+    /// A verification found a difference.
+    Mismatch,
     /// A deadline passed. The outcome of what was asked may be unknown.
     Deadline,
     /// The operator asked to stop.

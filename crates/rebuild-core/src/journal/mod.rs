@@ -1,1 +1,14 @@
-//! TBD
+//! The durable record of a run: what it was about to do and what came of it.
+//!
+//! [`record`] is the disk format, [`state`] the pure state machine that accepts or refuses each
+//! record, [`log`](Journal) the two joined in a store.
+
+mod log;
+mod record;
+mod state;
+mod summary;
+
+pub use log::Journal;
+pub use record::{Body, Ending, RECORD_VERSION, Record, Writer};
+pub use state::{RunState, StepStatus};
+pub use summary::{RunSummary, StepSummary, list_runs, summary, target_of};

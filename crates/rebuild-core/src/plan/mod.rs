@@ -1,5 +1,17 @@
 //! What would happen, and what would be lost.
 
+mod build;
+mod document;
+mod guards;
+mod names;
+mod render;
+mod rules;
 mod survey;
+#[cfg(test)]
+mod tests;
 
+pub use document::{PLAN_VERSION, Plan, PlannedStep, Refusal, StepKind, Strategy};
+pub use names::Names;
+pub use render::{bytes, drift_lines};
+pub use rules::{MayDrop, MayEnd, Rules, SchemaFrom};
 pub use survey::{Drift, Survey, TableDrift, ToolFacts};

@@ -1,17 +1,27 @@
 //! PostgreSQL: the backend over SQL, pg_dump and pg_restore.
 
 mod cluster;
+mod gate;
 mod ident;
 mod inventory;
+mod lock;
+mod mark;
 mod marks;
 mod server_error;
 mod session;
+mod sessions;
+mod teardown;
 
 pub use cluster::{ClusterOptions, LocalCluster};
+pub use gate::ReadOnlyGate;
 pub use ident::{MAX_IDENTIFIER_BYTES, ident, literal, qualified};
 pub use inventory::{
     DatabaseKey, database_facts, exact_counts, find_database, inventory, server_facts, tables,
 };
+pub use lock::TargetLock;
+pub use mark::{application, made_by};
 pub use marks::{Change, WriteMarks};
 pub use server_error::server_error;
 pub use session::Session;
+pub use sessions::EndSessions;
+pub use teardown::{PgTeardown, WriteWatch};

@@ -1,7 +1,9 @@
 //! One connection with every setting pinned that could bend what is read or written.
 
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::server_error;
@@ -26,9 +28,14 @@ const PINNED: &str = "
         ('xmloption', 'content')
     ) as pinned(name, value)";
 
+/// How long saying goodbye may take.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+
 /// A connection. Dropping it closes it.
 pub struct Session {
     client: Client,
+    driver: JoinHandle<()>,
+    pid: i32,
 }
 
 impl Session {
@@ -57,7 +64,7 @@ impl Session {
             .connect(NoTls)
             .await
             .map_err(|e| server_error(what(), e))?;
-        tokio::spawn(async move {
+        let driver = tokio::spawn(async move {
             if let Err(e) = connection.await {
                 tracing::debug!("connection ended: {e}");
             }
@@ -66,7 +73,30 @@ impl Session {
             .batch_execute(PINNED)
             .await
             .map_err(|e| server_error(what(), e))?;
-        Ok(Self { client })
+        let pid = client
+            .query_one("select pg_catalog.pg_backend_pid()", &[])
+            .await
+            .map_err(|e| server_error(what(), e))?
+            .get(0);
+        Ok(Self {
+            client,
+            driver,
+            pid,
+        })
+    }
+
+    /// The process id of the server's side of the connection.
+    pub fn backend_pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Closes the connection and waits until the goodbye is sent. The server's side may take a
+    /// moment longer to be gone.
+    pub async fn close(self) {
+        let Self { client, driver, .. } = self;
+        drop(client);
+        // The driver ends by itself once the client is gone; an error in it was logged.
+        let _ = tokio::time::timeout(CLOSE_WITHIN, driver).await;
     }
 }
 

@@ -4,6 +4,8 @@
 mod kitchen_sink;
 #[cfg(feature = "postgres")]
 mod server;
+pub mod sim;
+pub mod survey;
 
 #[cfg(feature = "postgres")]
 pub use kitchen_sink::{KITCHEN_SINK, load_kitchen_sink};

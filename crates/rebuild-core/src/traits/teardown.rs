@@ -23,7 +23,7 @@ pub struct RetireRequest {
 }
 
 /// A database that was moved aside and can come back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Retired {
     /// The old database; `name` is the name it had, and gets back when it is reinstated.
     pub old: Identity,
@@ -31,6 +31,8 @@ pub struct Retired {
     pub retired_name: String,
     /// What took its place; `name` is the staged name it goes back to on reinstate.
     pub successor: Option<Identity>,
+    /// The backend's marks of the successor's writes when it went into service, or null.
+    pub successor_marks: serde_json::Value,
     /// How long new sessions were held off, in milliseconds.
     pub shut_out_ms: u64,
 }
@@ -64,6 +66,13 @@ pub trait Teardown: Send + Sync {
     /// # Errors
     /// The old database is gone; something else carries the name; the server failed.
     async fn reinstate(&self, ctx: &Ctx, retired: &Retired) -> Result<()>;
+
+    /// What was written to the successor since it went into service, or that it cannot be told:
+    /// one line for each table. A reinstate would take these rows out of service.
+    ///
+    /// # Errors
+    /// The server could not be asked.
+    async fn written_since(&self, ctx: &Ctx, retired: &Retired) -> Result<Vec<String>>;
 
     /// Destroys a retired database.
     ///

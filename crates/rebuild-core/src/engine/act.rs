@@ -1,0 +1,112 @@
+//! From a recorded intent to a call of a trait.
+
+use super::backends::Backends;
+use super::records::{Intent, Outcome};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Ctx;
+use crate::model::{BackupId, Identity, Verdict};
+use crate::plan::StepKind;
+use crate::traits::{BackupMode, ProvenBackup, SchemaApplier};
+
+/// Does what `intent` says. Every act is safe to repeat with the same intent.
+pub(super) async fn act(
+    backends: &Backends,
+    ctx: &Ctx,
+    target: &Identity,
+    kind: &StepKind,
+    intent: &Intent,
+) -> Result<Outcome> {
+    match intent {
+        Intent::Stop { workload, before } => {
+            backends.workload(workload)?.stop(ctx, before).await?;
+            Ok(Outcome::Done)
+        }
+        Intent::Start { workload, before } => {
+            backends.workload(workload)?.start(ctx, before).await?;
+            Ok(Outcome::Done)
+        }
+        Intent::Backup { id, mode } => {
+            let summary = backends.backup.take(ctx, target, id, *mode).await?;
+            Ok(Outcome::Backup { summary })
+        }
+        Intent::CheckBackup { id } => check_backup(backends, ctx, target, id).await,
+        Intent::Retire { request } => {
+            let retired = backends.teardown.retire(ctx, request).await?;
+            Ok(Outcome::Retired { retired })
+        }
+        Intent::Provision { request } => {
+            let db = backends.provision.provision(ctx, request).await?;
+            Ok(Outcome::Made { db })
+        }
+        Intent::Fill { db, backup } => fill(backends, ctx, kind, db, backup).await,
+        Intent::Verify { request } => {
+            let verdict = backends.verifier.verify(ctx, request).await?;
+            require_passed(&verdict, &request.db)?;
+            Ok(Outcome::Verified { verdict })
+        }
+        Intent::Task { name, db } => {
+            backends.task(name)?.run(ctx, db).await?;
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+async fn check_backup(
+    backends: &Backends,
+    ctx: &Ctx,
+    target: &Identity,
+    id: &BackupId,
+) -> Result<Outcome> {
+    let (summary, verdict) = backends.backup.check(ctx, id).await?;
+    if summary.mode == BackupMode::Full {
+        let proof = ProvenBackup::accept(summary, &verdict, target)?;
+        return Ok(Outcome::Backup {
+            summary: proof.summary().clone(),
+        });
+    }
+    if !verdict.passed() {
+        return Err(Error::refused(format!(
+            "backup {id} is damaged: {}",
+            verdict.complaints().join("; ")
+        )));
+    }
+    Ok(Outcome::Backup { summary })
+}
+
+async fn fill(
+    backends: &Backends,
+    ctx: &Ctx,
+    kind: &StepKind,
+    db: &Identity,
+    backup: &BackupId,
+) -> Result<Outcome> {
+    let applier: &dyn SchemaApplier = match kind {
+        StepKind::Restore => {
+            let report = backends.restorer.restore(ctx, db, backup).await?;
+            return Ok(Outcome::Restored { report });
+        }
+        StepKind::Fixtures => match &backends.fixtures {
+            Some(applier) => applier.as_ref(),
+            None => return Err(Error::refused("the spec has no fixtures any more")),
+        },
+        _ => backends.schema.as_ref(),
+    };
+    let applied = applier.apply(ctx, db, backup).await?;
+    Ok(Outcome::Schema { applied })
+}
+
+fn require_passed(verdict: &Verdict, db: &Identity) -> Result<()> {
+    if verdict.passed() {
+        return Ok(());
+    }
+    let complaints = verdict.complaints();
+    let what = if complaints.is_empty() {
+        "no check ran".to_owned()
+    } else {
+        complaints.join("; ")
+    };
+    Err(Error::new(
+        ErrorKind::Mismatch,
+        format!("{db} is not as it should be: {what}"),
+    ))
+}

@@ -1,0 +1,52 @@
+//! What the engine acts through.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::traits::{
+    Backup, Lock, Provision, Restorer, SchemaApplier, Task, Teardown, Verifier, Workload,
+};
+
+/// One implementation of each contract, for one target.
+#[derive(Clone)]
+pub struct Backends {
+    /// One run per target.
+    pub lock: Arc<dyn Lock>,
+    /// Copies of the data.
+    pub backup: Arc<dyn Backup>,
+    /// The old database.
+    pub teardown: Arc<dyn Teardown>,
+    /// The new database.
+    pub provision: Arc<dyn Provision>,
+    /// Its schema.
+    pub schema: Arc<dyn SchemaApplier>,
+    /// Its rows.
+    pub restorer: Arc<dyn Restorer>,
+    /// Rows that the spec adds after the restore.
+    pub fixtures: Option<Arc<dyn SchemaApplier>>,
+    /// Whether it is right.
+    pub verifier: Arc<dyn Verifier>,
+    /// The writers, in the order they are stopped; started in reverse.
+    pub workloads: Vec<Arc<dyn Workload>>,
+    /// The after-steps, in order.
+    pub tasks: Vec<Arc<dyn Task>>,
+}
+
+impl Backends {
+    pub(super) fn workload(&self, name: &str) -> Result<&Arc<dyn Workload>> {
+        self.workloads
+            .iter()
+            .find(|w| w.name() == name)
+            .ok_or_else(|| {
+                Error::refused(format!("the spec has no workload {name:?} any more"))
+                    .hint("put it back into the spec, then go on")
+            })
+    }
+
+    pub(super) fn task(&self, name: &str) -> Result<&Arc<dyn Task>> {
+        self.tasks.iter().find(|t| t.name() == name).ok_or_else(|| {
+            Error::refused(format!("the spec has no after-step {name:?} any more"))
+                .hint("put it back into the spec, then go on")
+        })
+    }
+}

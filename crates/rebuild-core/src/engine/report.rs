@@ -1,0 +1,123 @@
+//! How a run came out.
+
+use std::time::Instant;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{Active, Engine};
+use crate::error::{Error, Result};
+use crate::event::EventKind;
+use crate::journal::{Body, Ending};
+use crate::model::RunId;
+
+/// What a call of the engine came to.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Report {
+    /// The run.
+    pub run: RunId,
+    /// How it stands.
+    pub ending: Ending,
+    /// Why it is not done, as a chain of messages.
+    pub error: Option<String>,
+    /// Advice that came with the error.
+    pub hint: Option<String>,
+    /// What is left behind and under which name, a line each.
+    pub left: Vec<String>,
+    /// The one command to type next.
+    pub next: Option<String>,
+    /// How long new sessions were held off by the promote, in milliseconds.
+    pub shut_out_ms: Option<u64>,
+    /// Seconds since the call began.
+    pub seconds: f64,
+}
+
+/// What the operator accepts on the way back.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RollbackOptions {
+    /// Go back even if rows were written to the new database since it went into service; they
+    /// stay in it, out of service.
+    pub accept_writes: bool,
+}
+
+impl Engine {
+    /// Records how the pass came out, gives the lock back, and reports.
+    pub(super) async fn end(
+        &self,
+        mut active: Active,
+        ending: Ending,
+        error: Option<Error>,
+        began: Instant,
+    ) -> Result<Report> {
+        active.journal.append(Body::Ended { ending }).await?;
+        let ctx = self.ctx(&active);
+        if let Err(e) = self.backends.lock.release(&ctx).await {
+            active.events.warn(format!(
+                "the lock could not be given back, and ends with its connection: {}",
+                e.chain()
+            ));
+        }
+        let report = self.report(&active, ending, error.as_ref(), began);
+        active.events.send(EventKind::RunFinished {
+            ending: ending.to_string(),
+            seconds: report.seconds,
+        });
+        Ok(report)
+    }
+
+    pub(super) fn report(
+        &self,
+        active: &Active,
+        ending: Ending,
+        error: Option<&Error>,
+        began: Instant,
+    ) -> Report {
+        let run = &active.run;
+        let shut_out_ms = active.facts().retired().map(|r| r.shut_out_ms);
+        Report {
+            run: run.clone(),
+            ending,
+            error: error.map(Error::chain),
+            hint: error.and_then(Error::advice).map(ToOwned::to_owned),
+            left: left(active, ending),
+            next: next(run, ending),
+            shut_out_ms: shut_out_ms.filter(|_| ending == Ending::Done),
+            seconds: began.elapsed().as_secs_f64(),
+        }
+    }
+}
+
+fn next(run: &RunId, ending: Ending) -> Option<String> {
+    match ending {
+        Ending::Done => Some(format!("rebuild purge {run}")),
+        Ending::RolledBack => None,
+        Ending::Halted => Some(format!("rebuild resume {run}")),
+        Ending::Stuck => Some(format!("rebuild rollback {run}")),
+    }
+}
+
+fn left(active: &Active, ending: Ending) -> Vec<String> {
+    let facts = active.facts();
+    let names = facts.names();
+    let target = &active.plan.target.name;
+    let mut left = Vec::new();
+    if let Ok(id) = facts.backup() {
+        left.push(format!("backup {id} stays in the store"));
+    }
+    match ending {
+        Ending::Done => left.push(format!(
+            "the old database is kept as {:?}; `rebuild rollback {}` brings it back",
+            names.retired, active.run
+        )),
+        Ending::RolledBack if active.journal.state().went_live() => left.push(format!(
+            "the new database was in service, and is kept as {:?}",
+            names.staged
+        )),
+        Ending::RolledBack => left.push(format!("{target:?} is the database it was before")),
+        Ending::Halted | Ending::Stuck => left.push(format!(
+            "`rebuild rollback {}` brings the old database back",
+            active.run
+        )),
+    }
+    left
+}

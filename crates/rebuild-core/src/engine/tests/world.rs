@@ -1,0 +1,137 @@
+//! A target, a plan, a store, and the questions every test asks afterwards.
+
+use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::{Backends, Boundary, Engine, Report};
+use crate::error::{Error, ErrorKind};
+use crate::event::Events;
+use crate::model::RunId;
+use crate::plan::{Plan, Rules, SchemaFrom, Strategy};
+use crate::store::Store;
+use crate::testing::sim::Sim;
+use crate::testing::survey::survey;
+use crate::traits::BackupMode;
+
+pub(super) struct World {
+    pub(super) sim: Sim,
+    pub(super) store: Store,
+    _dir: TempDir,
+}
+
+impl World {
+    pub(super) async fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let url = format!("file://{}/store", dir.path().display());
+        Self {
+            sim: Sim::with_app(),
+            store: Store::open(&url).await.expect("a store"),
+            _dir: dir,
+        }
+    }
+
+    pub(super) fn engine(&self) -> Engine {
+        self.engine_of(self.sim.backends())
+    }
+
+    pub(super) fn engine_of(&self, backends: Backends) -> Engine {
+        Engine::new(
+            backends,
+            self.store.clone(),
+            Events::none(),
+            CancellationToken::new(),
+        )
+    }
+
+    /// An engine that fails at one boundary, once, and says whether it did.
+    pub(super) fn engine_that_fails_at(
+        &self,
+        step: &str,
+        boundary: Boundary,
+        kind: ErrorKind,
+    ) -> (Engine, Arc<Mutex<u32>>) {
+        let struck = Arc::new(Mutex::new(0));
+        let count = struck.clone();
+        let aim = step.to_owned();
+        let engine = self.engine().at_boundaries(Arc::new(move |step, at| {
+            if step == aim && at == boundary {
+                *count.lock().expect("no panic") += 1;
+                return Err(Error::new(kind, format!("struck at {step} {at}")));
+            }
+            Ok(())
+        }));
+        (engine, struck)
+    }
+
+    /// The target's name leads to the old database, whole, and nothing else was left in its way.
+    pub(super) fn assert_old(&self, when: &str) {
+        let state = self.sim.state();
+        let app = &state.databases[&1];
+        assert_eq!(app.name, "app", "{when}");
+        assert_eq!(app.schema, 1, "{when}");
+        assert_eq!(app.rows, [10, 20, 30], "{when}");
+        assert!(state.workloads["web"], "{when}: web runs again");
+    }
+
+    /// The target's name leads to a new database with every row, and the old one is kept.
+    pub(super) fn assert_new(&self, when: &str) {
+        let id = self.sim.identity("app").expect("the name leads somewhere");
+        assert_ne!(id.uid, "1", "{when}");
+        let state = self.sim.state();
+        let uid: u32 = id.uid.parse().expect("an oid");
+        let app = &state.databases[&uid];
+        assert_eq!(
+            (app.schema, app.rows.as_slice()),
+            (2, &[10, 20, 30][..]),
+            "{when}"
+        );
+        assert_eq!(state.databases[&1].rows, [10, 20, 30], "{when}");
+        assert!(state.workloads["web"], "{when}: web runs again");
+    }
+
+    /// At every instant a whole copy exists: the original by oid, or a backup.
+    pub(super) fn assert_a_copy_exists(&self, when: &str) {
+        let state = self.sim.state();
+        let original = state
+            .databases
+            .get(&1)
+            .is_some_and(|d| d.rows == [10, 20, 30]);
+        let backup = state.backups.values().any(|(_, d)| d.rows == [10, 20, 30]);
+        assert!(original || backup, "{when}: no copy is left");
+    }
+}
+
+pub(super) fn plan(sim: &Sim, strategy: Strategy) -> Plan {
+    let workloads = ["web".to_owned()];
+    let tasks = ["smoke".to_owned()];
+    let rules = Rules {
+        endpoint: "postgres@/tmp:5432/app",
+        environment: None,
+        strategy,
+        backup: BackupMode::Full,
+        schema: SchemaFrom::Files,
+        restore: true,
+        fixtures: false,
+        workloads: &workloads,
+        tasks: &tasks,
+        may_end: &|_| true,
+        may_drop: &|_, _| false,
+        spec_digest: "spec",
+    };
+    Plan::build(&rules, survey(sim.identity("app").expect("app"))).expect("a plan")
+}
+
+/// The steps of a plan and the undo steps that a failure at its end would take.
+pub(super) fn step_ids(plan: &Plan) -> Vec<String> {
+    plan.steps.iter().map(|s| s.id.clone()).collect()
+}
+
+pub(super) fn run_id() -> RunId {
+    RunId::generate()
+}
+
+pub(super) fn ending(report: &Report) -> String {
+    report.ending.to_string()
+}

@@ -1,0 +1,226 @@
+//! The way back: what was done is undone, in reverse.
+
+use std::time::Instant;
+
+use super::records::Intent;
+use super::{Active, Boundary, Engine, Report, RollbackOptions};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Ctx, EventKind};
+use crate::journal::{Body, Ending};
+use crate::model::{Identity, RunId};
+use crate::plan::{PlannedStep, StepKind, Strategy};
+
+impl Engine {
+    /// Brings the old database back, whatever the run has come to.
+    ///
+    /// *Repeats:* a run that is rolled back is reported as it is. *Destroys:* the staged database
+    /// of a run that never went into service. A database that was in service is kept.
+    ///
+    /// # Errors
+    /// There is no such run or its journal is damaged; the old database was purged; rows were
+    /// written to the new one and `options` does not accept that.
+    pub async fn rollback(&self, run: &RunId, options: RollbackOptions) -> Result<Report> {
+        let began = Instant::now();
+        let active = self.open(run).await?;
+        let state = active.journal.state();
+        if state.ending() == Some(Ending::RolledBack) {
+            return Ok(self.report(&active, Ending::RolledBack, None, began));
+        }
+        if state.is_purged() {
+            return Err(Error::refused(format!(
+                "the old database of {run} was purged, so it cannot come back by renaming"
+            ))
+            .hint("restore its backup beside it: rebuild restore"));
+        }
+        let ctx = self.ctx(&active);
+        self.backends.lock.acquire(&ctx).await?;
+        if !options.accept_writes {
+            let tables = self.written(&active).await?;
+            if !tables.is_empty() {
+                return Err(Error::refused(format!(
+                    "rows were written to the new database since it went into service: {}",
+                    tables.join(", ")
+                ))
+                .hint(format!(
+                    "rebuild rollback {run} --accept-writes goes back all the same; those rows stay in {:?}, out of service",
+                    active.facts().names().staged
+                )));
+            }
+        }
+        self.go_back(active, None, began).await
+    }
+
+    /// What was written to the new database since it went into service; nothing if it is not.
+    pub(super) async fn written(&self, active: &Active) -> Result<Vec<String>> {
+        let ctx = self.ctx(active);
+        let facts = active.facts();
+        let Some(retired) = facts.retired().filter(|_| facts.live()) else {
+            return Ok(Vec::new());
+        };
+        self.backends.teardown.written_since(&ctx, &retired).await
+    }
+
+    pub(super) async fn go_back(
+        &self,
+        mut active: Active,
+        cause: Option<Error>,
+        began: Instant,
+    ) -> Result<Report> {
+        let ctx = self.ctx(&active);
+        // The connection that holds the lock may be what failed; without the lock nothing is
+        // undone, and the run stays as it is until the server can be reached.
+        if let Err(e) = self.backends.lock.acquire(&ctx).await {
+            let e = cause.unwrap_or(e);
+            return self.end(active, Ending::Halted, Some(e), began).await;
+        }
+        let why = cause
+            .as_ref()
+            .map_or_else(|| "asked for".to_owned(), Error::chain);
+        if !active.journal.state().rolling_back() {
+            active.journal.append(Body::RollbackBegan { why }).await?;
+        }
+        self.note_promoted(&mut active, &ctx).await?;
+        let steps = active.plan.steps.clone();
+        for step in steps.iter().rev() {
+            if !active.journal.state().needs_undo(&step.id) {
+                continue;
+            }
+            if let Err(e) = self.undo_step(&mut active, &ctx, step).await? {
+                let ending = if e.kind() == ErrorKind::Unreachable {
+                    Ending::Halted
+                } else {
+                    Ending::Stuck
+                };
+                return self.end(active, ending, Some(e), began).await;
+            }
+        }
+        self.end(active, Ending::RolledBack, cause, began).await
+    }
+
+    /// Records that the new database went into service, if a promote was under way whose answer
+    /// was lost. From then on the new database is kept.
+    async fn note_promoted(&self, active: &mut Active, ctx: &Ctx) -> Result<()> {
+        if active.journal.state().went_live() {
+            return Ok(());
+        }
+        let facts = active.facts();
+        let live = match (&facts.made(), active.plan.strategy) {
+            _ if facts.live() => true,
+            (Some(made), Strategy::Aside) => {
+                let name = &active.plan.target.name;
+                let now = self.backends.teardown.look(ctx, name).await?;
+                now.is_some_and(|found| found.is_same_thing(made))
+            }
+            _ => false,
+        };
+        if live {
+            active.journal.append(Body::WentLive).await?;
+        }
+        Ok(())
+    }
+
+    /// The outer result is the journal's, the inner one the undo's.
+    async fn undo_step(
+        &self,
+        active: &mut Active,
+        ctx: &Ctx,
+        step: &PlannedStep,
+    ) -> Result<Result<()>> {
+        let began = Instant::now();
+        let name = format!("undo {}", step.id);
+        active.events.send(EventKind::UndoStarted {
+            step: step.id.clone(),
+            title: format!("undo: {}", step.title),
+        });
+        let undone = async {
+            self.hook.at(&name, Boundary::BeforeIntent)?;
+            active
+                .journal
+                .append(Body::UndoIntent {
+                    step: step.id.clone(),
+                })
+                .await?;
+            self.hook.at(&name, Boundary::AfterIntent)?;
+            self.undo(active, ctx, step).await?;
+            self.hook.at(&name, Boundary::AfterEffect)
+        }
+        .await;
+        match undone {
+            Ok(()) => {
+                let body = Body::UndoDone {
+                    step: step.id.clone(),
+                };
+                active.journal.append(body).await?;
+                active.events.send(EventKind::UndoFinished {
+                    step: step.id.clone(),
+                    seconds: began.elapsed().as_secs_f64(),
+                });
+                Ok(self.hook.at(&name, Boundary::AfterOutcome))
+            }
+            Err(e) => {
+                let body = Body::UndoFailed {
+                    step: step.id.clone(),
+                    error: e.chain(),
+                };
+                active.journal.append(body).await?;
+                active.events.send(EventKind::UndoFailed {
+                    step: step.id.clone(),
+                    error: e.chain(),
+                });
+                Ok(Err(e))
+            }
+        }
+    }
+
+    async fn undo(&self, active: &Active, ctx: &Ctx, step: &PlannedStep) -> Result<()> {
+        let facts = active.facts();
+        match &step.kind {
+            StepKind::Stop { workload } => {
+                let before = facts.before(workload)?;
+                self.backends.workload(workload)?.start(ctx, &before).await
+            }
+            StepKind::Start { workload } => {
+                let before = facts.before(workload)?;
+                self.backends.workload(workload)?.stop(ctx, &before).await
+            }
+            StepKind::Retire | StepKind::Promote => match facts.retired() {
+                Some(retired) => self.backends.teardown.reinstate(ctx, &retired).await,
+                None => Ok(()),
+            },
+            StepKind::Provision => self.discard(active, ctx, step).await,
+            StepKind::Backup { .. }
+            | StepKind::CheckBackup
+            | StepKind::Schema
+            | StepKind::Restore
+            | StepKind::Fixtures
+            | StepKind::Verify
+            | StepKind::VerifyLive
+            | StepKind::Task { .. } => Ok(()),
+        }
+    }
+
+    /// Removes the new database, unless it was in service.
+    async fn discard(&self, active: &Active, ctx: &Ctx, step: &PlannedStep) -> Result<()> {
+        let facts = active.facts();
+        if active.journal.state().went_live() {
+            return Ok(());
+        }
+        let made: Option<Identity> = match facts.made() {
+            Some(db) => Some(db),
+            None => match active.journal.state().intent(&step.id) {
+                Some(value) => match Intent::from_value(value)? {
+                    Intent::Provision { request } => {
+                        let found = self.backends.provision.look(ctx, &request.name).await?;
+                        found.filter(|db| !db.is_same_thing(&active.plan.target))
+                    }
+                    _ => None,
+                },
+                None => None,
+            },
+        };
+        match made {
+            Some(db) => self.backends.provision.discard(ctx, &db).await,
+            None => Ok(()),
+        }
+    }
+}

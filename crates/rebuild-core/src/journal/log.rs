@@ -1,0 +1,162 @@
+//! A journal in a store.
+
+use jiff::Timestamp;
+
+use super::record::hash;
+use super::{Body, RECORD_VERSION, Record, RunState, Writer};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::RunId;
+use crate::store::{Name, Store};
+
+/// The journal of one run, open for appending.
+///
+/// Records are created if absent, one object each. Two processes that append to one journal
+/// collide on a record's number, and the second is refused: it no longer knows where the run
+/// stands, and must not act.
+#[derive(Debug)]
+pub struct Journal {
+    store: Store,
+    folder: Name,
+    writer: Writer,
+    state: RunState,
+    records: u64,
+    head: String,
+}
+
+impl Journal {
+    /// Begins the journal of a new run with its first record.
+    ///
+    /// # Errors
+    /// The run has a journal already; the store could not be written.
+    pub async fn create(store: &Store, run: &RunId, first: Body) -> Result<Self> {
+        let mut journal = Self {
+            store: store.clone(),
+            folder: folder(run)?,
+            writer: Writer::this_process(),
+            state: RunState::default(),
+            records: 0,
+            head: hash(b""),
+        };
+        journal.append(first).await?;
+        Ok(journal)
+    }
+
+    /// Opens and replays the journal of a run.
+    ///
+    /// # Errors
+    /// There is none; a record is missing, damaged, of another version, or cannot follow the one
+    /// before it.
+    pub async fn open(store: &Store, run: &RunId) -> Result<Self> {
+        let mut journal = Self {
+            store: store.clone(),
+            folder: folder(run)?,
+            writer: Writer::this_process(),
+            state: RunState::default(),
+            records: 0,
+            head: hash(b""),
+        };
+        for record in read(store, run).await? {
+            journal.take(&record.0, &record.1)?;
+        }
+        Ok(journal)
+    }
+
+    /// Appends a record. It is durable when this returns.
+    ///
+    /// # Errors
+    /// Another process has appended meanwhile; the record cannot follow; the store could not be
+    /// written. Nothing more may then be done for the run by this process.
+    pub async fn append(&mut self, body: Body) -> Result<()> {
+        let record = Record {
+            version: RECORD_VERSION,
+            seq: self.records + 1,
+            at: Timestamp::now(),
+            prev: self.head.clone(),
+            writer: self.writer.clone(),
+            body,
+        };
+        let mut next = self.state.clone();
+        next.apply(&record)?;
+        let bytes = record.to_bytes()?;
+        let head = hash(&bytes);
+        let name = self.folder.join(&file_name(record.seq))?;
+        self.store.put_new(&name, bytes).await.map_err(|e| {
+            if e.kind() == ErrorKind::Refused {
+                Error::refused(format!(
+                    "another process has taken up the run ({name} exists)"
+                ))
+                .hint("rebuild runs show, to see what it does")
+                .caused_by(e)
+            } else {
+                e.context("the journal could not be written, so nothing more was done")
+            }
+        })?;
+        self.state = next;
+        self.records = record.seq;
+        self.head = head;
+        Ok(())
+    }
+
+    /// Where the run stands.
+    pub fn state(&self) -> &RunState {
+        &self.state
+    }
+
+    fn take(&mut self, record: &Record, bytes: &[u8]) -> Result<()> {
+        if record.seq != self.records + 1 {
+            return Err(Error::corrupt(format!(
+                "journal record {} of {} is missing",
+                self.records + 1,
+                self.folder
+            )));
+        }
+        if record.prev != self.head {
+            return Err(Error::corrupt(format!(
+                "journal record {} of {} does not follow the one before it",
+                record.seq, self.folder
+            )));
+        }
+        self.state.apply(record)?;
+        self.records = record.seq;
+        self.head = hash(bytes);
+        Ok(())
+    }
+}
+
+/// Every record of a run, in order, with its stored bytes.
+pub(super) async fn read(store: &Store, run: &RunId) -> Result<Vec<(Record, Vec<u8>)>> {
+    let folder = folder(run)?;
+    let listed = store.list(&folder).await?;
+    if listed.is_empty() {
+        return Err(Error::usage(format!("there is no run {run} in the store")));
+    }
+    let mut records = Vec::with_capacity(listed.len());
+    for (n, stored) in listed.iter().enumerate() {
+        let seq = n as u64 + 1;
+        if stored.name.file_name() != file_name(seq) {
+            return Err(Error::corrupt(format!(
+                "journal record {seq} of {run} is missing: {} is in its place",
+                stored.name
+            )));
+        }
+        let bytes = store.get(&stored.name).await?;
+        let record = Record::from_bytes(stored.name.as_str(), &bytes)?;
+        if record.seq != seq {
+            return Err(Error::corrupt(format!(
+                "journal record {} says that it is number {}",
+                stored.name, record.seq
+            )));
+        }
+        records.push((record, bytes.to_vec()));
+    }
+    Ok(records)
+}
+
+fn folder(run: &RunId) -> Result<Name> {
+    Name::new(format!("runs/{run}/journal"))
+}
+
+/// Numbers have eight digits, so that names sort as the numbers do.
+fn file_name(seq: u64) -> String {
+    format!("{seq:08}.json")
+}

@@ -1,0 +1,280 @@
+//! From the spec's rules and the survey to a plan. Pure: the same input gives the same plan.
+
+use serde::Serialize;
+
+use super::{
+    PLAN_VERSION, Plan, PlannedStep, Rules, SchemaFrom, StepKind, Strategy, Survey, guards,
+};
+use crate::error::{Error, Result};
+use crate::model::TableKind;
+use crate::traits::BackupMode;
+
+impl Plan {
+    /// The plan for `rules` in the state that `survey` found.
+    ///
+    /// # Errors
+    /// Never in practice; the survey has a JSON form to make the digest from.
+    pub fn build(rules: &Rules<'_>, survey: Survey) -> Result<Self> {
+        Ok(Self {
+            version: PLAN_VERSION,
+            target: survey.inventory.database.identity.clone(),
+            endpoint: rules.endpoint.to_owned(),
+            environment: rules.environment.map(ToOwned::to_owned),
+            strategy: rules.strategy,
+            steps: steps(rules, &survey),
+            losses: losses(rules, &survey),
+            warnings: warnings(rules, &survey),
+            refusals: guards::check(rules, &survey),
+            needs_confirmation: rules.is_production(),
+            spec_digest: rules.spec_digest.to_owned(),
+            digest: digest(rules, &survey)?,
+            survey,
+        })
+    }
+}
+
+/// What must not change between the plan and the run. Row counts and sessions are not in it:
+/// they change all the time, and the guards look at them again.
+fn digest(rules: &Rules<'_>, survey: &Survey) -> Result<String> {
+    #[derive(Serialize)]
+    struct State<'a> {
+        spec: &'a str,
+        server: &'a str,
+        server_version: u32,
+        uid: &'a str,
+        name: &'a str,
+        schema: &'a str,
+        tools: Vec<(&'a str, u32)>,
+    }
+    let identity = &survey.inventory.database.identity;
+    let state = State {
+        spec: rules.spec_digest,
+        server: &identity.server,
+        server_version: survey.inventory.server.version_num,
+        uid: &identity.uid,
+        name: &identity.name,
+        schema: &survey.schema_hash,
+        tools: survey
+            .tools
+            .iter()
+            .map(|t| (t.path.as_str(), t.major))
+            .collect(),
+    };
+    let bytes = serde_json::to_vec(&state)
+        .map_err(|e| Error::internal("the state has no JSON form").caused_by(e))?;
+    Ok(blake3::hash(&bytes).to_hex().to_string())
+}
+
+fn steps(rules: &Rules<'_>, survey: &Survey) -> Vec<PlannedStep> {
+    let name = &survey.inventory.database.identity.name;
+    let mut steps = Steps::default();
+    for workload in rules.workloads {
+        steps.add(
+            format!("stop-{}", slug(workload)),
+            StepKind::Stop {
+                workload: workload.clone(),
+            },
+            format!("stop {workload}"),
+        );
+    }
+    let what = match rules.backup {
+        BackupMode::Full => "back up schema and rows",
+        BackupMode::SchemaOnly => "back up the schema, without rows",
+        BackupMode::CountsOnly => "record the row counts, without rows",
+    };
+    steps.add("backup", StepKind::Backup { mode: rules.backup }, what);
+    steps.add(
+        "check-backup",
+        StepKind::CheckBackup,
+        "read the backup back and prove it",
+    );
+    if rules.strategy == Strategy::InPlace {
+        steps.add(
+            "retire",
+            StepKind::Retire,
+            format!("move {name:?} aside by renaming it; clients are shut out from here"),
+        );
+    }
+    let made = match rules.strategy {
+        Strategy::Aside => format!("make a new database beside {name:?}"),
+        Strategy::InPlace => format!("make a new database {name:?}"),
+    };
+    steps.add("provision", StepKind::Provision, made);
+    let schema = match rules.schema {
+        SchemaFrom::Backup => "apply the schema from the backup",
+        SchemaFrom::Files => "apply the schema files",
+        SchemaFrom::Command => "run the migrator",
+    };
+    steps.add("schema", StepKind::Schema, schema);
+    if rules.restore {
+        steps.add("restore", StepKind::Restore, "restore the rows");
+    }
+    if rules.fixtures {
+        steps.add("fixtures", StepKind::Fixtures, "apply the fixtures");
+    }
+    steps.add("verify", StepKind::Verify, "verify the new database");
+    if rules.strategy == Strategy::Aside {
+        steps.add(
+            "promote",
+            StepKind::Promote,
+            format!("put the new database in the place of {name:?}, in one transaction"),
+        );
+    }
+    for workload in rules.workloads.iter().rev() {
+        steps.add(
+            format!("start-{}", slug(workload)),
+            StepKind::Start {
+                workload: workload.clone(),
+            },
+            format!("start {workload}"),
+        );
+    }
+    for task in rules.tasks {
+        steps.add(
+            format!("after-{}", slug(task)),
+            StepKind::Task { name: task.clone() },
+            format!("run {task}"),
+        );
+    }
+    steps.add(
+        "verify-live",
+        StepKind::VerifyLive,
+        "verify the database in service",
+    );
+    steps.0
+}
+
+#[derive(Default)]
+struct Steps(Vec<PlannedStep>);
+
+impl Steps {
+    /// Adds a step; two names that come out alike are told apart by a number.
+    fn add(&mut self, id: impl Into<String>, kind: StepKind, title: impl Into<String>) {
+        let base = id.into();
+        let taken = |id: &str| self.0.iter().any(|s| s.id == id);
+        let mut id = base.clone();
+        let mut n = 2;
+        while taken(&id) {
+            id = format!("{base}-{n}");
+            n += 1;
+        }
+        self.0.push(PlannedStep {
+            id,
+            kind,
+            title: title.into(),
+        });
+    }
+}
+
+/// A name as part of a step's id.
+fn slug(name: &str) -> String {
+    let mapped: String = name
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    mapped.trim_matches('-').to_owned()
+}
+
+fn losses(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
+    let inventory = &survey.inventory;
+    let mut losses: Vec<String> = inventory
+        .sessions
+        .iter()
+        .map(|s| {
+            format!(
+                "session ended: pid {} {:?} as {:?} from {} ({})",
+                s.pid, s.application, s.role, s.client, s.state
+            )
+        })
+        .collect();
+    if !rules.restore {
+        losses.push(format!(
+            "the rows of {:?} are not carried over; they stay in the retired database{}",
+            inventory.database.identity.name,
+            if rules.backup == BackupMode::Full {
+                " and in the backup"
+            } else {
+                ""
+            }
+        ));
+    } else if let Some(drift) = &survey.drift {
+        for (table, rows) in &drift.lost_tables {
+            let rows = rows.map_or_else(
+                || "an unknown number of".to_owned(),
+                |n| format!("about {n}"),
+            );
+            losses.push(format!(
+                "no place in the new schema: table {table} with {rows} rows"
+            ));
+        }
+        for table in &drift.tables {
+            for (column, kind) in &table.lost_columns {
+                losses.push(format!(
+                    "no place in the new schema: column {}.{column} ({kind})",
+                    table.table
+                ));
+            }
+        }
+    }
+    losses
+}
+
+fn warnings(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
+    let inventory = &survey.inventory;
+    let mut warnings = Vec::new();
+    let mut of_kind = |kind: TableKind, text: &str| {
+        for table in inventory.tables.iter().filter(|t| t.kind == kind) {
+            warnings.push(format!("{} {text}", table.table));
+        }
+    };
+    of_kind(
+        TableKind::Foreign,
+        "is a foreign table: its rows live elsewhere and are not backed up",
+    );
+    of_kind(
+        TableKind::Unlogged,
+        "is unlogged: its rows would not outlive a crash of the server",
+    );
+    if survey.server_free_bytes.is_none() && rules.restore {
+        warnings.push(format!(
+            "the free space on the server cannot be seen from here; the new database needs about {} bytes",
+            inventory.database.bytes
+        ));
+    }
+    if inventory.server.standbys > 0 {
+        warnings.push(format!(
+            "{} standby(s) stream from this server and will receive the whole new database",
+            inventory.server.standbys
+        ));
+    }
+    if let (Some(then), Some(now)) = &inventory.database.collation_versions
+        && then != now
+    {
+        warnings.push(format!(
+            "the collation library is version {now}, and was {then} when the database was made; the rebuild sorts its indexes anew"
+        ));
+    }
+    if rules.backup != BackupMode::Full {
+        warnings.push(
+            "the backup does not hold the rows: until it is purged, the retired database is their only copy".to_owned(),
+        );
+    }
+    if rules.strategy == Strategy::InPlace {
+        warnings.push(
+            "in place: clients are shut out, or see a half-built database, until the end"
+                .to_owned(),
+        );
+    }
+    for file in &survey.schema.changed {
+        warnings.push(format!(
+            "schema file {file} changed after it was applied to the target"
+        ));
+    }
+    warnings
+}

@@ -1,0 +1,63 @@
+//! What the spec asks for, as far as the plan's decisions need it.
+
+use crate::traits::BackupMode;
+
+use super::Strategy;
+use crate::model::SessionFacts;
+
+/// Where the schema of the new database comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchemaFrom {
+    /// The target's own, as the backup holds it.
+    Backup,
+    /// SQL files.
+    Files,
+    /// An external migrator.
+    Command,
+}
+
+/// Decides whether a session may be ended.
+pub type MayEnd<'a> = &'a (dyn Fn(&SessionFacts) -> bool + Sync);
+
+/// Decides whether data may be left behind: table (`schema.name`), and the column or the whole
+/// table.
+pub type MayDrop<'a> = &'a (dyn Fn(&str, Option<&str>) -> bool + Sync);
+
+/// What the spec asks for.
+#[derive(Clone, Copy)]
+pub struct Rules<'a> {
+    /// Where the target is, for people.
+    pub endpoint: &'a str,
+    /// The target's label.
+    pub environment: Option<&'a str>,
+    /// How old and new stand to each other.
+    pub strategy: Strategy,
+    /// How much the backup holds.
+    pub backup: BackupMode,
+    /// Where the schema comes from.
+    pub schema: SchemaFrom,
+    /// True if rows are restored.
+    pub restore: bool,
+    /// True if there are fixtures.
+    pub fixtures: bool,
+    /// The workloads, in the order they are stopped, the read-only gate among them.
+    pub workloads: &'a [String],
+    /// The after-steps.
+    pub tasks: &'a [String],
+    /// Which sessions may be ended.
+    pub may_end: MayEnd<'a>,
+    /// Which data may be left behind.
+    pub may_drop: MayDrop<'a>,
+    /// BLAKE3 of the spec's meaning.
+    pub spec_digest: &'a str,
+}
+
+impl Rules<'_> {
+    /// True for labels that mean production.
+    pub fn is_production(&self) -> bool {
+        self.environment.is_some_and(|label| {
+            let label = label.to_lowercase();
+            ["production", "prod", "live"].contains(&label.as_str())
+        })
+    }
+}

@@ -1,0 +1,293 @@
+//! Every guard, by a survey that it must refuse and the same survey without the fault.
+
+use super::{Drift, Plan, Refusal, Rules, SchemaFrom, Strategy, Survey, TableDrift};
+use crate::model::{Obstacle, SessionFacts, TableName};
+use crate::testing::sim::Sim;
+use crate::testing::survey::survey;
+use crate::traits::BackupMode;
+
+fn rules() -> Rules<'static> {
+    Rules {
+        endpoint: "postgres@/tmp:5432/app",
+        environment: None,
+        strategy: Strategy::Aside,
+        backup: BackupMode::Full,
+        schema: SchemaFrom::Files,
+        restore: true,
+        fixtures: false,
+        workloads: &[],
+        tasks: &[],
+        may_end: &|_| false,
+        may_drop: &|_, _| false,
+        spec_digest: "spec",
+    }
+}
+
+fn base() -> Survey {
+    survey(Sim::with_app().identity("app").expect("app"))
+}
+
+fn plan_of(rules: &Rules<'_>, change: impl FnOnce(&mut Survey)) -> Plan {
+    let mut survey = base();
+    change(&mut survey);
+    Plan::build(rules, survey).expect("a plan")
+}
+
+fn guards(refusals: &[Refusal]) -> Vec<&str> {
+    refusals.iter().map(|r| r.guard.as_str()).collect()
+}
+
+fn session() -> SessionFacts {
+    SessionFacts {
+        pid: 4711,
+        role: "app".to_owned(),
+        application: "psql".to_owned(),
+        client: "local".to_owned(),
+        state: "idle".to_owned(),
+    }
+}
+
+fn lost_column() -> Drift {
+    Drift {
+        tables: vec![TableDrift {
+            table: TableName::new("public", "gpu"),
+            new_columns: Vec::new(),
+            lost_columns: vec![("vendor".to_owned(), "text".to_owned())],
+            changed_columns: Vec::new(),
+        }],
+        ..Drift::default()
+    }
+}
+
+/// What is wrong with a survey, and the guard that must say so.
+type Case = (&'static str, fn(&mut Survey), &'static str);
+
+const CASES: [Case; 19] = [
+    (
+        "a system database",
+        |s| s.inventory.database.identity.name = "postgres".into(),
+        "target",
+    ),
+    (
+        "a template",
+        |s| s.inventory.database.is_template = true,
+        "target",
+    ),
+    (
+        "a standby",
+        |s| s.inventory.server.in_recovery = true,
+        "target",
+    ),
+    (
+        "a prepared transaction",
+        |s| {
+            s.inventory
+                .obstacles
+                .push(Obstacle::PreparedTransaction { gid: "x".into() })
+        },
+        "obstacles",
+    ),
+    (
+        "a logical slot",
+        |s| {
+            s.inventory.obstacles.push(Obstacle::LogicalSlot {
+                slot: "cdc".into(),
+                active: false,
+            });
+        },
+        "obstacles",
+    ),
+    (
+        "a subscription",
+        |s| {
+            s.inventory
+                .obstacles
+                .push(Obstacle::Subscription { name: "sub".into() })
+        },
+        "obstacles",
+    ),
+    (
+        "a pooler",
+        |s| s.inventory.obstacles.push(Obstacle::Pooler),
+        "obstacles",
+    ),
+    (
+        "an invalid database",
+        |s| s.inventory.obstacles.push(Obstacle::Invalid),
+        "obstacles",
+    ),
+    (
+        "no right to create databases",
+        |s| {
+            s.inventory.rights.superuser = false;
+            s.inventory.rights.createdb = false;
+        },
+        "rights",
+    ),
+    (
+        "another owner",
+        |s| {
+            s.inventory.rights.superuser = false;
+            s.inventory.rights.owns_database = false;
+        },
+        "rights",
+    ),
+    (
+        "a table that cannot be read",
+        |s| {
+            s.inventory.rights.superuser = false;
+            s.inventory.rights.unreadable = vec![TableName::new("public", "secret")];
+        },
+        "rights",
+    ),
+    (
+        "a session in the way",
+        |s| s.inventory.sessions.push(session()),
+        "sessions",
+    ),
+    (
+        "no pg_dump",
+        |s| s.tools.retain(|t| t.name != "pg_dump"),
+        "tools",
+    ),
+    (
+        "no pg_restore",
+        |s| s.tools.retain(|t| t.name != "pg_restore"),
+        "tools",
+    ),
+    ("an old pg_dump", |s| s.tools[0].major = 14, "tools"),
+    (
+        "a full server disk",
+        |s| s.server_free_bytes = Some(10),
+        "disk",
+    ),
+    ("a full store", |s| s.store_free_bytes = Some(10), "disk"),
+    (
+        "a store inside the target",
+        |s| s.store_inside_target = true,
+        "store",
+    ),
+    (
+        "a column with no place",
+        |s| s.drift = Some(lost_column()),
+        "data",
+    ),
+];
+
+#[test]
+fn a_sound_survey_is_not_refused() {
+    assert_eq!(guards(&plan_of(&rules(), |_| {}).refusals), [""; 0]);
+}
+
+#[test]
+fn every_fault_is_refused_by_its_guard() {
+    for (what, change, guard) in CASES {
+        let plan = plan_of(&rules(), change);
+        assert_eq!(guards(&plan.refusals), [guard], "{what}");
+        let e = plan.permit_run(None).expect_err(what);
+        assert!(e.is_refusal(), "{what}");
+        assert!(e.advice().is_some_and(|hint| !hint.is_empty()), "{what}");
+    }
+}
+
+#[test]
+fn what_the_spec_allows_is_not_refused() {
+    let mut allowing = rules();
+    allowing.may_end = &|s| s.application == "psql";
+    allowing.may_drop = &|table, column| table == "public.gpu" && column == Some("vendor");
+    let plan = plan_of(&allowing, |s| {
+        s.inventory.sessions.push(session());
+        s.drift = Some(lost_column());
+    });
+    assert_eq!(guards(&plan.refusals), [""; 0]);
+    assert_eq!(
+        plan.losses.len(),
+        2,
+        "both are still shown: {:?}",
+        plan.losses
+    );
+}
+
+#[test]
+fn objects_of_other_roles_matter_only_where_the_schema_comes_from_the_backup() {
+    let change = |s: &mut Survey| {
+        s.inventory.rights.superuser = false;
+        s.inventory.rights.foreign_owned = vec!["table public.theirs".to_owned()];
+    };
+    assert_eq!(guards(&plan_of(&rules(), change).refusals), [""; 0]);
+    let mut from_backup = rules();
+    from_backup.schema = SchemaFrom::Backup;
+    assert_eq!(guards(&plan_of(&from_backup, change).refusals), ["rights"]);
+}
+
+#[test]
+fn a_production_label_asks_for_the_typed_name() {
+    for label in ["production", "Prod", "live"] {
+        let mut production = rules();
+        production.environment = Some(label);
+        let plan = plan_of(&production, |_| {});
+        assert!(plan.permit_run(None).is_err(), "{label}");
+        assert!(plan.permit_run(Some("ap")).is_err(), "{label}");
+        assert!(plan.permit_run(Some("app")).is_ok(), "{label}");
+    }
+    let mut staging = rules();
+    staging.environment = Some("staging");
+    assert!(plan_of(&staging, |_| {}).permit_run(None).is_ok());
+}
+
+/// What makes a stored plan stale.
+type Stale = (&'static str, fn(&mut Survey));
+
+#[test]
+fn a_plan_is_stale_when_its_state_changed() {
+    let plan = plan_of(&rules(), |_| {});
+    let same = plan_of(&rules(), |s| s.inventory.sessions.push(session()));
+    assert!(
+        plan.require_same_state(&same).is_ok(),
+        "sessions come and go"
+    );
+    let changes: [Stale; 4] = [
+        ("the target is", |s| {
+            s.inventory.database.identity.uid = "2".into()
+        }),
+        ("the target is", |s| {
+            s.inventory.database.identity.server = "8".into()
+        }),
+        ("the schema of the target", |s| {
+            s.schema_hash = "1".repeat(64)
+        }),
+        ("the server or its tools", |s| s.tools[1].major = 18),
+    ];
+    for (what, change) in changes {
+        let e = plan
+            .require_same_state(&plan_of(&rules(), change))
+            .expect_err(what);
+        assert!(e.to_string().contains(what), "{e}");
+    }
+}
+
+#[test]
+fn a_stored_plan_comes_back_and_a_newer_one_is_refused() {
+    let plan = plan_of(&rules(), |_| {});
+    let bytes = plan.to_json().expect("json");
+    assert_eq!(Plan::from_json(&bytes).expect("a plan"), plan);
+    let newer =
+        String::from_utf8(bytes)
+            .expect("text")
+            .replacen("\"version\": 1", "\"version\": 2", 1);
+    let e = Plan::from_json(newer.as_bytes()).expect_err("newer");
+    assert!(e.to_string().contains("version 2"), "{e}");
+    assert!(Plan::from_json(b"{}").is_err());
+}
+
+#[test]
+fn two_workloads_whose_names_look_alike_get_two_steps() {
+    let workloads = ["Web 1".to_owned(), "web-1".to_owned()];
+    let mut rules = rules();
+    rules.workloads = &workloads;
+    let plan = plan_of(&rules, |_| {});
+    let ids: Vec<&str> = plan.steps.iter().map(|s| s.id.as_str()).collect();
+    assert_eq!(ids[..2], ["stop-web-1", "stop-web-1-2"]);
+    let unique: std::collections::BTreeSet<&&str> = ids.iter().collect();
+    assert_eq!(unique.len(), ids.len());
+}

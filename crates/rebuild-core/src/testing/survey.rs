@@ -1,0 +1,66 @@
+//! A survey for tests of plans.
+
+use crate::model::{DatabaseFacts, Identity, Inventory, RightsFacts, ServerFacts};
+use crate::plan::{Survey, ToolFacts};
+use crate::traits::SchemaState;
+
+/// A survey of `target` in which every guard is content.
+pub fn survey(target: Identity) -> Survey {
+    let tool = |name: &str| ToolFacts {
+        name: name.to_owned(),
+        path: format!("/usr/bin/{name}"),
+        major: 15,
+        version: "15.18".to_owned(),
+    };
+    Survey {
+        inventory: Inventory {
+            server: ServerFacts {
+                system_identifier: target.server.clone(),
+                version_num: 150_018,
+                in_recovery: false,
+                standbys: 0,
+                data_directory: None,
+            },
+            database: DatabaseFacts {
+                identity: target,
+                owner: "postgres".to_owned(),
+                encoding: "UTF8".to_owned(),
+                collate: "C".to_owned(),
+                ctype: "C".to_owned(),
+                locale_provider: "libc".to_owned(),
+                locale: None,
+                icu_rules: None,
+                collation_versions: (None, None),
+                tablespace: "pg_default".to_owned(),
+                connection_limit: -1,
+                is_template: false,
+                comment: None,
+                acl: None,
+                settings: Vec::new(),
+                bytes: 1 << 20,
+            },
+            tables: Vec::new(),
+            extensions: Vec::new(),
+            large_objects: 0,
+            sessions: Vec::new(),
+            obstacles: Vec::new(),
+            rights: RightsFacts {
+                role: "postgres".to_owned(),
+                superuser: true,
+                createdb: true,
+                bypass_rls: true,
+                owns_database: true,
+                signal_backend: true,
+                unreadable: Vec::new(),
+                foreign_owned: Vec::new(),
+            },
+        },
+        schema_hash: "0".repeat(64),
+        tools: vec![tool("pg_dump"), tool("pg_restore")],
+        schema: SchemaState::default(),
+        drift: None,
+        store_free_bytes: None,
+        server_free_bytes: None,
+        store_inside_target: false,
+    }
+}
