@@ -6,9 +6,11 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, NoTls};
 
-use super::server_error;
-use crate::error::Result;
-use crate::model::{Endpoint, Host};
+use super::teardown::place;
+use super::{application, server_error};
+use crate::error::{Error, Result};
+use crate::event::Ctx;
+use crate::model::{Endpoint, Host, Identity};
 
 /// Settings of every session; a COPY in another DateStyle moves days to months in silence.
 const PINNED: &str = "
@@ -83,6 +85,33 @@ impl Session {
             driver,
             pid,
         })
+    }
+
+    /// Connects to the database `db` on the server of `endpoint`, by the name it had when it was
+    /// looked at, and makes sure that it is still that one.
+    ///
+    /// # Errors
+    /// A refusal if the server or the database under that name is another one; the server cannot
+    /// be reached.
+    pub async fn open_at(endpoint: &Endpoint, db: &Identity, ctx: &Ctx) -> Result<Self> {
+        let session = Self::open(&endpoint.with_database(&db.name), &application(ctx)).await?;
+        let oid = place::oid_here(&session, db).await?;
+        let here: u32 = session
+            .query_one(
+                "select oid from pg_catalog.pg_database
+                  where datname operator(pg_catalog.=) pg_catalog.current_database()",
+                &[],
+            )
+            .await
+            .map_err(|e| server_error(format!("could not identify {db}"), e))?
+            .get(0);
+        if here == oid {
+            return Ok(session);
+        }
+        Err(Error::refused(format!(
+            "the database named {:?} has oid {here} now, so it is not {db}",
+            db.name
+        )))
     }
 
     /// The process id of the server's side of the connection.
