@@ -30,6 +30,28 @@ pub fn qualified(table: &TableName) -> Result<String> {
     Ok(format!("{}.{}", ident(&table.schema)?, ident(&table.name)?))
 }
 
+/// `name` as a quoted identifier made of ASCII alone, with Unicode escapes: it means the same
+/// whatever `client_encoding` is, as long as the server's encoding is not `SQL_ASCII` and
+/// `standard_conforming_strings` is on.
+///
+/// # Errors
+/// As [`ident`].
+pub fn ascii_ident(name: &str) -> Result<String> {
+    let quoted = ident(name)?;
+    if quoted.is_ascii() {
+        return Ok(quoted);
+    }
+    let mut out = String::from("U&");
+    for c in quoted.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            c if c.is_ascii() => out.push(c),
+            c => out.push_str(&format!("\\+{:06X}", u32::from(c))),
+        }
+    }
+    Ok(out)
+}
+
 /// `text` as a string constant that means the same whatever `standard_conforming_strings` says
 /// (<https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-STRINGS-ESCAPE>).
 /// For statements that take no parameters (DDL).
@@ -61,6 +83,8 @@ mod tests {
         assert!(ident("").is_err());
         assert!(ident(&"x".repeat(64)).is_err());
         assert!(ident("a\0b").is_err());
+        assert_eq!(ascii_ident("a\"b").expect("fine"), "\"a\"\"b\"");
+        assert_eq!(ascii_ident("né\\").expect("fine"), "U&\"n\\+0000E9\\\\\"");
         assert_eq!(literal("it's").expect("fine"), "'it''s'");
         assert_eq!(literal("a\\'b").expect("fine"), "E'a\\\\''b'");
     }

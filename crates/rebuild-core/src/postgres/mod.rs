@@ -7,6 +7,7 @@ mod inventory;
 mod lock;
 mod mark;
 mod marks;
+pub mod rows;
 mod server_error;
 mod session;
 mod sessions;
@@ -14,13 +15,14 @@ mod teardown;
 
 pub use cluster::{ClusterOptions, LocalCluster};
 pub use gate::ReadOnlyGate;
-pub use ident::{MAX_IDENTIFIER_BYTES, ident, literal, qualified};
+pub use ident::{MAX_IDENTIFIER_BYTES, ascii_ident, ident, literal, qualified};
 pub use inventory::{
     DatabaseKey, database_facts, exact_counts, find_database, inventory, server_facts, tables,
 };
 pub use lock::TargetLock;
 pub use mark::{application, made_by};
 pub use marks::{Change, WriteMarks};
+pub use rows::RowOptions;
 pub use server_error::server_error;
 pub use session::Session;
 pub use sessions::EndSessions;

@@ -1,0 +1,277 @@
+//! Packing rows into chunks: each a complete COPY stream, compressed.
+
+use std::io::{Cursor, Read, Write};
+
+use zstd::stream::{read::Decoder, write::Encoder};
+
+use super::scan::{BINARY_HEADER, BINARY_TRAILER, RowScanner, Tally};
+use crate::error::{Error, Result};
+use crate::model::RowForm;
+
+/// A finished chunk, ready for the store.
+#[derive(Debug)]
+pub struct PackedChunk {
+    /// The stored bytes: one zstd frame with its own checksum.
+    pub stored: Vec<u8>,
+    /// Bytes of the COPY stream inside.
+    pub raw_bytes: u64,
+    /// Rows inside.
+    pub rows: u64,
+    /// BLAKE3 of the stored bytes, in hexadecimal.
+    pub checksum: String,
+}
+
+/// Takes one COPY stream, cut anywhere, and makes chunks of whole rows.
+pub struct Packer {
+    form: RowForm,
+    level: i32,
+    chunk_bytes: u64,
+    scanner: RowScanner,
+    tally: Tally,
+    open: Option<OpenChunk>,
+}
+
+struct OpenChunk {
+    encoder: Encoder<'static, Vec<u8>>,
+    raw_bytes: u64,
+    rows_before: u64,
+}
+
+impl Packer {
+    /// Chunks of about `chunk_bytes` before compression at `level`. A row is never divided, so a
+    /// chunk may be larger by one row.
+    pub fn new(form: RowForm, columns: usize, level: i32, chunk_bytes: u64) -> Self {
+        Self {
+            form,
+            level,
+            chunk_bytes,
+            scanner: RowScanner::new(form),
+            tally: Tally::new(columns),
+            open: None,
+        }
+    }
+
+    /// Takes the next piece of the stream; returns the chunk that it filled, if it did.
+    ///
+    /// # Errors
+    /// The bytes are no COPY stream.
+    pub fn push(&mut self, piece: &[u8]) -> Result<Option<PackedChunk>> {
+        let rows_before = self.tally.rows;
+        let (form, level, open) = (self.form, self.level, &mut self.open);
+        self.scanner.feed(piece, &mut self.tally, |rows| {
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let open = match open {
+                Some(open) => open,
+                none => none.insert(OpenChunk::new(form, level, rows_before)?),
+            };
+            open.write(rows)
+        })?;
+        match &self.open {
+            Some(open) if open.raw_bytes >= self.chunk_bytes => self.close(),
+            _ => Ok(None),
+        }
+    }
+
+    /// Ends the stream; returns the last chunk, if any row is left, and the sum of all rows.
+    ///
+    /// # Errors
+    /// The stream was cut off.
+    pub fn finish(mut self) -> Result<(Option<PackedChunk>, Tally)> {
+        self.scanner.end()?;
+        let last = self.close()?;
+        Ok((last, self.tally))
+    }
+
+    fn close(&mut self) -> Result<Option<PackedChunk>> {
+        let Some(mut open) = self.open.take() else {
+            return Ok(None);
+        };
+        if self.form == RowForm::Binary {
+            open.write(BINARY_TRAILER)?;
+        }
+        let stored = open.encoder.finish().map_err(compression)?;
+        Ok(Some(PackedChunk {
+            checksum: checksum(&stored),
+            stored,
+            raw_bytes: open.raw_bytes,
+            rows: self.tally.rows - open.rows_before,
+        }))
+    }
+}
+
+impl OpenChunk {
+    fn new(form: RowForm, level: i32, rows_before: u64) -> Result<Self> {
+        let mut encoder = Encoder::new(Vec::new(), level).map_err(compression)?;
+        encoder.include_checksum(true).map_err(compression)?;
+        let mut open = Self {
+            encoder,
+            raw_bytes: 0,
+            rows_before,
+        };
+        if form == RowForm::Binary {
+            open.write(BINARY_HEADER)?;
+        }
+        Ok(open)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.raw_bytes += bytes.len() as u64;
+        self.encoder.write_all(bytes).map_err(compression)
+    }
+}
+
+fn compression(e: std::io::Error) -> Error {
+    Error::internal("rows could not be compressed").caused_by(e)
+}
+
+/// BLAKE3 of `bytes`, in hexadecimal.
+pub fn checksum(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
+}
+
+/// Reads the COPY stream in a stored chunk back, piece by piece, and never more of it than
+/// `raw_bytes`.
+pub struct Unpacker {
+    decoder: Decoder<'static, Cursor<bytes::Bytes>>,
+    left: u64,
+}
+
+impl Unpacker {
+    /// A reader of `stored`, which must hold exactly `raw_bytes`.
+    ///
+    /// # Errors
+    /// It cannot be read as zstd.
+    pub fn new(stored: bytes::Bytes, raw_bytes: u64) -> Result<Self> {
+        let decoder = Decoder::with_buffer(Cursor::new(stored)).map_err(damaged)?;
+        Ok(Self {
+            decoder: decoder.single_frame(),
+            left: raw_bytes,
+        })
+    }
+
+    /// The next piece, of at most `size` bytes; empty at the end.
+    ///
+    /// # Errors
+    /// The frame is damaged, or holds more or less than was promised.
+    pub fn next_piece(&mut self, size: usize) -> Result<Vec<u8>> {
+        let mut piece = Vec::with_capacity(size);
+        let limit = size as u64;
+        self.decoder
+            .by_ref()
+            .take(limit)
+            .read_to_end(&mut piece)
+            .map_err(damaged)?;
+        self.left = self
+            .left
+            .checked_sub(piece.len() as u64)
+            .ok_or_else(|| Error::corrupt("the chunk holds more than its manifest says"))?;
+        if piece.is_empty() && self.left > 0 {
+            return Err(Error::corrupt(
+                "the chunk holds less than its manifest says",
+            ));
+        }
+        Ok(piece)
+    }
+}
+
+fn damaged(e: std::io::Error) -> Error {
+    Error::corrupt("the chunk cannot be decompressed").caused_by(e)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pack(
+        form: RowForm,
+        stream: &[u8],
+        chunk_bytes: u64,
+        piece: usize,
+    ) -> (Vec<PackedChunk>, Tally) {
+        let mut packer = Packer::new(form, 1, 1, chunk_bytes);
+        let mut chunks = Vec::new();
+        for piece in stream.chunks(piece) {
+            chunks.extend(packer.push(piece).expect("packed"));
+        }
+        let (last, tally) = packer.finish().expect("whole");
+        chunks.extend(last);
+        (chunks, tally)
+    }
+
+    fn unpack(chunk: &PackedChunk) -> Vec<u8> {
+        let mut unpacker =
+            Unpacker::new(chunk.stored.clone().into(), chunk.raw_bytes).expect("zstd");
+        let mut out = Vec::new();
+        loop {
+            let piece = unpacker.next_piece(3).expect("piece");
+            if piece.is_empty() {
+                return out;
+            }
+            out.extend(piece);
+        }
+    }
+
+    #[test]
+    fn chunks_are_whole_streams_and_together_the_table() {
+        let text: Vec<u8> = (0..100)
+            .flat_map(|i| format!("row {i}\n").into_bytes())
+            .collect();
+        let (chunks, tally) = pack(RowForm::Text, &text, 64, 5);
+        assert!(chunks.len() > 5);
+        assert_eq!(chunks.iter().map(|c| c.rows).sum::<u64>(), 100);
+        assert_eq!(tally.rows, 100);
+        assert_eq!(chunks.iter().flat_map(unpack).collect::<Vec<u8>>(), text);
+
+        let mut binary = BINARY_HEADER.to_vec();
+        for i in 0..100u32 {
+            binary.extend(1i16.to_be_bytes());
+            binary.extend(4i32.to_be_bytes());
+            binary.extend(i.to_be_bytes());
+        }
+        binary.extend(BINARY_TRAILER);
+        let (chunks, whole) = pack(RowForm::Binary, &binary, 64, 7);
+        assert!(chunks.len() > 5);
+        let mut sum = Tally::new(1);
+        for chunk in &chunks {
+            let mut part = Tally::new(1);
+            let mut scanner = RowScanner::new(RowForm::Binary);
+            let stream = unpack(chunk);
+            scanner
+                .feed(&stream, &mut part, |_| Ok(()))
+                .expect("a stream of its own");
+            scanner.end().expect("whole");
+            assert_eq!(part.rows, chunk.rows);
+            sum.merge(&part);
+        }
+        assert_eq!(sum, whole);
+    }
+
+    #[test]
+    fn an_empty_table_has_no_chunk() {
+        let empty = [BINARY_HEADER.as_slice(), BINARY_TRAILER].concat();
+        let (chunks, tally) = pack(RowForm::Binary, &empty, 64, 4);
+        assert!(chunks.is_empty());
+        assert_eq!(tally, Tally::new(1));
+    }
+
+    #[test]
+    fn what_does_not_match_its_size_is_refused() {
+        let (chunks, _) = pack(RowForm::Text, b"abc\ndef\n", 1 << 20, 64);
+        for raw_bytes in [0, 7, 9, u64::MAX] {
+            let mut unpacker =
+                Unpacker::new(chunks[0].stored.clone().into(), raw_bytes).expect("zstd");
+            let mut seen = 0;
+            let end = loop {
+                match unpacker.next_piece(5) {
+                    Ok(piece) if piece.is_empty() => break Ok(()),
+                    Ok(piece) => seen += piece.len(),
+                    Err(e) => break Err(e),
+                }
+            };
+            assert!(end.is_err(), "{raw_bytes}");
+            assert!(seen <= 8);
+        }
+    }
+}

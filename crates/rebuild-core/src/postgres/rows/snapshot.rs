@@ -1,0 +1,188 @@
+//! One moment of a database, seen by many sessions.
+
+use std::time::Duration;
+
+use super::options::RowOptions;
+use super::tables::LiveTable;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Endpoint, TableName};
+use crate::postgres::{Session, qualified, server_error};
+
+/// Settings of every session that carries rows, beyond those all sessions pin. `lc_monetary`
+/// changes what `money` means; a scan that starts in the middle gives other chunks every time.
+const CARRIER: &str = "
+    select pg_catalog.set_config(name, value, false) from (values
+        ('lc_monetary', 'C'),
+        ('synchronize_seqscans', 'off'),
+        ('max_parallel_workers_per_gather', '0')
+    ) as pinned (name, value)
+    union all
+    select pg_catalog.set_config(name, '0', false) from pg_catalog.pg_settings
+     where name in ('transaction_timeout', 'idle_session_timeout')";
+
+/// A snapshot that other sessions can take part in, for as long as this lives
+/// (<https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-SYNCHRONIZATION>).
+pub struct Snapshot {
+    holder: Session,
+    id: String,
+}
+
+impl Snapshot {
+    /// Opens a session, and a read-only transaction in it whose snapshot others can import.
+    ///
+    /// # Errors
+    /// The server could not be reached or said no.
+    pub async fn export(endpoint: &Endpoint, application: &str) -> Result<Self> {
+        let holder = Session::open(endpoint, application).await?;
+        Self::export_from(holder).await
+    }
+
+    /// As [`export`](Self::export), from a session that is open and not in a transaction.
+    ///
+    /// # Errors
+    /// The server said no.
+    pub async fn export_from(holder: Session) -> Result<Self> {
+        let what = "could not export a snapshot";
+        holder
+            .batch_execute(CARRIER)
+            .await
+            .map_err(|e| server_error(what, e))?;
+        holder
+            .batch_execute("begin isolation level repeatable read read only")
+            .await
+            .map_err(|e| server_error(what, e))?;
+        let row = holder
+            .query_one("select pg_catalog.pg_export_snapshot()", &[])
+            .await
+            .map_err(|e| server_error(what, e))?;
+        let id = row.try_get(0).map_err(|e| server_error(what, e))?;
+        Ok(Self { holder, id })
+    }
+
+    /// The session that holds it, in its transaction.
+    pub fn session(&self) -> &Session {
+        &self.holder
+    }
+
+    /// Its name, for `pg_dump --snapshot`.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Keeps everyone from dropping or rewriting `tables`, and makes sure that nobody did since
+    /// the snapshot was taken: a table that was truncated since would look empty, for TRUNCATE is
+    /// not seen through snapshots
+    /// (<https://www.postgresql.org/docs/current/mvcc-caveats.html>).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Deadline`] if somebody holds a lock for longer than `options.lock_wait`; a
+    /// refusal that can be tried again if a table has changed.
+    pub async fn hold(&self, tables: &[TableName], options: &RowOptions) -> Result<()> {
+        let timeout = format!(
+            "select pg_catalog.set_config('lock_timeout', '{}ms', true)",
+            millis(options.lock_wait)
+        );
+        self.holder
+            .batch_execute(&timeout)
+            .await
+            .map_err(|e| server_error("could not set the lock timeout", e))?;
+        for group in tables.chunks(100) {
+            let names: Vec<String> = group
+                .iter()
+                .map(|t| Ok(format!("only {}", qualified(t)?)))
+                .collect::<Result<_>>()?;
+            self.holder
+                .batch_execute(&format!(
+                    "lock table {} in access share mode",
+                    names.join(", ")
+                ))
+                .await
+                .map_err(|e| lock_error(group, options.lock_wait, e))?;
+        }
+        Ok(())
+    }
+}
+
+/// A refusal that names the tables whose file is no longer the one the snapshot knows.
+///
+/// # Errors
+/// There is such a table; the snapshot is of no use.
+pub fn refuse_rewritten(tables: &[LiveTable]) -> Result<()> {
+    let names: Vec<String> = tables
+        .iter()
+        .filter(|t| t.holds_rows() && t.files.0 != t.files.1)
+        .map(|t| t.table.to_string())
+        .collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "the snapshot is of no use: since it was taken, somebody rewrote, truncated or dropped {}",
+        names.join(", ")
+    ))
+    .hint("stop what changes the schema, and try again"))
+}
+
+fn lock_error(tables: &[TableName], limit: Duration, e: tokio_postgres::Error) -> Error {
+    use tokio_postgres::error::SqlState;
+    let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
+    let what = format!("could not lock {} for reading", names.join(", "));
+    if e.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
+        return Error::new(
+            ErrorKind::Deadline,
+            format!("{what}: somebody holds a lock for longer than {limit:?}"),
+        )
+        .hint("look for it in pg_locks; it is often a migration or a VACUUM FULL");
+    }
+    if e.code() == Some(&SqlState::OUT_OF_MEMORY) {
+        return server_error(what, e).hint("raise max_locks_per_transaction on the server");
+    }
+    server_error(what, e)
+}
+
+fn millis(limit: Duration) -> u128 {
+    limit.as_millis().clamp(1, i32::MAX as u128)
+}
+
+/// Prepares a session for carrying rows in `encoding`: what `client_encoding` makes of a byte
+/// must be nothing.
+///
+/// # Errors
+/// The server does not know the encoding.
+pub async fn prepare_carrier(session: &Session, encoding: &str) -> Result<()> {
+    let what = || format!("could not prepare a session for rows in {encoding}");
+    session
+        .batch_execute(CARRIER)
+        .await
+        .map_err(|e| server_error(what(), e))?;
+    session
+        .execute(
+            "select pg_catalog.set_config('client_encoding', $1, false)",
+            &[&encoding],
+        )
+        .await
+        .map_err(|e| server_error(what(), e))?;
+    Ok(())
+}
+
+/// Opens a session that sees what the snapshot `id` sees and reads rows in `encoding`.
+///
+/// # Errors
+/// The server could not be reached, or the snapshot is gone.
+pub async fn reader(
+    endpoint: &Endpoint,
+    application: &str,
+    id: &str,
+    encoding: &str,
+) -> Result<Session> {
+    let session = Session::open(endpoint, application).await?;
+    session
+        .batch_execute(&format!(
+            "begin isolation level repeatable read read only; set transaction snapshot {}",
+            crate::postgres::literal(id)?
+        ))
+        .await
+        .map_err(|e| server_error("could not import the snapshot", e))?;
+    prepare_carrier(&session, encoding).await?;
+    Ok(session)
+}

@@ -1,0 +1,282 @@
+//! The tables whose rows are ours to carry, as the catalog describes them.
+
+use std::collections::HashMap;
+
+use tokio_postgres::Row;
+
+use super::form::{BaseType, form_for};
+use crate::error::{Error, Result};
+use crate::model::{RowForm, TableKind, TableName};
+use crate::postgres::{Session, server_error};
+
+/// A column that is stored and not computed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type as SQL, with schema where it has one of its own.
+    pub type_name: String,
+    /// A built-in type that takes the same binary form, for where the type itself is missing.
+    pub base_name: String,
+    /// `NOT NULL`.
+    pub not_null: bool,
+    /// Has a default, or is an identity column.
+    pub has_default: bool,
+    base: BaseType,
+}
+
+/// A table that exists now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveTable {
+    /// Its oid.
+    pub oid: u32,
+    /// Its name.
+    pub table: TableName,
+    /// What it is. Only tables and partitions hold rows of their own.
+    pub kind: TableKind,
+    /// Its columns in order, without generated ones.
+    pub columns: Vec<LiveColumn>,
+    /// For an extension's configuration table: the `WHERE` clause that picks the user's rows, or
+    /// an empty string for all of them.
+    pub condition: Option<String>,
+    /// Bytes of rows: the heap and its TOAST table.
+    pub bytes: u64,
+    /// Pages of the heap, or 0 where it cannot be read by ranges of them: other access methods,
+    /// and servers before 14, which would read the whole table for each range.
+    pub pages: u32,
+    /// The file that holds it, according to the session's snapshot and according to the newest
+    /// catalog. They differ when it was truncated or rewritten since the snapshot was taken.
+    pub files: (u32, u32),
+    /// For a partition whose rows may belong to another partition after a restore: the root of
+    /// the tree, by which they find their place. The hash of an enum is that of an oid, and oids
+    /// change.
+    pub root: Option<TableName>,
+    /// Why its rows cannot be read whole, if they cannot.
+    pub unreadable: Option<String>,
+}
+
+impl LiveTable {
+    /// True if it can hold rows of its own.
+    pub fn holds_rows(&self) -> bool {
+        matches!(
+            self.kind,
+            TableKind::Table | TableKind::Partition | TableKind::Unlogged
+        )
+    }
+
+    /// The form in which its rows are best carried.
+    pub fn form(&self) -> RowForm {
+        form_for(self.columns.iter().map(|c| c.base))
+    }
+
+    /// The names of its columns.
+    pub fn column_names(&self) -> Vec<String> {
+        self.columns.iter().map(|c| c.name.clone()).collect()
+    }
+}
+
+/// Tables of extensions are made by `CREATE EXTENSION`; of their rows only those are the user's
+/// that the extension names, as for pg_dump
+/// (<https://www.postgresql.org/docs/current/extend-extensions.html#EXTEND-EXTENSIONS-CONFIG-TABLES>).
+const TABLES: &str = "
+    select c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relispartition,
+           a.amname = 'heap'
+             and pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 140000,
+           c.relfilenode, pg_catalog.pg_relation_filenode(c.oid),
+           pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int8,
+           pg_catalog.pg_table_size(c.oid),
+           pg_catalog.row_security_active(c.oid),
+           pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+             and (pg_catalog.has_table_privilege(c.oid, 'SELECT')
+                  or not exists (
+                      select from pg_catalog.pg_attribute k
+                       where k.attrelid = c.oid and k.attnum > 0 and not k.attisdropped
+                         and not pg_catalog.has_column_privilege(c.oid, k.attnum, 'SELECT'))),
+           case when exists (
+                    select from pg_catalog.pg_partition_ancestors(c.oid) up
+                      join pg_catalog.pg_partitioned_table h on h.partrelid = up.relid
+                      join pg_catalog.pg_opclass o on o.oid = any (h.partclass)
+                      join pg_catalog.pg_am m on m.oid = o.opcmethod
+                     where h.partstrat = 'h' and o.opcname = 'enum_ops' and m.amname = 'hash')
+                then pg_catalog.pg_partition_root(c.oid)::pg_catalog.oid end,
+           e.oid is not null, coalesce(e.extcondition[pg_catalog.array_position(e.extconfig, c.oid)], '')
+      from pg_catalog.pg_class c
+      join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+      left join pg_catalog.pg_am a on a.oid = c.relam
+      left join pg_catalog.pg_depend d
+        on d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid
+       and d.objsubid = 0 and d.deptype = 'e'
+      left join pg_catalog.pg_extension e
+        on e.oid = d.refobjid and c.oid = any (e.extconfig)
+     where c.relkind in ('r', 'p', 'm', 'f') and c.relpersistence <> 't'
+       and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'
+       and (d.objid is null or e.oid is not null)
+     order by n.nspname, c.relname";
+
+const COLUMNS: &str = "
+    with recursive base (oid, base) as (
+        select oid, oid from pg_catalog.pg_type where typtype <> 'd'
+        union all
+        select t.oid, b.base from pg_catalog.pg_type t join base b on t.typbasetype = b.oid
+         where t.typtype = 'd')
+    select k.attrelid, k.attname, pg_catalog.format_type(k.atttypid, k.atttypmod),
+           t.oid, t.typtype, coalesce(m.oid, 0::pg_catalog.oid),
+           pg_catalog.format_type(t.oid, null),
+           k.attnotnull, k.atthasdef or k.attidentity <> ''
+      from pg_catalog.pg_attribute k
+      join base b on b.oid = k.atttypid
+      join pg_catalog.pg_type t on t.oid = b.base
+      left join pg_catalog.pg_type m on m.oid = t.typelem and m.typarray = t.oid
+     where k.attnum > 0 and not k.attisdropped and k.attgenerated = ''
+       and k.attrelid = any ($1)
+     order by k.attrelid, k.attnum";
+
+/// Reads every table, materialised view and foreign table of the database that is not temporary,
+/// not part of the system and not an extension's own.
+///
+/// # Errors
+/// The server could not be asked, or a name is not valid in its encoding.
+pub async fn read_tables(session: &Session) -> Result<Vec<LiveTable>> {
+    let what = "could not read the list of tables";
+    let rows = session
+        .query(TABLES, &[])
+        .await
+        .map_err(|e| server_error(what, e))?;
+    let mut tables = Vec::new();
+    let mut roots = Vec::new();
+    for row in &rows {
+        let (table, root) = table_from(row).map_err(|e| server_error(what, e))?;
+        tables.push(table);
+        roots.push(root);
+    }
+    let oids: Vec<u32> = tables.iter().map(|t| t.oid).collect();
+    let mut columns: HashMap<u32, Vec<LiveColumn>> = HashMap::new();
+    let rows = session
+        .query(COLUMNS, &[&oids])
+        .await
+        .map_err(|e| server_error(what, e))?;
+    for row in &rows {
+        let (oid, column) = column_from(row).map_err(|e| server_error(what, e))?;
+        columns.entry(oid).or_default().push(column);
+    }
+    for table in &mut tables {
+        table.columns = columns.remove(&table.oid).unwrap_or_default();
+    }
+    follow_roots(&mut tables, &roots);
+    Ok(tables)
+}
+
+/// Partitions that are loaded through their root are read with its columns in its order, so that
+/// their rows are the same wherever they end up.
+fn follow_roots(tables: &mut [LiveTable], roots: &[Option<u32>]) {
+    let by_oid: HashMap<u32, (TableName, Vec<LiveColumn>)> = tables
+        .iter()
+        .filter(|t| roots.contains(&Some(t.oid)))
+        .map(|t| (t.oid, (t.table.clone(), t.columns.clone())))
+        .collect();
+    for (table, root) in tables.iter_mut().zip(roots) {
+        let root = root.and_then(|oid| by_oid.get(&oid));
+        if let Some((name, columns)) = root.filter(|_| table.holds_rows()) {
+            table.root = Some(name.clone());
+            table.columns.clone_from(columns);
+        }
+    }
+}
+
+fn table_from(row: &Row) -> Result<(LiveTable, Option<u32>), tokio_postgres::Error> {
+    let partition: bool = row.try_get(5)?;
+    let unlogged = row.try_get::<_, i8>(4)? == ascii('u');
+    let kind = match row.try_get::<_, i8>(3)? {
+        k if k == ascii('p') => TableKind::Partitioned,
+        k if k == ascii('m') => TableKind::MaterializedView,
+        k if k == ascii('f') => TableKind::Foreign,
+        _ if unlogged => TableKind::Unlogged,
+        _ if partition => TableKind::Partition,
+        _ => TableKind::Table,
+    };
+    let ranges: Option<bool> = row.try_get(6)?;
+    let pages: Option<i64> = row.try_get(9)?;
+    let bytes: Option<i64> = row.try_get(10)?;
+    let hidden: bool = row.try_get(11)?;
+    let allowed: bool = row.try_get(12)?;
+    let of_extension: bool = row.try_get(14)?;
+    let unreadable = if hidden {
+        Some("row-level security hides rows of it from this role".to_owned())
+    } else if allowed {
+        None
+    } else {
+        Some("this role may not read it".to_owned())
+    };
+    let table = LiveTable {
+        oid: row.try_get(0)?,
+        table: TableName::new(row.try_get::<_, String>(1)?, row.try_get::<_, String>(2)?),
+        kind,
+        columns: Vec::new(),
+        condition: of_extension.then(|| row.try_get(15)).transpose()?,
+        bytes: bytes.and_then(|b| u64::try_from(b).ok()).unwrap_or(0),
+        pages: if ranges == Some(true) {
+            pages.and_then(|p| u32::try_from(p).ok()).unwrap_or(0)
+        } else {
+            0
+        },
+        files: (
+            row.try_get(7)?,
+            row.try_get::<_, Option<u32>>(8)?.unwrap_or(0),
+        ),
+        root: None,
+        unreadable,
+    };
+    Ok((table, row.try_get(13)?))
+}
+
+fn column_from(row: &Row) -> Result<(u32, LiveColumn), tokio_postgres::Error> {
+    let enumerated = row.try_get::<_, i8>(4)? == ascii('e');
+    let element: u32 = row.try_get(5)?;
+    let base = if enumerated {
+        BaseType::Enum
+    } else if element != 0 {
+        BaseType::ArrayOf(element)
+    } else {
+        BaseType::Plain(row.try_get(3)?)
+    };
+    let column = LiveColumn {
+        name: row.try_get(1)?,
+        type_name: row.try_get(2)?,
+        base_name: if enumerated {
+            "text".to_owned()
+        } else {
+            row.try_get(6)?
+        },
+        not_null: row.try_get(7)?,
+        has_default: row.try_get(8)?,
+        base,
+    };
+    Ok((row.try_get(0)?, column))
+}
+
+fn ascii(c: char) -> i8 {
+    i8::try_from(u32::from(c)).unwrap_or(0)
+}
+
+/// Refuses if rows of any of `tables` cannot be read whole.
+///
+/// # Errors
+/// A refusal that names each such table, why, and the cure.
+pub fn refuse_unreadable(tables: &[LiveTable]) -> Result<()> {
+    let complaints: Vec<String> = tables
+        .iter()
+        .filter(|t| t.holds_rows())
+        .filter_map(|t| Some(format!("{} ({})", t.table, t.unreadable.as_ref()?)))
+        .collect();
+    if complaints.is_empty() {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "not every row can be read: {}",
+        complaints.join(", ")
+    ))
+    .hint(
+        "connect as a superuser, as a role with BYPASSRLS and pg_read_all_data, or as the tables' \
+         owner where row-level security is not forced",
+    ))
+}

@@ -1,0 +1,223 @@
+//! Dividing the reading of tables among workers.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::task::JoinSet;
+
+use super::form::copy_options;
+use super::names::Names;
+use crate::error::{Error, Result};
+use crate::model::{RowForm, TableName};
+
+/// What one worker reads at a time: a table, or the part of one that lies in a range of pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// The table's place in the list.
+    pub table: usize,
+    /// Which part of the table, from 0.
+    pub part: u32,
+    /// The pages, if not all: the first, and the one after the last. The last part has no end,
+    /// for the table may have grown since it was measured.
+    pub pages: Option<(u32, Option<u32>)>,
+    /// How much there is to read, about.
+    weight: u64,
+}
+
+/// What is known of a table's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Bytes of rows.
+    pub bytes: u64,
+    /// Pages of the heap, or 0 if the table cannot be read by ranges of pages.
+    pub pages: u32,
+}
+
+/// Units that cover the tables, the largest first, each of about `split_bytes`.
+pub fn units(tables: &[Extent], split_bytes: u64) -> Vec<Unit> {
+    let mut units = Vec::new();
+    for (table, extent) in tables.iter().enumerate() {
+        let wanted = extent.bytes.div_ceil(split_bytes.max(1)).max(1);
+        let parts = u32::try_from(wanted)
+            .unwrap_or(u32::MAX)
+            .min(extent.pages.max(1));
+        for part in 0..parts {
+            units.push(Unit {
+                table,
+                part,
+                pages: (parts > 1).then(|| page_range(extent.pages, part, parts)),
+                weight: extent.bytes / u64::from(parts),
+            });
+        }
+    }
+    units.sort_by_key(|u| (std::cmp::Reverse(u.weight), u.table, u.part));
+    units
+}
+
+fn page_range(pages: u32, part: u32, parts: u32) -> (u32, Option<u32>) {
+    let bound = |n: u32| {
+        let at = u64::from(pages) * u64::from(n) / u64::from(parts);
+        u32::try_from(at).unwrap_or(u32::MAX)
+    };
+    (bound(part), (part + 1 < parts).then(|| bound(part + 1)))
+}
+
+/// What to read of a table, and how.
+#[derive(Clone, Debug)]
+pub struct Reading<'a> {
+    /// The table.
+    pub table: &'a TableName,
+    /// One expression for each column: its quoted name, or a cast of it.
+    pub columns: &'a [String],
+    /// True if the columns are plain names, so that COPY can read the table itself.
+    pub plain: bool,
+    /// The form to send them in.
+    pub form: RowForm,
+    /// As in [`Unit::pages`].
+    pub pages: Option<(u32, Option<u32>)>,
+    /// A `WHERE` clause.
+    pub condition: Option<&'a str>,
+}
+
+impl Reading<'_> {
+    /// The COPY statement that sends those rows.
+    ///
+    /// # Errors
+    /// A name cannot be quoted.
+    pub fn sql(&self, names: Names) -> Result<String> {
+        let table = names.table(self.table)?;
+        let columns = self.columns.join(", ");
+        let options = copy_options(self.form);
+        let condition = self.condition.unwrap_or_default();
+        // Reading the table itself spares the server the executor's work. It never reads the
+        // tables that inherit from it.
+        if self.plain && self.pages.is_none() && condition.is_empty() {
+            let list = if columns.is_empty() {
+                String::new()
+            } else {
+                format!(" ({columns})")
+            };
+            return Ok(format!("copy {table}{list} to stdout with {options}"));
+        }
+        let range = match self.pages {
+            None => condition.to_owned(),
+            Some((from, None)) => format!("where ctid >= '({from},0)'::pg_catalog.tid"),
+            Some((from, Some(to))) => format!(
+                "where ctid >= '({from},0)'::pg_catalog.tid and ctid < '({to},0)'::pg_catalog.tid"
+            ),
+        };
+        Ok(format!(
+            "copy (select {columns} from only {table} {range}) to stdout with {options}"
+        ))
+    }
+}
+
+/// Work that is handed out in order, each piece once.
+#[derive(Debug)]
+pub struct Queue<T>(Mutex<VecDeque<T>>);
+
+impl<T> Queue<T> {
+    /// A queue of `items`, in their order.
+    pub fn new(items: impl IntoIterator<Item = T>) -> Self {
+        Self(Mutex::new(items.into_iter().collect()))
+    }
+
+    /// The next piece, if there is one left.
+    pub fn next(&self) -> Option<T> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+    }
+
+    /// How many pieces are left.
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// True if nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Waits for every worker; the first error ends the others.
+///
+/// # Errors
+/// The first error of any worker.
+pub async fn join_workers<T: 'static>(mut workers: JoinSet<Result<T>>) -> Result<Vec<T>> {
+    let mut results = Vec::new();
+    while let Some(ended) = workers.join_next().await {
+        results.push(ended.map_err(|e| Error::internal("a worker ended early").caused_by(e))??);
+    }
+    Ok(results)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_cover_every_page_once_and_the_largest_come_first() {
+        let tables = [
+            Extent {
+                bytes: 10,
+                pages: 1,
+            },
+            Extent {
+                bytes: 1000,
+                pages: 7,
+            },
+            Extent {
+                bytes: 1000,
+                pages: 0,
+            },
+            Extent { bytes: 0, pages: 0 },
+        ];
+        let units = units(&tables, 100);
+        assert_eq!(units[0].table, 2, "what cannot be split comes first");
+        let ranges: Vec<_> = units
+            .iter()
+            .filter(|u| u.table == 1)
+            .map(|u| u.pages.expect("a range"))
+            .collect();
+        assert_eq!(ranges.len(), 7, "no more parts than pages");
+        assert_eq!(ranges[0].0, 0);
+        for pair in ranges.windows(2) {
+            assert_eq!(pair[0].1, Some(pair[1].0));
+        }
+        assert_eq!(ranges[6].1, None, "the last part is open");
+        assert_eq!(units.iter().filter(|u| u.pages.is_none()).count(), 3);
+    }
+
+    #[test]
+    fn statements_name_only_the_table_itself() {
+        let table = TableName::new("public", "Ö");
+        let columns = ["\"a\"".to_owned()];
+        let mut reading = Reading {
+            table: &table,
+            columns: &columns,
+            plain: true,
+            form: RowForm::Binary,
+            pages: None,
+            condition: None,
+        };
+        let latin = Names::under("LATIN1");
+        assert_eq!(
+            reading.sql(latin).expect("sql"),
+            "copy \"public\".U&\"\\+0000D6\" (\"a\") to stdout with (format binary)"
+        );
+        reading.pages = Some((3, Some(5)));
+        assert_eq!(
+            reading.sql(Names::under("UTF8")).expect("sql"),
+            "copy (select \"a\" from only \"public\".\"Ö\" where ctid >= '(3,0)'::pg_catalog.tid \
+             and ctid < '(5,0)'::pg_catalog.tid) to stdout with (format binary)"
+        );
+        reading.pages = None;
+        reading.columns = &[];
+        assert_eq!(
+            reading.sql(Names::under("UTF8")).expect("sql"),
+            "copy \"public\".\"Ö\" to stdout with (format binary)"
+        );
+    }
+}
