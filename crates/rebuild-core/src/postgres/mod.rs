@@ -1,5 +1,6 @@
 //! PostgreSQL: the backend over SQL, pg_dump and pg_restore.
 
+pub mod backup;
 mod cluster;
 mod gate;
 mod ident;
@@ -13,6 +14,10 @@ mod session;
 mod sessions;
 mod teardown;
 
+pub use backup::{
+    ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
+    SequenceEntry, TableEntry,
+};
 pub use cluster::{ClusterOptions, LocalCluster};
 pub use gate::ReadOnlyGate;
 pub use ident::{MAX_IDENTIFIER_BYTES, ascii_ident, ident, literal, qualified};

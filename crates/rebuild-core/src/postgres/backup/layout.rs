@@ -1,0 +1,84 @@
+//! Where the parts of a backup lie, relative to its own folder.
+
+use crate::error::{Error, Result};
+use crate::model::BackupId;
+
+/// The folder of all backups in a store.
+pub const BACKUPS: &str = "backups";
+/// Written last: a folder without it is no backup.
+pub const MANIFEST: &str = "manifest.json";
+/// The schema as pg_dump's custom archive, with the large objects.
+pub const SCHEMA_DUMP: &str = "schema.dump";
+/// What comes before the rows, as SQL.
+pub const PRE_DATA: &str = "pre-data.sql";
+/// What comes after the rows, as SQL.
+pub const POST_DATA: &str = "post-data.sql";
+/// The large objects' contents, as SQL.
+pub const LARGE_OBJECTS: &str = "large-objects.sql";
+/// The database itself and its settings, as SQL.
+pub const DATABASE: &str = "database.sql";
+/// Roles that the database needs, as SQL.
+pub const ROLES_SQL: &str = "roles.sql";
+/// Roles that the database needs, as data.
+pub const ROLES: &str = "roles.json";
+/// Restores the backup with psql and zstd.
+pub const RESTORE_SCRIPT: &str = "restore.sh";
+/// The folder of the rows.
+pub const ROWS: &str = "rows";
+
+/// The folder of the backup `id` in a store.
+pub fn folder(id: &BackupId) -> String {
+    format!("{BACKUPS}/{id}")
+}
+
+/// The file of a chunk: the table's place in the manifest, the part of the table that one worker
+/// read, and the chunk's place in it.
+pub fn chunk_file(table: usize, part: u32, chunk: usize) -> String {
+    format!("{ROWS}/{table:05}-{part:05}-{chunk:05}.copy.zst")
+}
+
+/// Refuses a name that does not stay in the backup's folder: a path of at most two components of
+/// `A-Z a-z 0-9 . _ -`, none of which begins with a dot.
+///
+/// # Errors
+/// The manifest is damaged, or somebody made it.
+pub fn check_file_name(path: &str) -> Result<()> {
+    let component = |c: &str| {
+        !c.is_empty()
+            && !c.starts_with('.')
+            && c.len() <= 100
+            && c.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+    };
+    let parts: Vec<&str> = path.split('/').collect();
+    if parts.len() <= 2 && parts.iter().all(|c| component(c)) {
+        Ok(())
+    } else {
+        Err(Error::corrupt(format!(
+            "the manifest names the file {path:?}, which no backup has"
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_in_the_folder() {
+        for good in [
+            MANIFEST,
+            "rows/00000-00000-00000.copy.zst",
+            &chunk_file(1, 2, 3),
+        ] {
+            check_file_name(good).expect(good);
+        }
+        let long = "x".repeat(4096);
+        for bad in [
+            "", "/", "a/", "/a", "..", "../a", "a/../b", "a/b/c", ".hidden", "a\\b", "a\0", "é",
+            "a b", "rows//x", &long,
+        ] {
+            assert!(check_file_name(bad).is_err(), "{bad:?}");
+        }
+    }
+}
