@@ -1,1 +1,98 @@
-//! TBD
+//! The spec, `rebuild.toml`: which database, and what its rebuild consists of.
+//!
+//! Unknown keys are refused. `${NAME}` in any text is replaced by the environment variable of
+//! that name when the spec is loaded, and `$${` stands for `${`; secrets live there and not in
+//! the file. The JSON Schema of the file, for editors, is made from these types by
+//! [`json_schema`].
+
+mod checks;
+mod duration;
+mod expand;
+mod load;
+mod locate;
+mod rules;
+mod steps;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub use checks::{CheckSpec, Expected};
+pub use duration::Within;
+pub use load::{from_value, json_schema, load, parse};
+pub use steps::{
+    BackupSpec, CommandSpec, FileOrder, Hooks, MigratorSpec, Program, ProvisionSpec, RestoreFrom,
+    RestoreSpec, Retention, SchemaSource, SchemaSpec, WorkloadSpec,
+};
+pub use target::{EndSessionsSpec, Quiesce, SessionPatterns, StoreSpec, StrategySpec, TargetSpec};
+
+/// The version of the spec's format that this crate reads.
+pub const VERSION: u32 = 1;
+
+/// A database and what its rebuild consists of.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// The version of the format: 1.
+    pub version: u32,
+    /// The database.
+    pub target: TargetSpec,
+    /// Where backups and journals are kept.
+    pub store: StoreSpec,
+    /// How the writers are kept out.
+    #[serde(default)]
+    pub quiesce: Quiesce,
+    /// Programs that write to the database, stopped in this order and started in reverse.
+    #[serde(default, rename = "workload")]
+    pub workloads: Vec<WorkloadSpec>,
+    /// The backup.
+    #[serde(default)]
+    pub backup: BackupSpec,
+    /// The new database, where it is to differ from the old one.
+    #[serde(default)]
+    pub provision: ProvisionSpec,
+    /// Where the schema comes from.
+    #[serde(default)]
+    pub schema: SchemaSpec,
+    /// Where the rows come from.
+    #[serde(default)]
+    pub restore: RestoreSpec,
+    /// Commands that load rows into the new database before it is verified.
+    #[serde(default, rename = "load")]
+    pub loads: Vec<CommandSpec>,
+    /// What must hold before the new database goes into service. Without any, counts are
+    /// compared where rows are restored.
+    #[serde(default, rename = "verify")]
+    pub checks: Vec<CheckSpec>,
+    /// Commands to run once the new database is in service.
+    #[serde(default)]
+    pub after: Vec<CommandSpec>,
+    /// How long what was set aside is kept.
+    #[serde(default)]
+    pub retention: Retention,
+    /// Commands that are told how a run ended.
+    #[serde(default)]
+    pub hooks: Hooks,
+    /// The folder that relative paths are relative to.
+    #[serde(skip)]
+    folder: PathBuf,
+    #[serde(skip)]
+    digest: String,
+}
+
+impl Spec {
+    /// BLAKE3 of what the spec says, comments and layout aside and before `${NAME}` is replaced,
+    /// so that no secret is in it.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The folder that relative paths in the spec are relative to.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}

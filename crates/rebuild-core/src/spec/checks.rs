@@ -1,0 +1,113 @@
+//! `[[verify]]`: what must hold.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::Within;
+
+/// One check. Tables are written `schema.table`, exactly as the catalog stores the names.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum CheckSpec {
+    /// Every restored table has as many rows as the backup.
+    Counts {
+        /// Tables that may differ, as patterns.
+        #[serde(default)]
+        except: Vec<String>,
+    },
+    /// Every restored table holds exactly the rows of the backup.
+    Content {
+        /// Tables that may differ, as patterns.
+        #[serde(default)]
+        except: Vec<String>,
+    },
+    /// These tables (or views) exist.
+    Tables {
+        /// Which.
+        tables: Vec<String>,
+    },
+    /// A column exists, and is as said.
+    Column {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// Its type as `format_type` gives it, for example `bigint` or `character varying(40)`.
+        #[serde(default, rename = "type")]
+        type_name: Option<String>,
+        /// Whether it may be NULL.
+        #[serde(default)]
+        nullable: Option<bool>,
+    },
+    /// Every column of that name, in every table, has that type.
+    EveryColumn {
+        /// The name.
+        name: String,
+        /// The type.
+        #[serde(rename = "type")]
+        type_name: String,
+    },
+    /// An extension is installed.
+    Extension {
+        /// Which.
+        name: String,
+        /// Its version.
+        #[serde(default)]
+        version: Option<String>,
+    },
+    /// Every sequence is ahead of the columns that draw from it.
+    Sequences {},
+    /// Every foreign key is validated, and its rows hold when they are looked up again.
+    ForeignKeys {},
+    /// Every index is valid and ready.
+    Indexes {},
+    /// A query, read-only, gives what is expected.
+    Query {
+        /// The query.
+        sql: String,
+        /// The one value, the one row, or all rows that it must give.
+        expect: Expected,
+        /// How long it may take.
+        #[serde(default = "a_minute")]
+        timeout: Within,
+    },
+    /// A service answers, once the database is in service.
+    Http {
+        /// Where.
+        url: String,
+        /// The status.
+        #[serde(default = "ok")]
+        status: u16,
+        /// Text that the answer holds.
+        #[serde(default)]
+        contains: Option<String>,
+        /// How long until it must do so; it is asked again until then.
+        #[serde(default = "a_minute")]
+        timeout: Within,
+    },
+}
+
+/// What a query must give: a value, a row, or rows. Values are compared as PostgreSQL writes them
+/// as text; a missing value is written as an empty array.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Expected {
+    /// One row of one column, true or false.
+    Bool(bool),
+    /// One row of one column, a whole number.
+    Integer(i64),
+    /// One row of one column, a number.
+    Float(f64),
+    /// One row of one column, text.
+    Text(String),
+    /// One row, or rows of rows.
+    List(Vec<Expected>),
+}
+
+fn a_minute() -> Within {
+    Within::seconds(60)
+}
+
+fn ok() -> u16 {
+    200
+}

@@ -1,0 +1,273 @@
+//! What the steps of a rebuild are told.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::Within;
+use crate::traits::BackupMode;
+
+/// A program and its arguments. It is run as it is, without a shell.
+pub type Program = Vec<String>;
+
+/// `[[workload]]`: a program that writes to the target and can be stopped.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadSpec {
+    /// Its name.
+    pub name: String,
+    /// Stops it, and returns once it has stopped.
+    pub stop: Program,
+    /// Starts it, and returns once it runs.
+    pub start: Program,
+    /// Exits with 0 while it runs and with 3 while it does not, as `systemctl is-active` does.
+    /// Without it, it is taken to run until it was stopped.
+    #[serde(default)]
+    pub status: Option<Program>,
+    /// Variables for all of them.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Their folder, relative to the spec.
+    #[serde(default)]
+    pub cwd: Option<String>,
+    /// How long each may take.
+    #[serde(default = "a_minute")]
+    pub timeout: Within,
+}
+
+/// `[backup]`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackupSpec {
+    /// How much it holds.
+    pub mode: BackupMode,
+    /// Sessions that read at the same time; without it, one for each core, up to 8.
+    pub jobs: Option<std::num::NonZeroUsize>,
+    /// zstd's level, -7 (fast) to 19 (small).
+    pub compression: i32,
+    /// Also keep each table as CSV.
+    pub csv: bool,
+    /// The folder of pg_dump and pg_restore; without it they are looked for as a shell would,
+    /// and among Debian's versions.
+    pub tools: Option<String>,
+}
+
+impl Default for BackupSpec {
+    fn default() -> Self {
+        Self {
+            mode: BackupMode::Full,
+            jobs: None,
+            compression: 1,
+            csv: false,
+            tools: None,
+        }
+    }
+}
+
+/// `[provision]`: where the new database is to differ from the old one.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProvisionSpec {
+    /// The owner.
+    pub owner: Option<String>,
+    /// The encoding.
+    pub encoding: Option<String>,
+    /// `LC_COLLATE`.
+    pub collate: Option<String>,
+    /// `LC_CTYPE`.
+    pub ctype: Option<String>,
+    /// `libc`, `icu` or `builtin`.
+    pub locale_provider: Option<String>,
+    /// The locale of the provider icu or builtin.
+    pub locale: Option<String>,
+    /// The template; without it `template0`.
+    pub template: Option<String>,
+    /// The most sessions at a time; -1 is no limit.
+    pub connection_limit: Option<i32>,
+    /// The default tablespace.
+    pub tablespace: Option<String>,
+    /// `ALTER DATABASE … SET`, besides the old one's.
+    pub settings: BTreeMap<String, String>,
+    /// Grants on the database besides the old one's, for example `CONNECT TO app`.
+    pub grants: Vec<String>,
+    /// Extensions to create before the schema.
+    pub extensions: Vec<String>,
+}
+
+/// Where the schema of the new database comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SchemaSource {
+    /// The old database, as the backup holds it.
+    #[default]
+    Backup,
+    /// SQL files.
+    Files,
+    /// A migrator.
+    Command,
+}
+
+/// The order of schema files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileOrder {
+    /// By name, byte by byte.
+    #[default]
+    Lexicographic,
+    /// By the number that a name begins with: `2_a.sql` before `10_b.sql`.
+    Numbered,
+    /// Flyway's: `V1.2__name.sql` by version, then `R__name.sql` by name.
+    Flyway,
+}
+
+/// `[schema]`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SchemaSpec {
+    /// Where it comes from.
+    pub source: SchemaSource,
+    /// Patterns of files, relative to the spec; for the source `files`.
+    pub files: Vec<String>,
+    /// Their order.
+    pub order: FileOrder,
+    /// The migrator, for the source `command`.
+    pub command: Option<MigratorSpec>,
+    /// Patterns of SQL files that add rows after the restore.
+    pub fixtures: Vec<String>,
+}
+
+/// `[schema.command]`: a migrator. It finds the staged database in its environment: as a URL in
+/// `url_variable`, and in PGHOST, PGPORT, PGDATABASE, PGUSER and PGPASSWORD.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MigratorSpec {
+    /// The program and its arguments.
+    pub argv: Program,
+    /// More variables.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Its folder, relative to the spec.
+    #[serde(default)]
+    pub cwd: Option<String>,
+    /// How long it may take.
+    #[serde(default = "ten_minutes")]
+    pub timeout: Within,
+    /// The variable that gets the URL.
+    #[serde(default = "database_url")]
+    pub url_variable: String,
+    /// What the URL begins with, for example `postgresql+psycopg://`.
+    #[serde(default = "postgresql")]
+    pub url_prefix: String,
+}
+
+/// Where the rows of the new database come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestoreFrom {
+    /// The backup that the run takes.
+    #[default]
+    Backup,
+    /// Nowhere: the schema, fixtures and loads fill it.
+    None,
+}
+
+/// `[restore]`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RestoreSpec {
+    /// Where they come from.
+    pub source: RestoreFrom,
+    /// Patterns of the tables (`schema.table`) to restore; without any, all.
+    pub tables: Vec<String>,
+    /// Data that may be left behind because the new schema has no place for it: patterns of
+    /// `schema.table` or `schema.table.column`.
+    pub allow_dropped: Vec<String>,
+}
+
+/// `[[load]]` and `[[after]]`: a command. It finds the database in its environment, as a
+/// migrator does.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CommandSpec {
+    /// Its name.
+    pub name: String,
+    /// The program and its arguments.
+    pub command: Program,
+    /// More variables.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Its folder, relative to the spec.
+    #[serde(default)]
+    pub cwd: Option<String>,
+    /// How long it may take.
+    #[serde(default = "ten_minutes")]
+    pub timeout: Within,
+    /// The variable that gets the URL.
+    #[serde(default = "database_url")]
+    pub url_variable: String,
+    /// What the URL begins with.
+    #[serde(default = "postgresql")]
+    pub url_prefix: String,
+}
+
+/// `[retention]`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// How long a retired database is kept before `rebuild purge` takes it without `--now`.
+    pub keep_retired: Within,
+    /// How many backups `rebuild backups prune` keeps at least.
+    pub keep_last: Option<u32>,
+    /// How many days of backups it keeps at least.
+    pub keep_days: Option<u32>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            keep_retired: Within::seconds(7 * 24 * 3600),
+            keep_last: None,
+            keep_days: None,
+        }
+    }
+}
+
+/// `[hooks]`: commands that are told how a run ended, in REBUILD_RUN, REBUILD_ENDING,
+/// REBUILD_TARGET and REBUILD_ERROR.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hooks {
+    /// After a run that is done.
+    pub on_success: Option<Program>,
+    /// After any other.
+    pub on_failure: Option<Program>,
+    /// How long each may take.
+    pub timeout: Within,
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        Self {
+            on_success: None,
+            on_failure: None,
+            timeout: a_minute(),
+        }
+    }
+}
+
+fn a_minute() -> Within {
+    Within::seconds(60)
+}
+
+fn ten_minutes() -> Within {
+    Within::seconds(600)
+}
+
+fn database_url() -> String {
+    "DATABASE_URL".to_owned()
+}
+
+fn postgresql() -> String {
+    "postgresql://".to_owned()
+}

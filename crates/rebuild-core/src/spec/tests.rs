@@ -1,0 +1,167 @@
+use std::path::Path;
+
+use super::*;
+use crate::error::Result;
+
+const HEAD: &str = "version = 1\n[target]\nurl = \"\"\n[store]\nurl = \"store\"\n";
+
+fn read(text: &str) -> Result<Spec> {
+    let lookup = |name: &str| (name == "SET").then(|| "value".to_owned());
+    parse(text, "rebuild.toml", Path::new("."), &lookup)
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_place_and_a_suggestion() {
+    let cases: &[(&str, &str, Option<&str>)] = &[
+        (
+            "[quiesce]\nread_onyl = true\n",
+            "rebuild.toml:7:1: quiesce.read_onyl: unknown field `read_onyl`",
+            Some("did you mean \"read_only\"?"),
+        ),
+        (
+            "[backup]\nmode = \"ful\"\n",
+            "rebuild.toml:7:8: backup.mode: unknown variant `ful`",
+            Some("did you mean \"full\"?"),
+        ),
+        (
+            "[backup]\njobs = \"two\"\n",
+            "rebuild.toml:7:8: backup.jobs: invalid type",
+            None,
+        ),
+        (
+            "[retention]\nkeep_retired = \"soon\"\n",
+            "rebuild.toml:7:16: retention.keep_retired: \"soon\" is not a length of time",
+            None,
+        ),
+        (
+            "[[verify]]\nkind = \"every_colum\"\n",
+            "rebuild.toml:",
+            Some("did you mean \"every_column\"?"),
+        ),
+        (
+            "[[verify]]\nkind = \"counts\"\nexcpet = []\n",
+            "unknown field `excpet`",
+            Some("did you mean \"except\"?"),
+        ),
+        (
+            "[[after]]\nname = \"x\"\ncommand = [\"${UNSET}\"]\n",
+            "rebuild.toml:8:12: after[0].command: the environment variable UNSET is not set",
+            Some("export UNSET=..."),
+        ),
+        (
+            "[[after]]\nname = \"x\"\ncommand = []\n",
+            "after.command: names no program",
+            None,
+        ),
+        (
+            "[schema]\nsource = \"files\"\n",
+            "schema.files: the source \"files\" needs patterns",
+            None,
+        ),
+        (
+            "[schema]\nfiles = [\"a.sql\"]\n",
+            "schema.files: is only used with",
+            None,
+        ),
+        (
+            "[backup]\nmode = \"counts-only\"\n[restore]\nsource = \"none\"\n",
+            "schema.source: a backup of counts alone",
+            None,
+        ),
+        (
+            "[backup]\nmode = \"schema-only\"\n",
+            "backup.mode: a backup without rows",
+            Some("use mode = \"full\", or restore.source = \"none\""),
+        ),
+        ("[backup]\ncompression = 40\n", "backup.compression", None),
+        (
+            "[[workload]]\nname=\"a\"\nstop=[\"s\"]\nstart=[\"s\"]\n[[workload]]\nname=\"a\"\nstop=[\"s\"]\nstart=[\"s\"]\n",
+            "workload.name: \"a\" is there twice",
+            None,
+        ),
+        ("[store]\n", "rebuild.toml:6:", None),
+    ];
+    for (text, expected, hint) in cases {
+        let error = read(&format!("{HEAD}{text}")).expect_err(text);
+        assert!(
+            error.to_string().contains(expected),
+            "{error}\nexpected {expected}"
+        );
+        assert_eq!(error.advice(), *hint, "{error}");
+        assert_eq!(error.kind(), crate::ErrorKind::Usage);
+    }
+    let newer = HEAD.replace("version = 1", "version = 2");
+    assert!(
+        read(&newer)
+            .expect_err("newer")
+            .to_string()
+            .contains("version")
+    );
+}
+
+#[test]
+fn the_digest_is_of_the_meaning_and_knows_no_secret() {
+    let one = read(&format!("{HEAD}[backup]\njobs = 2\ncsv = true\n")).expect("spec");
+    let other = read(&format!(
+        "{HEAD}# a comment\n[backup]\n\ncsv = true\njobs=2\n"
+    ))
+    .expect("spec");
+    assert_eq!(one.digest(), other.digest());
+    let changed = read(&format!("{HEAD}[backup]\njobs = 3\ncsv = true\n")).expect("spec");
+    assert_ne!(one.digest(), changed.digest());
+
+    let text = HEAD.replace("url = \"\"", "url = \"${SET}\"");
+    let with = |value: &'static str| {
+        parse(&text, "x", Path::new("."), &move |_: &str| {
+            Some(value.to_owned())
+        })
+        .expect("spec")
+    };
+    assert_eq!(with("a").digest(), with("b").digest());
+    assert_eq!(with("a").target.url.expose(), "a");
+    assert!(!format!("{:?}", with("hunter2")).contains("hunter2"));
+}
+
+#[test]
+fn defaults_are_the_safe_ones() {
+    let spec = read(HEAD).expect("spec");
+    assert!(spec.quiesce.read_only);
+    assert!(matches!(
+        spec.quiesce.end_sessions,
+        EndSessionsSpec::All(false)
+    ));
+    assert_eq!(spec.target.strategy, StrategySpec::Aside);
+    assert_eq!(spec.backup.mode, crate::traits::BackupMode::Full);
+    assert_eq!(spec.retention.keep_retired, Within::seconds(7 * 86_400));
+    assert!(!spec.target.insecure_tls);
+}
+
+#[test]
+fn every_example_is_a_spec() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let lookup = |_: &str| Some("x".to_owned());
+    let mut seen = 0;
+    for entry in std::fs::read_dir(&examples).expect("examples") {
+        let path = entry.expect("entry").path().join("rebuild.toml");
+        if path.exists() {
+            load(&path, &lookup).expect("an example's spec");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 3, "{seen} examples");
+}
+
+/// Regenerate with `UPDATE_SCHEMA=1 cargo test -p rebuild-core the_published_schema`.
+#[test]
+fn the_published_schema_is_that_of_the_types() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schema/rebuild.schema.json");
+    let text = format!("{:#}\n", json_schema());
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        std::fs::write(&path, &text).expect("written");
+    }
+    let published = std::fs::read_to_string(&path).expect("schema/rebuild.schema.json");
+    assert!(
+        published == text,
+        "schema/rebuild.schema.json is not up to date"
+    );
+}
