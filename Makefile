@@ -1,0 +1,29 @@
+# The one list of commands. CI calls the same ones.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-matrix lint docs gate
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what the demo and the tests need besides Rust (PostgreSQL, a C compiler, ...)
+	@scripts/setup
+
+demo: ## Rebuild a drifted database of a throwaway server while a reader keeps reading it
+	@scripts/setup
+	@scripts/demo
+
+test: ## Run every test on the PostgreSQL that is installed; T=... runs those whose name contains it
+	@scripts/test $(T)
+
+test-matrix: ## Run the tests of the library on every supported PostgreSQL; V="13 18" picks some
+	@scripts/test-matrix $(V)
+
+lint: ## Check formatting, lints, features and dependencies
+	@scripts/lint
+
+docs: ## Build the documentation of the libraries; a warning is an error
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features
+
+gate: ## Everything that a change must pass
+	@.ci/run
