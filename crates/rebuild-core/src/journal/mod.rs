@@ -1,7 +1,7 @@
 //! The durable record of a run: what it was about to do and what came of it.
 //!
-//! [`record`] is the disk format, [`state`] the pure state machine that accepts or refuses each
-//! record, [`log`](Journal) the two joined in a store.
+//! `record` is the disk format, `state` the pure state machine that accepts or refuses each
+//! record, `log`(Journal) the two joined in a store.
 
 mod log;
 mod record;
