@@ -1,10 +1,10 @@
 //! PostgreSQL: the backend over SQL, pg_dump and pg_restore.
 
 pub mod backup;
-mod cluster;
 mod gate;
 mod ident;
 mod inventory;
+mod local;
 mod lock;
 mod mark;
 mod marks;
@@ -18,12 +18,12 @@ pub use backup::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
     SequenceEntry, TableEntry,
 };
-pub use cluster::{ClusterOptions, LocalCluster};
 pub use gate::ReadOnlyGate;
 pub use ident::{MAX_IDENTIFIER_BYTES, ascii_ident, ident, literal, qualified};
 pub use inventory::{
     DatabaseKey, database_facts, exact_counts, find_database, inventory, server_facts, tables,
 };
+pub use local::{ClusterLocale, ClusterOptions, LocalCluster, StopMode};
 pub use lock::TargetLock;
 pub use mark::{application, made_by};
 pub use marks::{Change, WriteMarks};

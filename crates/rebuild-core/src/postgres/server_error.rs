@@ -36,7 +36,7 @@ pub fn server_error(what: impl Into<String>, e: tokio_postgres::Error) -> Error 
 }
 
 /// Escapes control characters, so that a hostile name cannot steer a terminal.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
             let escaped: Vec<char> = if c.is_control() && c != '\n' {
