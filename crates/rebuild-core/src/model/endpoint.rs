@@ -1,8 +1,11 @@
 //! How to reach a PostgreSQL server.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
+use crate::error::{Error, Result};
 use crate::secret::Secret;
 
 /// What TLS must prove. The six values of libpq's `sslmode`, parsed by us because
@@ -25,6 +28,41 @@ pub enum SslMode {
     VerifyFull,
 }
 
+impl SslMode {
+    /// libpq's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Allow => "allow",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        }
+    }
+}
+
+impl FromStr for SslMode {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        [
+            Self::Disable,
+            Self::Allow,
+            Self::Prefer,
+            Self::Require,
+            Self::VerifyCa,
+            Self::VerifyFull,
+        ]
+        .into_iter()
+        .find(|mode| mode.as_str() == text)
+        .ok_or_else(|| {
+            Error::usage(format!("{text:?} is no sslmode"))
+                .hint("disable, allow, prefer, require, verify-ca or verify-full")
+        })
+    }
+}
+
 /// One place to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {
@@ -39,6 +77,9 @@ pub enum Host {
 pub struct Endpoint {
     /// Where the server listens.
     pub host: Host,
+    /// The address to connect to in place of the one that the host's name has; the certificate
+    /// must still name the host.
+    pub hostaddr: Option<IpAddr>,
     /// The port (for a socket: the number in its file name).
     pub port: u16,
     /// The database.
@@ -57,6 +98,9 @@ pub struct Endpoint {
     pub sslcert: Option<PathBuf>,
     /// A PEM file with the client's key.
     pub sslkey: Option<PathBuf>,
+    /// Refuse to log in without SCRAM's channel binding, which proves that the server that knows
+    /// the password is the one at the other end of the TLS connection.
+    pub require_channel_binding: bool,
     /// How long one attempt to connect may take.
     pub connect_timeout: Duration,
 }
@@ -68,6 +112,17 @@ impl Endpoint {
         Self {
             database: database.into(),
             ..self.clone()
+        }
+    }
+
+    /// True if what is sent stays on this machine: a Unix socket or a loopback address.
+    pub fn is_local(&self) -> bool {
+        match (&self.host, self.hostaddr) {
+            (Host::Socket(_), _) => true,
+            (Host::Tcp(_), Some(address)) => address.is_loopback(),
+            (Host::Tcp(host), None) => host
+                .parse::<IpAddr>()
+                .map_or(host == "localhost", |address| address.is_loopback()),
         }
     }
 

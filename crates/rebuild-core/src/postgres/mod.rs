@@ -1,6 +1,7 @@
 //! PostgreSQL: the backend over SQL, pg_dump and pg_restore.
 
 pub mod backup;
+mod connect;
 mod gate;
 mod ident;
 mod inventory;
@@ -19,6 +20,7 @@ pub use backup::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
     SequenceEntry, TableEntry,
 };
+pub use connect::Environment;
 pub use gate::ReadOnlyGate;
 pub use ident::{MAX_IDENTIFIER_BYTES, ascii_ident, ident, literal, qualified};
 pub use inventory::{

@@ -120,6 +120,7 @@ impl LocalCluster {
     pub fn endpoint(&self, database: &str) -> Endpoint {
         Endpoint {
             host: Host::Socket(self.socket_dir().to_owned()),
+            hostaddr: None,
             port: self.port,
             database: database.to_owned(),
             user: self.superuser.clone(),
@@ -129,6 +130,7 @@ impl LocalCluster {
             sslrootcert: None,
             sslcert: None,
             sslkey: None,
+            require_channel_binding: false,
             connect_timeout: Duration::from_secs(10),
         }
     }
