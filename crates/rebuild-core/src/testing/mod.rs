@@ -11,5 +11,6 @@ pub mod survey;
 pub use kitchen_sink::{KITCHEN_SINK, load_kitchen_sink};
 #[cfg(feature = "postgres")]
 pub use server::{
-    CLIENT_BIN, SERVER_BIN, client_bin_dir, cluster, cluster_options, scratch_database,
+    CLIENT_BIN, SERVER_BIN, client_bin_dir, cluster, cluster_options, guarded_cluster,
+    scratch_database,
 };

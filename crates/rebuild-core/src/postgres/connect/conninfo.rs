@@ -25,7 +25,10 @@ pub(super) fn parse(text: &str) -> Result<Vec<Pair>> {
         }
     }
     if text.split_once("://").is_some_and(|(scheme, _)| {
-        !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+')
+        !scheme.is_empty()
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '+')
     }) {
         return Err(Error::usage("this URL is not one of a PostgreSQL database")
             .hint("write postgres://user@host:port/database"));
@@ -46,7 +49,10 @@ fn url(rest: &str) -> Result<Vec<Pair>> {
         Ok(())
     };
     let mut rest = rest;
-    if let Some(at) = rest.find(['@', '/']).filter(|at| rest[*at..].starts_with('@')) {
+    if let Some(at) = rest
+        .find(['@', '/'])
+        .filter(|at| rest[*at..].starts_with('@'))
+    {
         let (user, password) = rest[..at].split_once(':').unwrap_or((&rest[..at], ""));
         put("user", user)?;
         put("password", password)?;
@@ -91,7 +97,10 @@ fn host_and_port(authority: &str) -> Result<(&str, &str)> {
             let (host, after) = rest
                 .split_once(']')
                 .ok_or_else(|| Error::usage("the URL has an address with [ and no ]"))?;
-            (host, after.strip_prefix(':').or(after.is_empty().then_some("")))
+            (
+                host,
+                after.strip_prefix(':').or(after.is_empty().then_some("")),
+            )
         }
         None => {
             let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
@@ -238,7 +247,10 @@ mod tests {
                 "postgres://u:p@h:5433/db?connect_timeout=3&application_name=x",
                 "user=u|password=p|host=h|port=5433|dbname=db|connect_timeout=3|application_name=x",
             ),
-            ("postgres://u%40x:p%2F%3A%25@h/d%20b", "user=u@x|password=p/:%|host=h|dbname=d b"),
+            (
+                "postgres://u%40x:p%2F%3A%25@h/d%20b",
+                "user=u@x|password=p/:%|host=h|dbname=d b",
+            ),
             ("postgres://u@/db?host=/tmp", "user=u|dbname=db|host=/tmp"),
             ("postgres://u:a:b?c@h", "user=u|password=a:b?c|host=h"),
             ("postgres://%2Fvar%2Frun/db", "host=/var/run|dbname=db"),
@@ -247,7 +259,10 @@ mod tests {
             ("postgres://h/d/b", "host=h|dbname=d/b"),
             ("postgres://h:/db", "host=h|dbname=db"),
             ("postgres://h?ssl=true", "host=h|sslmode=require"),
-            ("postgres://h/?user=other&password=p%26", "host=h|user=other|password=p&"),
+            (
+                "postgres://h/?user=other&password=p%26",
+                "host=h|user=other|password=p&",
+            ),
             ("postgres://h/%C3%A4", "host=h|dbname=ä"),
         ] {
             assert_eq!(read(text), expected, "{text}");
@@ -263,17 +278,35 @@ mod tests {
             ("password='hunter2", "the value of password has a '"),
             ("hots=a", "\"hots\" is no connection parameter"),
             ("mysql://u:hunter2@h/db", "not one of a PostgreSQL database"),
-            ("postgres://u:p/hunter2@h/db", "port in the URL is not a number"),
+            ("postgres://u:p/hunter2@h/db", "an @ or / too many"),
             ("postgres://u:p@hunter2@h/db", "an @ or / too many"),
-            ("postgres://u:p%hunter2@h/db", "the password in the URL has a malformed"),
-            ("postgres://u:%FFhunter2@h/db", "the password in the URL has a malformed"),
-            ("postgres://u:hunter2%00@h/db", "the password in the URL has a malformed"),
+            (
+                "postgres://u:p%hunter2@h/db",
+                "the password in the URL has a malformed",
+            ),
+            (
+                "postgres://u:%FFhunter2@h/db",
+                "the password in the URL has a malformed",
+            ),
+            (
+                "postgres://u:hunter2%00@h/db",
+                "the password in the URL has a malformed",
+            ),
             ("postgres://u:hunter2@a,b/db", "more than one host"),
             ("postgres://u:hunter2@a:1,b:2/db", "more than one host"),
             ("postgres://u:hunter2@[::1/db", "[ and no ]"),
-            ("postgres://u:hunter2@h:x/db", "port in the URL is not a number"),
-            ("postgres://u:hunter2@h/db?ssl_mode=require", "\"ssl_mode\" is no connection"),
-            ("postgres://u:hunter2@h/db?hunter2", "must be parameter=value"),
+            (
+                "postgres://u:hunter2@h:x/db",
+                "port in the URL is not a number",
+            ),
+            (
+                "postgres://u:hunter2@h/db?ssl_mode=require",
+                "\"ssl_mode\" is no connection",
+            ),
+            (
+                "postgres://u:hunter2@h/db?hunter2",
+                "must be parameter=value",
+            ),
             ("postgres://u/x:hunter2@h/db", "an @ or / too many"),
         ] {
             let error = parse(text).expect_err(text);

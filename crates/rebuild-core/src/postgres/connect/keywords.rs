@@ -16,15 +16,13 @@ pub(super) struct Keyword {
 /// What becomes of a parameter. None that changes what is connected to, or what is proven about
 /// it, passes in silence.
 enum Fate {
-    /// It does here what it does in libpq.
-    Honoured,
-    /// It has no say: this crate always sets it itself, or it tells nothing for one host.
-    Moot,
+    /// Any value.
+    Any,
     /// Nothing but these values, which are what happens here anyway; the text says why.
     Only(&'static [&'static str], &'static str),
 }
 
-use Fate::{Honoured, Moot, Only};
+use Fate::{Any, Only};
 
 const fn keyword(name: &'static str, variable: &'static str, fate: Fate) -> Keyword {
     Keyword {
@@ -49,40 +47,47 @@ const NO: &[&str] = &["0", "f", "false", "off", "no"];
 
 /// Every parameter of libpq 18.
 pub(super) const KEYWORDS: &[Keyword] = &[
-    keyword("host", "PGHOST", Honoured),
-    keyword("hostaddr", "PGHOSTADDR", Honoured),
-    keyword("port", "PGPORT", Honoured),
-    keyword("dbname", "PGDATABASE", Honoured),
-    keyword("user", "PGUSER", Honoured),
-    keyword("password", "PGPASSWORD", Honoured),
-    keyword("passfile", "PGPASSFILE", Honoured),
-    keyword("service", "PGSERVICE", Honoured),
-    keyword("servicefile", "PGSERVICEFILE", Honoured),
-    keyword("connect_timeout", "PGCONNECT_TIMEOUT", Honoured),
-    keyword("sslmode", "PGSSLMODE", Honoured),
-    keyword("sslrootcert", "PGSSLROOTCERT", Honoured),
-    keyword("sslcert", "PGSSLCERT", Honoured),
-    keyword("sslkey", "PGSSLKEY", Honoured),
-    keyword("channel_binding", "PGCHANNELBINDING", Honoured),
-    // Sessions carry the run's name, talk UTF-8 and have keepalives of their own.
-    keyword("application_name", "PGAPPNAME", Moot),
-    unexported("fallback_application_name", Moot),
-    keyword("client_encoding", "PGCLIENTENCODING", Moot),
-    unexported("keepalives", Moot),
-    unexported("keepalives_idle", Moot),
-    unexported("keepalives_interval", Moot),
-    unexported("keepalives_count", Moot),
-    unexported("tcp_user_timeout", Moot),
-    keyword("load_balance_hosts", "PGLOADBALANCEHOSTS", Moot),
+    keyword("host", "PGHOST", Any),
+    keyword("hostaddr", "PGHOSTADDR", Any),
+    keyword("port", "PGPORT", Any),
+    keyword("dbname", "PGDATABASE", Any),
+    keyword("user", "PGUSER", Any),
+    keyword("password", "PGPASSWORD", Any),
+    keyword("passfile", "PGPASSFILE", Any),
+    keyword("service", "PGSERVICE", Any),
+    keyword("servicefile", "PGSERVICEFILE", Any),
+    keyword("connect_timeout", "PGCONNECT_TIMEOUT", Any),
+    keyword("sslmode", "PGSSLMODE", Any),
+    keyword("sslrootcert", "PGSSLROOTCERT", Any),
+    keyword("sslcert", "PGSSLCERT", Any),
+    keyword("sslkey", "PGSSLKEY", Any),
+    keyword("channel_binding", "PGCHANNELBINDING", Any),
+    // These have no say: sessions carry the run's name, talk UTF-8, have keepalives of their own,
+    // and there is one host.
+    keyword("application_name", "PGAPPNAME", Any),
+    unexported("fallback_application_name", Any),
+    keyword("client_encoding", "PGCLIENTENCODING", Any),
+    unexported("keepalives", Any),
+    unexported("keepalives_idle", Any),
+    unexported("keepalives_interval", Any),
+    unexported("keepalives_count", Any),
+    unexported("tcp_user_timeout", Any),
+    keyword("load_balance_hosts", "PGLOADBALANCEHOSTS", Any),
     keyword(
         "options",
         "PGOPTIONS",
-        Only(&[], "a session's settings are pinned, so that nothing bends what is read and written; set what the role needs with ALTER ROLE ... SET"),
+        Only(
+            &[],
+            "a session's settings are pinned, so that nothing bends what is read and written; set what the role needs with ALTER ROLE ... SET",
+        ),
     ),
     keyword(
         "target_session_attrs",
         "PGTARGETSESSIONATTRS",
-        Only(&["any"], "name the one server to work on; a standby is refused as a target anyway"),
+        Only(
+            &["any"],
+            "name the one server to work on; a standby is refused as a target anyway",
+        ),
     ),
     unexported(
         "replication",
@@ -91,7 +96,10 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     keyword(
         "sslnegotiation",
         "PGSSLNEGOTIATION",
-        Only(&["postgres"], "TLS starts with PostgreSQL's own request, which every server understands"),
+        Only(
+            &["postgres"],
+            "TLS starts with PostgreSQL's own request, which every server understands",
+        ),
     ),
     keyword(
         "sslcompression",
@@ -100,19 +108,28 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     ),
     unexported(
         "sslpassword",
-        Only(&[], "an encrypted client key is not supported; name an unencrypted one that only you may read"),
+        Only(
+            &[],
+            "an encrypted client key is not supported; name an unencrypted one that only you may read",
+        ),
     ),
     keyword(
         "sslcertmode",
         "PGSSLCERTMODE",
-        Only(&["allow"], "a client certificate is shown when there is one and the server asks"),
+        Only(
+            &["allow"],
+            "a client certificate is shown when there is one and the server asks",
+        ),
     ),
     keyword("sslcrl", "PGSSLCRL", Only(&[], CRL)),
     keyword("sslcrldir", "PGSSLCRLDIR", Only(&[], CRL)),
     keyword(
         "sslsni",
         "PGSSLSNI",
-        Only(&["1"], "the server is always told the name that it is asked for"),
+        Only(
+            &["1"],
+            "the server is always told the name that it is asked for",
+        ),
     ),
     unexported(
         "sslkeylogfile",
@@ -121,7 +138,10 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     keyword(
         "ssl_min_protocol_version",
         "PGSSLMINPROTOCOLVERSION",
-        Only(&["TLSv1", "TLSv1.1", "TLSv1.2"], "TLS 1.2 and 1.3 are spoken"),
+        Only(
+            &["TLSv1", "TLSv1.1", "TLSv1.2"],
+            "TLS 1.2 and 1.3 are spoken",
+        ),
     ),
     keyword(
         "ssl_max_protocol_version",
@@ -146,7 +166,10 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     keyword(
         "require_auth",
         "PGREQUIREAUTH",
-        Only(&[], "which way of logging in the server asks for is not checked; channel_binding=require is the stronger test"),
+        Only(
+            &[],
+            "which way of logging in the server asks for is not checked; channel_binding=require is the stronger test",
+        ),
     ),
     keyword(
         "gssencmode",
@@ -203,11 +226,6 @@ impl Keyword {
             }
             _ => Ok(()),
         }
-    }
-
-    /// True if the parameter has a say here.
-    pub(super) fn is_honoured(&self) -> bool {
-        matches!(self.fate, Honoured)
     }
 }
 

@@ -21,7 +21,6 @@ use crate::model::{Endpoint, Host, SslMode};
 use crate::secret::Secret;
 use conninfo::Pair;
 use keywords::{KEYWORDS, Keyword};
-pub(super) use passfile::line_for_anything;
 
 pub use environment::Environment;
 
@@ -56,8 +55,8 @@ impl Environment {
     ///
     /// # Errors
     /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) for an unknown or unsupported parameter or
-    /// value, a missing service, a password file or client key that others may read, or TLS that
-    /// would prove nothing. No message holds the password.
+    /// value, a missing service, a password file that others may read, or TLS that would prove
+    /// nothing. No message holds the password.
     pub fn endpoint(&self, text: &str, insecure_tls: bool) -> Result<Endpoint> {
         let said = Parameters::gather(self, text)?;
         let port = said.port()?;
@@ -115,7 +114,9 @@ impl Parameters {
             }
         }
         for keyword in KEYWORDS {
-            let Some(name) = keyword.variable else { continue };
+            let Some(name) = keyword.variable else {
+                continue;
+            };
             if let Some(value) = variable(name) {
                 said.offer(keyword, value)
                     .map_err(|e| e.context(format!("in the environment variable {name}")))?;
@@ -157,10 +158,14 @@ impl Parameters {
     fn host(&self, port: u16) -> Result<(Host, Option<IpAddr>)> {
         let host = self.get("host");
         let hostaddr = self.get("hostaddr");
-        if [host, hostaddr].into_iter().flatten().any(|h| h.contains(',')) {
+        if [host, hostaddr]
+            .into_iter()
+            .flatten()
+            .any(|h| h.contains(','))
+        {
             return Err(conninfo::several_hosts());
         }
-        let address = match hostaddr.map(|text| (text, text.parse())) {
+        let address = match hostaddr.map(|text| (text, text.parse::<IpAddr>())) {
             None => None,
             Some((_, Ok(address))) => Some(address),
             Some((text, Err(_))) => {
@@ -217,6 +222,9 @@ impl Parameters {
 
     fn tls(&self, env: &Environment, endpoint: &mut Endpoint) -> Result<()> {
         let mode = self.get("sslmode").map(str::parse).transpose()?;
+        let system = self.get("sslrootcert") == Some("system");
+        let mode =
+            mode.or_else(|| (system && !endpoint.insecure_tls).then_some(SslMode::VerifyFull));
         endpoint.sslmode = sslmode(mode, endpoint)?;
         if let Host::Socket(_) = endpoint.host {
             // Sockets carry no TLS; libpq ignores the certificates, too.

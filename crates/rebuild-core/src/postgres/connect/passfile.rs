@@ -90,13 +90,6 @@ fn unescape(text: &str) -> String {
     plain
 }
 
-/// A line that gives `password` to whoever connects to anything: for a file that one program is
-/// started with.
-pub(in crate::postgres) fn line_for_anything(password: &Secret) -> Secret {
-    let escaped = password.expose().replace('\\', "\\\\").replace(':', "\\:");
-    Secret::new(format!("*:*:*:*:{escaped}\n"))
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -134,14 +127,6 @@ mod tests {
             let found = password(line, &login(&hosts));
             assert_eq!(found.as_ref().map(Secret::expose), expected, "{line}");
         }
-    }
-
-    #[test]
-    fn a_line_for_anything_gives_the_password_back() {
-        let secret = Secret::new(r"a:b\c");
-        let line = line_for_anything(&secret);
-        let found = password(line.expose().trim_end(), &login(&["h".to_owned()]));
-        assert_eq!(found.expect("found").expose(), secret.expose());
     }
 
     #[test]

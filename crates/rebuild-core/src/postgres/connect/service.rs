@@ -124,7 +124,12 @@ mod tests {
 
     #[test]
     fn a_bad_line_is_named_by_its_number() {
-        for text in ["[a]\nhost", "[a]\nhost = x", "[a]\nservice=b", "[a]\nhots=x"] {
+        for text in [
+            "[a]\nhost",
+            "[a]\nhost = x",
+            "[a]\nservice=b",
+            "[a]\nhots=x",
+        ] {
             let error = section(text, "a").expect_err(text);
             assert!(error.chain().contains("line 2 is malformed"), "{error:?}");
         }
