@@ -34,23 +34,24 @@ pub async fn cluster() -> Result<LocalCluster> {
     LocalCluster::start(&cluster_options()).await
 }
 
-/// Starts a server of the version under test whose host-based authentication is `hba` (lines of
-/// `pg_hba.conf`), with more `settings`. The folder holds that file and must live as long.
+/// Starts a server of the version under test with `options`, whose host-based authentication is
+/// `hba` (lines of `pg_hba.conf`). The folder holds that file and must live as long.
 ///
 /// # Errors
 /// As [`LocalCluster::start`].
-pub async fn guarded_cluster(hba: &str, settings: &[String]) -> Result<(LocalCluster, TempDir)> {
+pub async fn guarded_cluster(
+    hba: &str,
+    mut options: ClusterOptions,
+) -> Result<(LocalCluster, TempDir)> {
     let dir = tempfile::Builder::new()
         .prefix("rebuild-hba-")
         .permissions(PermissionsExt::from_mode(0o755))
         .tempdir()?;
     let file = dir.path().join("pg_hba.conf");
     std::fs::write(&file, hba)?;
-    let mut options = cluster_options();
     options
         .settings
         .push(format!("hba_file = '{}'", file.display()));
-    options.settings.extend_from_slice(settings);
     Ok((LocalCluster::start(&options).await?, dir))
 }
 

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::error::ErrorKind;
 use crate::postgres::Session;
-use crate::testing::{client_bin_dir, guarded_cluster};
+use crate::testing::{client_bin_dir, cluster_options, guarded_cluster};
 
 /// A home with these files, readable by their owner alone, and an environment that has it.
 struct Home(TempDir);
@@ -324,7 +324,7 @@ async fn psql(program: &Path, env: &[(&str, &str)], home: &Home, text: &str) -> 
 async fn the_same_string_and_environment_reach_what_psql_reaches() {
     let (cluster, _hba) = guarded_cluster(
         "local all postgres trust\nlocal all all scram-sha-256\n",
-        &[],
+        cluster_options(),
     )
     .await
     .expect("cluster");
