@@ -11,6 +11,10 @@ use tokio::signal::unix::{SignalKind, signal};
 /// How long a group that was asked to end may take before it is killed.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
+/// How long a group that was killed may take to be gone. One that takes longer waits for a disk,
+/// or belongs to another user, whom this process may not kill.
+const GONE_WITHIN: Duration = Duration::from_secs(1);
+
 /// How often a group that was asked to end is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -62,20 +66,27 @@ impl Group {
     /// Ends every process of the group: asks first, and kills what is left after [`GRACE`].
     pub(super) async fn end(&self) {
         self.signal(Signal::TERM);
-        let deadline = Instant::now() + GRACE;
+        self.gone_within(GRACE).await;
+        self.signal(Signal::KILL);
+        self.gone_within(GONE_WITHIN).await;
+    }
+
+    async fn gone_within(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
         while self.is_alive() && Instant::now() < deadline {
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        self.signal(Signal::KILL);
     }
 
     /// Reaps the leader, which has exited or was killed: its exit code, and 128 and the signal's
     /// number for one that a signal ended, as a shell reports it.
     pub(super) fn reap(mut self) -> io::Result<i32> {
-        let Some(mut leader) = self.leader.take() else {
-            return Err(io::Error::other("the program was reaped already"));
+        let reaped = self.leader.as_mut().map(Child::try_wait).transpose()?;
+        let Some(status) = reaped.flatten() else {
+            // Dropping the group goes on trying.
+            return Err(io::Error::other("it could not be killed"));
         };
-        let status = leader.wait()?;
+        self.leader = None;
         Ok(status
             .code()
             .or_else(|| status.signal().map(|number| 128 + number))

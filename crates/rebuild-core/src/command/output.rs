@@ -82,8 +82,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     pub(super) async fn read(&mut self) {
         let mut chunk = vec![0; 16 * 1024];
         while let Ok(n @ 1..) = self.source.read(&mut chunk).await {
-            for byte in &chunk[..n] {
-                self.take(*byte);
+            for piece in chunk[..n].split_inclusive(|b| matches!(b, b'\n' | b'\r')) {
+                self.take(piece);
             }
         }
     }
@@ -96,20 +96,22 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Vec::from(self.kept).join("\n")
     }
 
-    /// A carriage return ends a line as well: that is how programs draw progress.
-    fn take(&mut self, byte: u8) {
-        match byte {
-            b'\n' if self.returned => self.returned = false,
-            b'\n' | b'\r' => {
-                self.returned = byte == b'\r';
-                self.end_line();
-            }
-            // Enough beyond the limit is read that no secret is cut in two and shown in part.
-            _ if self.line.len() < LONGEST_LINE + self.redaction.longest => {
-                self.returned = false;
-                self.line.push(byte);
-            }
-            _ => self.cut = true,
+    /// Takes bytes of which at most the last one ends a line. A carriage return ends one as well:
+    /// that is how programs draw progress.
+    fn take(&mut self, piece: &[u8]) {
+        let second_half = self.returned && piece == b"\n";
+        self.returned = piece.ends_with(b"\r");
+        if second_half {
+            return;
+        }
+        let text = piece.strip_suffix(b"\n").unwrap_or(piece);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        // Enough beyond the limit is kept that no secret is cut in two and shown in part.
+        let room = LONGEST_LINE + self.redaction.longest - self.line.len();
+        self.line.extend_from_slice(&text[..text.len().min(room)]);
+        self.cut |= text.len() > room;
+        if text.len() < piece.len() {
+            self.end_line();
         }
     }
 
@@ -230,7 +232,11 @@ mod tests {
         for before in LONGEST_LINE - 13..LONGEST_LINE + 2 {
             let text = format!("{}correct horse battery", "x".repeat(before));
             let (lines, _) = read(text.as_bytes(), std::slice::from_ref(&secret)).await;
-            assert!(!lines[0].contains("co"), "{before}: {:?}", &lines[0][8100..]);
+            assert!(
+                !lines[0].contains("co"),
+                "{before}: {:?}",
+                &lines[0][8100..]
+            );
         }
     }
 }

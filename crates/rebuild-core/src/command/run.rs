@@ -291,3 +291,6 @@ fn lost(invocation: &Invocation, e: io::Error) -> Error {
     )
     .caused_by(e)
 }
+
+#[cfg(test)]
+mod tests;
