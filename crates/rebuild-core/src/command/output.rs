@@ -117,7 +117,12 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     fn end_line(&mut self) {
         let text = String::from_utf8_lossy(&self.line).into_owned();
-        let line = shown(self.redaction.apply(text), self.cut);
+        let mut text = self.redaction.apply(text);
+        if self.cut {
+            // The last bytes may be the beginning of a secret.
+            truncate(&mut text, text.len().saturating_sub(self.redaction.longest));
+        }
+        let line = shown(text, self.cut);
         self.line.clear();
         self.cut = false;
         if self.kept.len() == KEPT_LINES {
@@ -134,9 +139,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 /// The line as it may be shown: no longer than the limit, and without a character that a terminal
 /// would obey.
 fn shown(mut line: String, cut: bool) -> String {
-    let fits = line.floor_char_boundary(LONGEST_LINE);
-    let cut = cut || fits < line.len();
-    line.truncate(fits);
+    let cut = cut || line.len() > LONGEST_LINE;
+    truncate(&mut line, LONGEST_LINE);
     let mut safe = String::with_capacity(line.len());
     for c in line.chars() {
         if c.is_control() && c != '\t' {
@@ -149,6 +153,14 @@ fn shown(mut line: String, cut: bool) -> String {
         safe.push('…');
     }
     safe
+}
+
+/// Cuts `text` to at most `length` bytes, between two characters.
+fn truncate(text: &mut String, mut length: usize) {
+    while !text.is_char_boundary(length.min(text.len())) {
+        length -= 1;
+    }
+    text.truncate(length);
 }
 
 #[cfg(test)]
