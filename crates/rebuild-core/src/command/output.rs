@@ -120,7 +120,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         let mut text = self.redaction.apply(text);
         if self.cut {
             // The last bytes may be the beginning of a secret.
-            truncate(&mut text, text.len().saturating_sub(self.redaction.longest));
+            let sure = text.len().saturating_sub(self.redaction.longest);
+            truncate(&mut text, sure);
         }
         let line = shown(text, self.cut);
         self.line.clear();
