@@ -11,6 +11,7 @@ mod mark;
 mod marks;
 mod provision;
 pub mod rows;
+pub mod schema;
 mod server_error;
 mod session;
 mod sessions;
