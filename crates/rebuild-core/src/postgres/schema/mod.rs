@@ -2,6 +2,8 @@
 
 mod lex;
 mod order;
+#[cfg(test)]
+mod psql_tests;
 mod refuse;
 mod split;
 mod text;

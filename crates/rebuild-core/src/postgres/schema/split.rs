@@ -4,7 +4,9 @@
 //! of an SQL-standard function (`BEGIN ATOMIC … END`); see the lexer of psql and
 //! <https://www.postgresql.org/docs/current/sql-createfunction.html>. The last statement needs
 //! none. psql's commands and variables do not exist here: a backslash outside of quotes is
-//! refused, and `:name` is left alone.
+//! refused, and `:name` is left alone. Where psql, which reads line by line, loses the server's
+//! rules (an `E'…'` string that goes on in the next line, CASE and END as names in a function's
+//! body), the server's are kept.
 
 use std::ops::Range;
 

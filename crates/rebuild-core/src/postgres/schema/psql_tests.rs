@@ -1,0 +1,132 @@
+//! The same file through psql and through the splitter gives the same database.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use futures::SinkExt;
+use tokio::process::Command;
+
+use super::{StatementKind, split};
+use crate::model::{Endpoint, Host};
+use crate::postgres::Session;
+use crate::testing::{client_bin_dir, cluster, scratch_database};
+
+const FILE: &str = r#"-- a file; with everything
+begin;
+create table "a;b" (id int primary key, "t'x" text default 'it''s; \', n int default -1);
+comment on table "a;b" is E'one\'; two' -- and
+  ' three;';
+/* a /* nested; ' */ comment; */
+create function f(a int) returns int language plpgsql as $body$
+begin
+  execute $x$ select 1; $x$;
+  return a; -- ;
+end
+$body$;
+create table log (at timestamptz, what text);
+create rule r as on insert to "a;b" do also (insert into log values (null, 'a;'); select 1;);
+commit;
+copy "a;b" (id, "t'x") from stdin;
+1	semi;colon
+2	quote ' and \\ and $$
+3	\N
+\.
+copy log from stdin with (format csv); -- rows
+2020-01-01,"two
+lines; ''"
+\.
+create view v as select $q$a;$q$::text as a where false;
+select 1;; ;
+set search_path = pg_catalog;
+create table public.last (a text default U&'\0041;', b "char" default 'x'::pg_catalog."char")"#;
+
+/// From 14 on there are SQL-standard function bodies.
+const SINCE_14: &str = r"
+create function g(a int) returns int language sql
+begin atomic
+  select 1;
+  select case when a > 0 then (case a when 1 then 2 else 3 end) else 4 end;
+end;
+create procedure p() begin atomic insert into log (what) values ('x;'); end;
+";
+
+#[tokio::test]
+async fn the_same_file_makes_the_same_database() {
+    let cluster = cluster().await.expect("cluster");
+    let bin = client_bin_dir(&cluster);
+    let theirs = scratch_database(&cluster).await.expect("database");
+    let ours = scratch_database(&cluster).await.expect("database");
+    let session = Session::open(&ours, "test").await.expect("session");
+    let version: String = session
+        .query_one("show server_version_num", &[])
+        .await
+        .expect("version")
+        .get(0);
+    let mut text = FILE.to_owned();
+    if version.parse::<u32>().expect("number") >= 140_000 {
+        let (before, last) = text.split_once("set search_path").expect("the last part");
+        text = format!("{before}{SINCE_14}set search_path{last}");
+    }
+    let file = tempfile::NamedTempFile::new().expect("file");
+    std::fs::write(file.path(), &text).expect("file");
+
+    let output = client(&bin, "psql", &theirs)
+        .args(["--no-psqlrc", "--set=ON_ERROR_STOP=1", "--file"])
+        .arg(file.path())
+        .output()
+        .await
+        .expect("psql");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "psql: {errors}");
+    run(&session, &text).await;
+
+    let (theirs, ours) = (dump(&bin, &theirs).await, dump(&bin, &ours).await);
+    assert!(theirs.contains("semi;colon") && theirs.contains("public.last"));
+    assert_eq!(theirs, ours);
+}
+
+async fn run(session: &Session, text: &str) {
+    session.batch_execute("reset all").await.expect("reset");
+    for statement in split(text).expect("split") {
+        let sql = statement.text(text);
+        if let StatementKind::CopyIn { data, .. } = statement.kind {
+            let sink = session.copy_in::<_, Bytes>(sql).await.expect("copy");
+            futures::pin_mut!(sink);
+            let rows = Bytes::copy_from_slice(&text.as_bytes()[data]);
+            sink.send(rows).await.expect("rows");
+            sink.finish().await.expect("end of rows");
+        } else {
+            session.batch_execute(sql).await.expect(sql);
+        }
+    }
+}
+
+fn client(bin: &Path, program: &str, endpoint: &Endpoint) -> Command {
+    let Host::Socket(dir) = &endpoint.host else {
+        panic!("a test server listens on a socket");
+    };
+    let mut command = Command::new(bin.join(program));
+    command
+        .arg("--host")
+        .arg(dir)
+        .args(["--port", &endpoint.port.to_string()])
+        .args(["--username", &endpoint.user, "--dbname", &endpoint.database])
+        .kill_on_drop(true);
+    command
+}
+
+/// Schema and rows, without the lines that differ from dump to dump.
+async fn dump(bin: &Path, endpoint: &Endpoint) -> String {
+    let output = client(bin, "pg_dump", endpoint)
+        .output()
+        .await
+        .expect("pg_dump");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "pg_dump: {errors}");
+    String::from_utf8(output.stdout)
+        .expect("UTF-8")
+        .lines()
+        .filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
