@@ -1,0 +1,174 @@
+//! How a program finds the database it is to work on: in its environment.
+
+use super::percent::encode;
+use crate::event::Ctx;
+use crate::model::{Endpoint, Host, SslMode};
+use crate::postgres::application;
+use crate::secret::Secret;
+
+/// Variables that name one database: libpq's
+/// (<https://www.postgresql.org/docs/current/libpq-envars.html>), a URL, and ours.
+#[derive(Debug)]
+pub(crate) struct TargetEnv {
+    /// Those that may show.
+    pub(crate) plain: Vec<(String, String)>,
+    /// Those that must not.
+    pub(crate) secret: Vec<(String, Secret)>,
+}
+
+impl TargetEnv {
+    /// The variables for `endpoint`'s database, with its URL in `url_variable`.
+    pub(crate) fn new(
+        ctx: &Ctx,
+        endpoint: &Endpoint,
+        url_variable: &str,
+        url_prefix: &str,
+    ) -> Self {
+        let mut plain = vec![
+            ("PGHOST", host(endpoint)),
+            ("PGPORT", endpoint.port.to_string()),
+            ("PGUSER", endpoint.user.clone()),
+            ("PGDATABASE", endpoint.database.clone()),
+            ("PGSSLMODE", sslmode(endpoint.sslmode).to_owned()),
+            // By it a later process finds and ends what a killed run left behind.
+            ("PGAPPNAME", application(ctx)),
+            ("REBUILD_RUN", ctx.run.to_string()),
+            ("REBUILD_DATABASE", endpoint.database.clone()),
+        ];
+        for (name, file) in [
+            ("PGSSLROOTCERT", &endpoint.sslrootcert),
+            ("PGSSLCERT", &endpoint.sslcert),
+            ("PGSSLKEY", &endpoint.sslkey),
+        ] {
+            plain.extend(file.iter().map(|file| (name, file.display().to_string())));
+        }
+        let mut env = Self {
+            plain: plain
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+            secret: Vec::new(),
+        };
+        let url = url(endpoint, url_prefix);
+        match &endpoint.password {
+            Some(password) => {
+                env.secret.push(("PGPASSWORD".to_owned(), password.clone()));
+                env.secret.push((url_variable.to_owned(), Secret::new(url)));
+            }
+            None => env.plain.push((url_variable.to_owned(), url)),
+        }
+        env
+    }
+}
+
+fn host(endpoint: &Endpoint) -> String {
+    match &endpoint.host {
+        Host::Socket(dir) => dir.display().to_string(),
+        Host::Tcp(name) => name.clone(),
+    }
+}
+
+/// The database as a URL that libpq and its kin read. TLS is left to PGSSLMODE: some drivers
+/// refuse a URL with parameters they do not know.
+fn url(endpoint: &Endpoint, prefix: &str) -> String {
+    let user = encode(&endpoint.user);
+    let password = endpoint
+        .password
+        .as_ref()
+        .map(|password| format!(":{}", encode(password.expose())))
+        .unwrap_or_default();
+    let database = encode(&endpoint.database);
+    let port = endpoint.port;
+    match &endpoint.host {
+        Host::Socket(dir) => {
+            let dir = encode(&dir.display().to_string());
+            format!("{prefix}{user}{password}@/{database}?host={dir}&port={port}")
+        }
+        Host::Tcp(name) if name.contains(':') => {
+            format!("{prefix}{user}{password}@[{name}]:{port}/{database}")
+        }
+        Host::Tcp(name) => format!("{prefix}{user}{password}@{name}:{port}/{database}"),
+    }
+}
+
+/// libpq's word for it.
+fn sslmode(mode: SslMode) -> &'static str {
+    match mode {
+        SslMode::Disable => "disable",
+        SslMode::Allow => "allow",
+        SslMode::Prefer => "prefer",
+        SslMode::Require => "require",
+        SslMode::VerifyCa => "verify-ca",
+        SslMode::VerifyFull => "verify-full",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn endpoint(host: Host, password: Option<&str>) -> Endpoint {
+        Endpoint {
+            host,
+            port: 6432,
+            database: "my app".to_owned(),
+            user: "o'neil@corp".to_owned(),
+            password: password.map(Secret::new),
+            sslmode: SslMode::VerifyFull,
+            insecure_tls: false,
+            sslrootcert: Some("/etc/ca.pem".into()),
+            sslcert: None,
+            sslkey: None,
+            connect_timeout: Duration::from_secs(1),
+        }
+    }
+
+    #[test]
+    fn urls_are_encoded_part_by_part() {
+        let tcp = Host::Tcp("db.example".to_owned());
+        assert_eq!(
+            url(&endpoint(tcp, Some("p@ss/w")), "postgresql+psycopg://"),
+            "postgresql+psycopg://o%27neil%40corp:p%40ss%2Fw@db.example:6432/my%20app"
+        );
+        let six = Host::Tcp("::1".to_owned());
+        assert_eq!(
+            url(&endpoint(six, None), "postgres://"),
+            "postgres://o%27neil%40corp@[::1]:6432/my%20app"
+        );
+        let socket = Host::Socket("/run/postgres ql".into());
+        assert_eq!(
+            url(&endpoint(socket, None), "postgres://"),
+            "postgres://o%27neil%40corp@/my%20app?host=%2Frun%2Fpostgres%20ql&port=6432"
+        );
+    }
+
+    #[test]
+    fn the_password_is_in_secret_variables_only() {
+        let tcp = Host::Tcp("db.example".to_owned());
+        let ctx = Ctx::quiet();
+        let env = TargetEnv::new(
+            &ctx,
+            &endpoint(tcp, Some("hunter2")),
+            "DB_URL",
+            "postgres://",
+        );
+        let shown = format!("{env:?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+        let names: Vec<&str> = env.secret.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["PGPASSWORD", "DB_URL"]);
+        for (name, value) in [
+            ("PGHOST", "db.example"),
+            ("PGSSLMODE", "verify-full"),
+            ("PGSSLROOTCERT", "/etc/ca.pem"),
+            ("PGDATABASE", "my app"),
+            ("REBUILD_DATABASE", "my app"),
+        ] {
+            assert!(
+                env.plain.contains(&(name.to_owned(), value.to_owned())),
+                "{name}: {shown}"
+            );
+        }
+    }
+}
