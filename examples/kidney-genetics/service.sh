@@ -5,6 +5,6 @@ file="${KIDNEY_SERVICES:?the folder of the services}/$2"
 case "$1" in
     start) touch "$file" ;;
     stop) rm -f "$file" ;;
-    status) test -e "$file" ;;
+    status) test -e "$file" || exit 3 ;;
     *) exit 64 ;;
 esac

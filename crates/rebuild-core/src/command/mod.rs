@@ -22,8 +22,6 @@ use std::path::{Path, PathBuf};
 pub use hook::run_hook;
 pub use run::{Finished, Invocation, run, run_ok};
 #[cfg(feature = "postgres")]
-pub(crate) use target_env::TargetEnv;
-#[cfg(feature = "postgres")]
 pub use task::CommandTask;
 pub use workload::CommandWorkload;
 

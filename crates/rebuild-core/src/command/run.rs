@@ -214,10 +214,12 @@ fn start(invocation: &Invocation) -> Result<Group> {
             ),
         ));
     }
-    let mut command = Command::new(resolve(program, &invocation.cwd));
+    // The new process changes its folder before it looks for the program.
+    let cwd = std::path::absolute(&invocation.cwd)?;
+    let mut command = Command::new(resolve(program, &cwd));
     command
         .args(arguments)
-        .current_dir(&invocation.cwd)
+        .current_dir(&cwd)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

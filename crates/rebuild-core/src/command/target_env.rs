@@ -2,7 +2,7 @@
 
 use super::percent::encode;
 use crate::event::Ctx;
-use crate::model::{Endpoint, Host, SslMode};
+use crate::model::{Endpoint, Host};
 use crate::postgres::application;
 use crate::secret::Secret;
 
@@ -29,12 +29,21 @@ impl TargetEnv {
             ("PGPORT", endpoint.port.to_string()),
             ("PGUSER", endpoint.user.clone()),
             ("PGDATABASE", endpoint.database.clone()),
-            ("PGSSLMODE", sslmode(endpoint.sslmode).to_owned()),
+            ("PGSSLMODE", endpoint.sslmode.as_str().to_owned()),
             // By it a later process finds and ends what a killed run left behind.
             ("PGAPPNAME", application(ctx)),
             ("REBUILD_RUN", ctx.run.to_string()),
             ("REBUILD_DATABASE", endpoint.database.clone()),
         ];
+        plain.extend(
+            endpoint
+                .hostaddr
+                .iter()
+                .map(|address| ("PGHOSTADDR", address.to_string())),
+        );
+        if endpoint.require_channel_binding {
+            plain.push(("PGCHANNELBINDING", "require".to_owned()));
+        }
         for (name, file) in [
             ("PGSSLROOTCERT", &endpoint.sslrootcert),
             ("PGSSLCERT", &endpoint.sslcert),
@@ -91,27 +100,17 @@ fn url(endpoint: &Endpoint, prefix: &str) -> String {
     }
 }
 
-/// libpq's word for it.
-fn sslmode(mode: SslMode) -> &'static str {
-    match mode {
-        SslMode::Disable => "disable",
-        SslMode::Allow => "allow",
-        SslMode::Prefer => "prefer",
-        SslMode::Require => "require",
-        SslMode::VerifyCa => "verify-ca",
-        SslMode::VerifyFull => "verify-full",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::model::SslMode;
 
     fn endpoint(host: Host, password: Option<&str>) -> Endpoint {
         Endpoint {
             host,
+            hostaddr: Some([10, 0, 0, 1].into()),
             port: 6432,
             database: "my app".to_owned(),
             user: "o'neil@corp".to_owned(),
@@ -121,6 +120,7 @@ mod tests {
             sslrootcert: Some("/etc/ca.pem".into()),
             sslcert: None,
             sslkey: None,
+            require_channel_binding: true,
             connect_timeout: Duration::from_secs(1),
         }
     }
@@ -160,6 +160,8 @@ mod tests {
         assert_eq!(names, ["PGPASSWORD", "DB_URL"]);
         for (name, value) in [
             ("PGHOST", "db.example"),
+            ("PGHOSTADDR", "10.0.0.1"),
+            ("PGCHANNELBINDING", "require"),
             ("PGSSLMODE", "verify-full"),
             ("PGSSLROOTCERT", "/etc/ca.pem"),
             ("PGDATABASE", "my app"),

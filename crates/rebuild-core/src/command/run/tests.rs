@@ -141,6 +141,21 @@ async fn a_program_that_cannot_be_started_is_named_with_advice() {
 }
 
 #[tokio::test]
+async fn a_relative_program_is_found_in_a_relative_folder() {
+    // Cargo runs tests in the package's folder.
+    let mut invocation = script(&folder(), "");
+    invocation.cwd = "../../examples/kidney-genetics".into();
+    invocation.argv = ["./service.sh", "status", "backend"]
+        .map(ToOwned::to_owned)
+        .to_vec();
+    let services = folder();
+    let path = services.path().display().to_string();
+    invocation.env = vec![("KIDNEY_SERVICES".to_owned(), path)];
+    let done = run(&Ctx::quiet(), &invocation).await.expect("it ran");
+    assert_eq!(done.code, 3, "{done:?}");
+}
+
+#[tokio::test]
 async fn the_folder_the_input_and_the_environment_are_as_asked() {
     let dir = folder();
     let mut invocation = script(
