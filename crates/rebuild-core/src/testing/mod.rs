@@ -1,5 +1,6 @@
 //! What tests of this crate, and of crates that implement its traits, share.
 
+pub mod conformance;
 #[cfg(feature = "postgres")]
 mod kitchen_sink;
 #[cfg(feature = "postgres")]

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::engine::Backends;
 use crate::error::{Error, Result};
 use crate::event::Ctx;
-use crate::model::{BackupId, Identity, Outcome, RunId, Verdict};
+use crate::model::{BackupId, Identity, RunId, Verdict};
 use crate::traits::{
     Backup, BackupMode, BackupSummary, DestroyPermit, Lock, Provision, ProvisionRequest,
     RestoreOutline, RestoreReport, Restorer, RetireRequest, Retired, SchemaApplied, SchemaApplier,
@@ -34,13 +34,41 @@ pub struct SimDatabase {
     pub rows: Vec<u64>,
 }
 
+/// One simulated backup.
+#[derive(Clone, Debug)]
+pub struct SimBackup {
+    /// What it was taken of.
+    pub of: Identity,
+    /// What that held, without rows unless the mode is [`BackupMode::Full`].
+    pub database: SimDatabase,
+    /// How much it holds.
+    pub mode: BackupMode,
+    /// The number of rows there were.
+    pub counted: usize,
+}
+
+impl SimBackup {
+    fn summary(&self, id: &BackupId) -> BackupSummary {
+        BackupSummary {
+            id: id.clone(),
+            of: self.of.clone(),
+            mode: self.mode,
+            taken_at: Timestamp::UNIX_EPOCH,
+            tables: 1,
+            rows: self.counted as u64,
+            large_objects: 0,
+            stored_bytes: 8 * self.database.rows.len() as u64,
+        }
+    }
+}
+
 /// What the server holds and what has happened to it.
 #[derive(Debug, Default)]
 pub struct SimState {
     /// Databases by oid.
     pub databases: BTreeMap<u32, SimDatabase>,
     /// Finished backups.
-    pub backups: BTreeMap<BackupId, (Identity, SimDatabase)>,
+    pub backups: BTreeMap<BackupId, SimBackup>,
     /// Whether each workload runs.
     pub workloads: BTreeMap<String, bool>,
     /// The run that holds the lock.
@@ -118,10 +146,30 @@ impl SimState {
             .map(|(oid, _)| *oid)
     }
 
-    fn database(&mut self, identity: &Identity) -> Result<&mut SimDatabase> {
+    /// The database of that oid, whatever it is called now.
+    fn moved(&mut self, identity: &Identity) -> Result<&mut SimDatabase> {
         self.databases
             .get_mut(&oid(identity)?)
             .ok_or_else(|| Error::refused(format!("{identity} no longer exists")))
+    }
+
+    /// The database of that oid, which must have that name.
+    fn database(&mut self, identity: &Identity) -> Result<&mut SimDatabase> {
+        let db = self.moved(identity)?;
+        if db.name == identity.name {
+            Ok(db)
+        } else {
+            Err(Error::refused(format!(
+                "{identity} is called {:?} now",
+                db.name
+            )))
+        }
+    }
+
+    fn backup(&self, id: &BackupId) -> Result<&SimBackup> {
+        self.backups
+            .get(id)
+            .ok_or_else(|| Error::refused(format!("there is no backup {id}")))
     }
 }
 
@@ -134,6 +182,9 @@ fn identity(oid: u32, name: &str) -> Identity {
 }
 
 fn oid(identity: &Identity) -> Result<u32> {
+    if identity.server != SERVER {
+        return Err(Error::refused(format!("{identity} is on another server")));
+    }
     identity
         .uid
         .parse()
@@ -180,7 +231,7 @@ impl Backup for Sim {
             .backups
             .iter()
             .rev()
-            .map(|(id, (of, db))| summary(id, of, db))
+            .map(|(id, backup)| backup.summary(id))
             .collect())
     }
 
@@ -189,48 +240,47 @@ impl Backup for Sim {
         _: &Ctx,
         target: &Identity,
         id: &BackupId,
-        _: BackupMode,
+        mode: BackupMode,
     ) -> Result<BackupSummary> {
         let mut state = self.state();
-        let copy = state.database(target)?.clone();
-        let (of, db) = state
-            .backups
-            .entry(id.clone())
-            .or_insert((target.clone(), copy));
-        Ok(summary(id, of, db))
+        let mut database = state.database(target)?.clone();
+        let counted = database.rows.len();
+        if mode != BackupMode::Full {
+            database.rows.clear();
+        }
+        let taken = SimBackup {
+            of: target.clone(),
+            database,
+            mode,
+            counted,
+        };
+        Ok(state.backups.entry(id.clone()).or_insert(taken).summary(id))
     }
 
     async fn check(&self, _: &Ctx, id: &BackupId) -> Result<(BackupSummary, Verdict)> {
         let state = self.state();
-        let (of, db) = state
-            .backups
-            .get(id)
-            .ok_or_else(|| Error::refused(format!("there is no backup {id}")))?;
+        let backup = state.backup(id)?;
+        let found = backup.database.rows.len();
+        let complaints = if backup.mode == BackupMode::Full && found != backup.counted {
+            vec![format!(
+                "{} rows were counted, {found} are there",
+                backup.counted
+            )]
+        } else {
+            Vec::new()
+        };
         let mut verdict = Verdict::default();
-        verdict.add("rows", format!("{} rows", db.rows.len()), Outcome::Passed);
-        Ok((summary(id, of, db), verdict))
+        verdict.add_complaints("rows", format!("{found} rows"), complaints);
+        Ok((backup.summary(id), verdict))
     }
 
     async fn remove(&self, _: &Ctx, id: &BackupId, permit: DestroyPermit) -> Result<()> {
         let mut state = self.state();
-        if let Some((of, _)) = state.backups.get(id) {
-            permit.spend_on(of)?;
+        if let Some(backup) = state.backups.get(id) {
+            permit.spend_on(&backup.of)?;
             state.backups.remove(id);
         }
         Ok(())
-    }
-}
-
-fn summary(id: &BackupId, of: &Identity, db: &SimDatabase) -> BackupSummary {
-    BackupSummary {
-        id: id.clone(),
-        of: of.clone(),
-        mode: BackupMode::Full,
-        taken_at: Timestamp::UNIX_EPOCH,
-        tables: 1,
-        rows: db.rows.len() as u64,
-        large_objects: 0,
-        stored_bytes: 8 * db.rows.len() as u64,
     }
 }
 
@@ -296,33 +346,33 @@ impl Teardown for Sim {
             shut_out_ms: 1,
         };
         let mut state = self.state();
-        let backup_rows = request
-            .unchanged_since
-            .as_ref()
-            .and_then(|id| state.backups.get(id))
-            .map(|(_, db)| db.rows.clone());
-        let old = state.database(&request.target)?;
-        if old.name == request.retired_name {
+        if state.moved(&request.target)?.name == request.retired_name {
             return Ok(retired);
         }
-        if old.name != request.target.name {
-            return Err(Error::refused("the target was renamed"));
-        }
+        let backup_rows = match &request.unchanged_since {
+            Some(id) => Some(state.backup(id)?.database.rows.clone()),
+            None => None,
+        };
+        let old = state.database(&request.target)?;
         if backup_rows.is_some_and(|rows| rows != old.rows) {
             return Err(Error::refused("rows were written after the snapshot"));
         }
-        old.name.clone_from(&request.retired_name);
+        if state.find(&request.retired_name).is_some() {
+            return Err(Error::refused("the name to retire it to is taken"));
+        }
         if let Some(successor) = &request.successor {
             let new = state.database(successor)?;
             new.name.clone_from(&request.target.name);
             new.made_by = None;
         }
+        let old = state.moved(&request.target)?;
+        old.name.clone_from(&request.retired_name);
         Ok(retired)
     }
 
     async fn reinstate(&self, ctx: &Ctx, retired: &Retired) -> Result<()> {
         let mut state = self.state();
-        if state.database(&retired.old)?.name == retired.old.name {
+        if state.moved(&retired.old)?.name == retired.old.name {
             return Ok(());
         }
         if let Some(holder) = state.find(&retired.old.name) {
@@ -331,11 +381,11 @@ impl Teardown for Sim {
                 .as_ref()
                 .filter(|s| s.uid == holder.to_string())
                 .ok_or_else(|| Error::refused("the name is taken"))?;
-            let new = state.database(successor)?;
+            let new = state.moved(successor)?;
             new.name.clone_from(&successor.name);
             new.made_by = Some(ctx.run.clone());
         }
-        let old = state.database(&retired.old)?;
+        let old = state.moved(&retired.old)?;
         old.name.clone_from(&retired.old.name);
         Ok(())
     }
@@ -345,8 +395,8 @@ impl Teardown for Sim {
         let Some(successor) = &retired.successor else {
             return Ok(Vec::new());
         };
-        let old = state.database(&retired.old)?.rows.clone();
-        let new = state.database(successor)?.rows.clone();
+        let old = state.moved(&retired.old)?.rows.clone();
+        let new = state.moved(successor)?.rows.clone();
         Ok(if old == new {
             Vec::new()
         } else {
@@ -375,7 +425,8 @@ impl Teardown for Sim {
 
 #[async_trait]
 impl SchemaApplier for Sim {
-    async fn look(&self, _: &Ctx, _: &Identity) -> Result<SchemaState> {
+    async fn look(&self, _: &Ctx, db: &Identity) -> Result<SchemaState> {
+        self.state().database(db)?;
         Ok(SchemaState::default())
     }
 
@@ -387,13 +438,16 @@ impl SchemaApplier for Sim {
 
 #[async_trait]
 impl Restorer for Sim {
-    async fn outline(&self, _: &Ctx, _: &Identity, _: &BackupId) -> Result<RestoreOutline> {
+    async fn outline(&self, _: &Ctx, db: &Identity, backup: &BackupId) -> Result<RestoreOutline> {
+        let mut state = self.state();
+        state.database(db)?;
+        state.backup(backup)?;
         Ok(RestoreOutline::default())
     }
 
     async fn restore(&self, _: &Ctx, db: &Identity, backup: &BackupId) -> Result<RestoreReport> {
         let mut state = self.state();
-        let rows = state.backups[backup].1.rows.clone();
+        let rows = state.backup(backup)?.database.rows.clone();
         state.database(db)?.rows = rows;
         Ok(RestoreReport::default())
     }
@@ -403,6 +457,9 @@ impl Restorer for Sim {
 impl Verifier for Sim {
     async fn verify(&self, _: &Ctx, request: &VerifyRequest) -> Result<Verdict> {
         let mut state = self.state();
+        if let Some(id) = &request.backup {
+            state.backup(id)?;
+        }
         let mut complaints = if request.live {
             state.complaints.1.clone()
         } else {

@@ -98,7 +98,10 @@ impl World {
             .databases
             .get(&1)
             .is_some_and(|d| d.rows == [10, 20, 30]);
-        let backup = state.backups.values().any(|(_, d)| d.rows == [10, 20, 30]);
+        let backup = state
+            .backups
+            .values()
+            .any(|b| b.database.rows == [10, 20, 30]);
         assert!(original || backup, "{when}: no copy is left");
     }
 }
