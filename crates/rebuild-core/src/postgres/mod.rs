@@ -2,6 +2,7 @@
 
 pub mod backup;
 mod connect;
+mod catalog;
 mod gate;
 mod ident;
 mod inventory;
@@ -22,6 +23,7 @@ pub use backup::{
     SequenceEntry, TableEntry,
 };
 pub use connect::Environment;
+pub use catalog::{CatalogObject, CatalogSnapshot};
 pub use gate::ReadOnlyGate;
 pub use ident::{MAX_IDENTIFIER_BYTES, ascii_ident, ident, literal, qualified};
 pub use inventory::{
