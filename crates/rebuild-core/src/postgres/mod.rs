@@ -1,8 +1,8 @@
 //! PostgreSQL: the backend over SQL, pg_dump and pg_restore.
 
 pub mod backup;
-mod connect;
 mod catalog;
+mod connect;
 mod gate;
 mod ident;
 mod inventory;
@@ -22,8 +22,8 @@ pub use backup::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
     SequenceEntry, TableEntry,
 };
-pub use connect::Environment;
 pub use catalog::{CatalogObject, CatalogSnapshot};
+pub use connect::Environment;
 pub use gate::ReadOnlyGate;
 pub use ident::{MAX_IDENTIFIER_BYTES, ascii_ident, ident, literal, qualified};
 pub use inventory::{
