@@ -20,7 +20,7 @@ mod teardown;
 
 pub use backup::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
-    SequenceEntry, TableEntry,
+    Membership, PgBackup, RoleEntry, SequenceEntry, TableEntry, fingerprints,
 };
 pub use catalog::{CatalogObject, CatalogSnapshot};
 pub use connect::Environment;

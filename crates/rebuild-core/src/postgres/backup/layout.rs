@@ -1,7 +1,7 @@
 //! Where the parts of a backup lie, relative to its own folder.
 
 use crate::error::{Error, Result};
-use crate::model::BackupId;
+use crate::model::{BackupId, TableName};
 
 /// The folder of all backups in a store.
 pub const BACKUPS: &str = "backups";
@@ -13,18 +13,25 @@ pub const SCHEMA_DUMP: &str = "schema.dump";
 pub const PRE_DATA: &str = "pre-data.sql";
 /// What comes after the rows, as SQL.
 pub const POST_DATA: &str = "post-data.sql";
-/// The large objects' contents, as SQL.
-pub const LARGE_OBJECTS: &str = "large-objects.sql";
+/// The large objects' contents as SQL, compressed.
+pub const LARGE_OBJECTS: &str = "large-objects.sql.zst";
 /// The database itself and its settings, as SQL.
 pub const DATABASE: &str = "database.sql";
 /// Roles that the database needs, as SQL.
 pub const ROLES_SQL: &str = "roles.sql";
 /// Roles that the database needs, as data.
 pub const ROLES: &str = "roles.json";
+/// The values of sequences, as SQL.
+pub const SEQUENCES: &str = "sequences.sql";
+/// Refreshes the materialised views that had rows, as SQL.
+pub const REFRESH: &str = "refresh.sql";
 /// Restores the backup with psql and zstd.
 pub const RESTORE_SCRIPT: &str = "restore.sh";
 /// The folder of the rows.
 pub const ROWS: &str = "rows";
+
+/// The folder of the CSV files.
+pub const CSV: &str = "csv";
 
 /// The folder of the backup `id` in a store.
 pub fn folder(id: &BackupId) -> String {
@@ -35,6 +42,25 @@ pub fn folder(id: &BackupId) -> String {
 /// read, and the chunk's place in it.
 pub fn chunk_file(table: usize, part: u32, chunk: usize) -> String {
     format!("{ROWS}/{table:05}-{part:05}-{chunk:05}.copy.zst")
+}
+
+/// The CSV file of a table: its own name where no file system objects to it, and otherwise what
+/// is left of it with the table's place in the manifest. Two tables never share a file, not even
+/// where upper and lower case are the same.
+pub fn csv_file(index: usize, table: &TableName) -> String {
+    let plain = |name: &str| {
+        name.bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    if plain(&table.schema) && plain(&table.name) && table.schema.len() + table.name.len() <= 80 {
+        return format!("{CSV}/{}.{}.csv.zst", table.schema, table.name);
+    }
+    let kept: String = format!("{}.{}", table.schema, table.name)
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))
+        .take(60)
+        .collect();
+    format!("{CSV}/{index:05}-{kept}.csv.zst")
 }
 
 /// Refuses a name that does not stay in the backup's folder: a path of at most two components of
@@ -70,6 +96,8 @@ mod tests {
             MANIFEST,
             "rows/00000-00000-00000.copy.zst",
             &chunk_file(1, 2, 3),
+            &csv_file(7, &TableName::new("public", "orders")),
+            &csv_file(7, &TableName::new(".É/..", "a b\n")),
         ] {
             check_file_name(good).expect(good);
         }

@@ -1,6 +1,6 @@
 //! The manifest: what a backup holds, down to the checksum of every file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -230,6 +230,15 @@ impl Manifest {
         }
     }
 
+    /// What every table should add up to, as [`fingerprints`](super::fingerprints) gives it.
+    pub fn fingerprints(&self) -> Vec<TableFingerprint> {
+        by_root(
+            self.tables
+                .iter()
+                .map(|entry| (entry.root.as_ref(), entry.fingerprint())),
+        )
+    }
+
     /// Every file but the manifest: path, size, BLAKE3.
     pub fn expected_files(&self) -> impl Iterator<Item = (&str, u64, &str)> {
         let files = self
@@ -271,6 +280,32 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+/// Partitions that are loaded through their root are added up under its name: which of them holds
+/// which row is not the same everywhere.
+pub(super) fn by_root<'a>(
+    parts: impl Iterator<Item = (Option<&'a TableName>, TableFingerprint)>,
+) -> Vec<TableFingerprint> {
+    let mut sums: Vec<TableFingerprint> = Vec::new();
+    let mut roots: HashMap<&TableName, usize> = HashMap::new();
+    for (root, part) in parts {
+        let Some(root) = root else {
+            sums.push(part);
+            continue;
+        };
+        if let Some(at) = roots.get(root) {
+            sums[*at].rows += part.rows;
+            sums[*at].hash.merge(part.hash);
+        } else {
+            roots.insert(root, sums.len());
+            sums.push(TableFingerprint {
+                table: root.clone(),
+                ..part
+            });
+        }
+    }
+    sums
 }
 
 fn refuse_newer(bytes: &[u8]) -> Result<()> {

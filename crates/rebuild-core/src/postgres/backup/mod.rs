@@ -1,9 +1,138 @@
 //! Backups: taking, listing, checking and removing them.
+//!
+//! A backup is a folder of plain files in the store: the schema as pg_dump writes it, the rows of
+//! every table as compressed COPY streams, what else belongs to the database, a script that
+//! restores it all with psql and zstd, and last of all the manifest. A folder without a manifest
+//! is no backup.
 
+mod check;
+mod check_rows;
+mod contents;
+mod csv;
+mod database_sql;
+mod files;
+mod fingerprints;
+mod large_objects;
 pub mod layout;
-pub mod manifest;
+mod manifest;
+mod programs;
+mod roles;
+mod rows_out;
+mod schema_dump;
+mod script;
+mod shelf;
+mod take;
+#[cfg(test)]
+mod tests;
+mod toc;
+mod watch;
+mod zstd_stream;
 
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+use crate::event::Ctx;
+use crate::model::{BackupId, Endpoint, Identity, Verdict};
+use crate::postgres::rows::RowOptions;
+use crate::store::Store;
+use crate::traits::{Backup, BackupMode, BackupSummary, DestroyPermit};
+
+pub use fingerprints::fingerprints;
 pub use manifest::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
     SequenceEntry, TableEntry,
 };
+pub use roles::{Membership, RoleEntry};
+
+use shelf::Shelf;
+
+/// Backups of the databases of one server, in one store.
+#[derive(Clone, Debug)]
+pub struct PgBackup {
+    endpoint: Endpoint,
+    store: Store,
+    options: RowOptions,
+    tool_folder: Option<PathBuf>,
+    csv: bool,
+}
+
+impl PgBackup {
+    /// Backups of databases on the server of `endpoint`, kept in `store`. pg_dump and pg_restore
+    /// come from `tool_folder`, otherwise the newest ones installed.
+    pub fn new(
+        endpoint: Endpoint,
+        store: Store,
+        options: RowOptions,
+        tool_folder: Option<PathBuf>,
+    ) -> Self {
+        Self {
+            endpoint,
+            store,
+            options,
+            tool_folder,
+            csv: false,
+        }
+    }
+
+    /// Whether backups also hold every table as CSV with a header, for people and other programs.
+    #[must_use]
+    pub fn with_csv(mut self, csv: bool) -> Self {
+        self.csv = csv;
+        self
+    }
+
+    /// The manifest of the finished backup `id`.
+    ///
+    /// # Errors
+    /// There is no such finished backup, its manifest is damaged, or the store could not be read.
+    pub async fn manifest(&self, id: &BackupId) -> Result<Manifest> {
+        self.shelf().manifest(id).await
+    }
+
+    /// Writes the CSV files of the backup `id` into `folder`, decompressed, one for each table.
+    /// Existing files are replaced.
+    ///
+    /// # Errors
+    /// The backup was taken without CSV files, one of them is damaged, or the folder cannot be
+    /// written.
+    pub async fn export_csv(
+        &self,
+        ctx: &Ctx,
+        id: &BackupId,
+        folder: &std::path::Path,
+    ) -> Result<Vec<PathBuf>> {
+        let manifest = self.manifest(id).await?;
+        csv::export(ctx, &self.shelf(), &manifest, folder).await
+    }
+
+    fn shelf(&self) -> Shelf {
+        Shelf::new(self.store.clone())
+    }
+}
+
+#[async_trait]
+impl Backup for PgBackup {
+    async fn list(&self, _ctx: &Ctx) -> Result<Vec<BackupSummary>> {
+        self.shelf().list().await
+    }
+
+    async fn take(
+        &self,
+        ctx: &Ctx,
+        target: &Identity,
+        id: &BackupId,
+        mode: BackupMode,
+    ) -> Result<BackupSummary> {
+        take::take(self, ctx, target, id, mode).await
+    }
+
+    async fn check(&self, ctx: &Ctx, id: &BackupId) -> Result<(BackupSummary, Verdict)> {
+        check::check(self, ctx, id).await
+    }
+
+    async fn remove(&self, _ctx: &Ctx, id: &BackupId, permit: DestroyPermit) -> Result<()> {
+        self.shelf().remove(id, permit).await
+    }
+}

@@ -12,6 +12,7 @@ use crate::postgres::Session;
 
 pub use database::{DatabaseKey, database_facts, find_database};
 pub use server::server_facts;
+pub(crate) use tables::extensions;
 pub use tables::{exact_counts, tables};
 
 /// Reads everything about the database that `session` is connected to, changing nothing.

@@ -88,7 +88,7 @@ pub async fn exact_counts(
 }
 
 /// Extensions as (name, version, schema), by name.
-pub(super) async fn extensions(session: &Session) -> Result<Vec<(String, String, String)>> {
+pub(crate) async fn extensions(session: &Session) -> Result<Vec<(String, String, String)>> {
     let rows = session
         .query(
             "select e.extname::text, e.extversion, n.nspname::text

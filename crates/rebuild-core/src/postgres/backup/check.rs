@@ -1,0 +1,296 @@
+//! Proving a backup: everything is read back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::StreamExt;
+
+use super::PgBackup;
+use super::check_rows::{RowFindings, read_chunks};
+use super::large_objects::LargeObjectScript;
+use super::layout::{LARGE_OBJECTS, MANIFEST, SCHEMA_DUMP};
+use super::manifest::{FileEntry, LargeObjectEntry, Manifest};
+use super::programs::{Input, Program};
+use super::toc::Toc;
+use super::zstd_stream::Inflater;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Ctx;
+use crate::model::{BackupId, Outcome, Verdict};
+use crate::store::{Name, Store};
+use crate::traits::{BackupMode, BackupSummary};
+
+/// As [`Backup::check`](crate::traits::Backup::check).
+pub(super) async fn check(
+    backup: &PgBackup,
+    ctx: &Ctx,
+    id: &BackupId,
+) -> Result<(BackupSummary, Verdict)> {
+    let shelf = backup.shelf();
+    let manifest = shelf.manifest(id).await?;
+    let checking = Checking {
+        backup,
+        ctx,
+        folder: shelf.folder(id)?,
+        manifest: &manifest,
+    };
+    let verdict = checking.run().await?;
+    Ok((manifest.summary(), verdict))
+}
+
+struct Checking<'a> {
+    backup: &'a PgBackup,
+    ctx: &'a Ctx,
+    folder: Name,
+    manifest: &'a Manifest,
+}
+
+impl Checking<'_> {
+    async fn run(&self) -> Result<Verdict> {
+        let mut verdict = Verdict::default();
+        // Files that are missing or of another size are named once and not read.
+        let whole = self.files(&mut verdict).await?;
+        let sound = self.checksums(&mut verdict, &whole).await?;
+        self.rows(&mut verdict, &whole).await?;
+        if self.manifest.mode != BackupMode::CountsOnly {
+            self.schema(&mut verdict, &sound).await?;
+        }
+        if self.manifest.mode == BackupMode::Full {
+            self.large_objects(&mut verdict, &sound).await?;
+        }
+        self.plausibility(&mut verdict);
+        Ok(verdict)
+    }
+
+    /// Nothing is missing, nothing is extra, every size is right. Returns the files that are.
+    async fn files(&self, verdict: &mut Verdict) -> Result<BTreeSet<String>> {
+        let (stored, mut complaints) = self.listing().await?;
+        let mut whole = BTreeSet::new();
+        let mut bytes = 0;
+        for (file, size, _) in self.manifest.expected_files() {
+            bytes += size;
+            match stored.get(file) {
+                None => complaints.push(format!("{file} is missing")),
+                Some(found) if *found != size => {
+                    complaints.push(format!("{file} has {found} bytes, not {size}"));
+                }
+                Some(_) => {
+                    whole.insert(file.to_owned());
+                }
+            }
+        }
+        let expected: BTreeSet<&str> = self.manifest.expected_files().map(|(f, ..)| f).collect();
+        for file in stored.keys() {
+            if file != MANIFEST && !expected.contains(file.as_str()) {
+                complaints.push(format!("{file} does not belong to the backup"));
+            }
+        }
+        let looked_at = format!("{} files, {bytes} bytes", expected.len());
+        verdict.add_complaints("files", looked_at, complaints);
+        Ok(whole)
+    }
+
+    /// What is in the folder. A name that no backup has is a complaint and ends the listing.
+    async fn listing(&self) -> Result<(BTreeMap<String, u64>, Vec<String>)> {
+        let inside = format!("{}/", self.folder);
+        match self.backup.store.list(&self.folder).await {
+            Ok(stored) => Ok((
+                stored
+                    .into_iter()
+                    .filter_map(|s| {
+                        let file = s.name.as_str().strip_prefix(&inside)?.to_owned();
+                        Some((file, s.size))
+                    })
+                    .collect(),
+                Vec::new(),
+            )),
+            Err(e) if e.kind() == ErrorKind::Corrupt => Ok((BTreeMap::new(), vec![e.chain()])),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Every file that is no chunk has its checksum. Returns those that do.
+    async fn checksums(
+        &self,
+        verdict: &mut Verdict,
+        whole: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>> {
+        let mut sound = BTreeSet::new();
+        let mut complaints = Vec::new();
+        for entry in &self.manifest.files {
+            if !whole.contains(&entry.file) {
+                continue;
+            }
+            self.ctx.check_stop("the check of the backup")?;
+            match self.checksum(entry).await? {
+                None => {
+                    sound.insert(entry.file.clone());
+                }
+                Some(complaint) => complaints.push(complaint),
+            }
+        }
+        let looked_at = format!("{} files", self.manifest.files.len());
+        verdict.add_complaints("checksums", looked_at, complaints);
+        Ok(sound)
+    }
+
+    async fn checksum(&self, entry: &FileEntry) -> Result<Option<String>> {
+        let mut hasher = blake3::Hasher::new();
+        let mut inflater = match entry.file.ends_with(".zst") {
+            true => Some(Inflater::new()?),
+            false => None,
+        };
+        let mut pieces = self
+            .backup
+            .store
+            .stream(&self.folder.join(&entry.file)?)
+            .await?;
+        while let Some(piece) = pieces.next().await {
+            let piece = piece?;
+            hasher.update(&piece);
+            if let Some(inflater) = &mut inflater
+                && let Err(e) = inflater.feed(&piece, |_| Ok(()))
+            {
+                return Ok(Some(format!("{}: {}", entry.file, e.chain())));
+            }
+        }
+        if hasher.finalize().to_hex().as_str() != entry.blake3 {
+            return Ok(Some(format!(
+                "{} does not have the checksum that the manifest says",
+                entry.file
+            )));
+        }
+        Ok(match inflater.map(Inflater::end) {
+            Some(Err(e)) => Some(format!("{}: {}", entry.file, e.chain())),
+            _ => None,
+        })
+    }
+
+    /// Every chunk is read and its rows are counted and added up.
+    async fn rows(&self, verdict: &mut Verdict, whole: &BTreeSet<String>) -> Result<()> {
+        if self.manifest.mode == BackupMode::CountsOnly {
+            return Ok(());
+        }
+        let findings = read_chunks(
+            self.ctx,
+            &self.backup.store,
+            &self.folder,
+            self.manifest,
+            whole,
+            self.backup.options.jobs,
+        )
+        .await?;
+        let RowFindings {
+            chunks,
+            rows,
+            chunk_complaints,
+            table_complaints,
+        } = findings;
+        verdict.add_complaints("chunks", format!("{chunks} chunks"), chunk_complaints);
+        let looked_at = format!("{} tables, {rows} rows", self.manifest.tables.len());
+        verdict.add_complaints("rows", looked_at, table_complaints);
+        Ok(())
+    }
+
+    /// pg_restore can read the archive, and it defines every table.
+    async fn schema(&self, verdict: &mut Verdict, sound: &BTreeSet<String>) -> Result<()> {
+        if !sound.contains(SCHEMA_DUMP) {
+            let why = format!("{SCHEMA_DUMP} is damaged");
+            verdict.add("schema", "nothing", Outcome::NotRun(why));
+            return Ok(());
+        }
+        let folder = self.backup.tool_folder.as_deref();
+        let program = Program::find("pg_restore", folder, 0).await?;
+        let mut command = program.command();
+        command.arg("--list");
+        let name = self.folder.join(SCHEMA_DUMP)?;
+        let input = Input::Object(self.backup.store.clone(), name);
+        let mut running = program.start(command, input)?;
+        let mut listing = Vec::new();
+        let stall = self.backup.options.stall;
+        while let Some(piece) = running.next(self.ctx, stall).await? {
+            listing.extend_from_slice(&piece);
+        }
+        match running.finish(self.ctx, stall).await {
+            Ok(_) => {}
+            Err(e) if e.kind() == ErrorKind::Program => {
+                verdict.add("schema", SCHEMA_DUMP, Outcome::Failed(vec![e.chain()]));
+                return Ok(());
+            }
+            Err(e) => return Err(e),
+        }
+        let toc = Toc::read(&listing, &self.manifest.encoding);
+        let missing = self
+            .manifest
+            .tables
+            .iter()
+            // An extension makes its own tables.
+            .filter(|t| t.condition.is_none() && !toc.has_table(&t.table))
+            .map(|t| format!("{SCHEMA_DUMP} does not define table {}", t.table))
+            .collect();
+        let looked_at = format!("{} entries", toc.len());
+        verdict.add_complaints("schema", looked_at, missing);
+        Ok(())
+    }
+
+    async fn large_objects(&self, verdict: &mut Verdict, sound: &BTreeSet<String>) -> Result<()> {
+        let expected = &self.manifest.large_objects;
+        let looked_at = format!("{} objects, {} bytes", expected.count, expected.bytes);
+        let outcome = if sound.contains(LARGE_OBJECTS) {
+            let name = self.folder.join(LARGE_OBJECTS)?;
+            match read_large_objects(&self.backup.store, &name).await {
+                Ok(found) if found == *expected => Outcome::Passed,
+                Ok(found) => Outcome::Failed(vec![format!(
+                    "{LARGE_OBJECTS} holds {} objects and {} bytes, and not the same",
+                    found.count, found.bytes
+                )]),
+                Err(e) if e.kind() == ErrorKind::Corrupt => {
+                    Outcome::Failed(vec![format!("{LARGE_OBJECTS}: {}", e.chain())])
+                }
+                Err(e) => return Err(e),
+            }
+        } else {
+            Outcome::NotRun(format!("{LARGE_OBJECTS} is damaged"))
+        };
+        verdict.add("large objects", looked_at, outcome);
+        Ok(())
+    }
+
+    /// It could be a copy of what it says it is a copy of.
+    fn plausibility(&self, verdict: &mut Verdict) {
+        let manifest = self.manifest;
+        let tables = manifest.tables.len();
+        let mut complaints = Vec::new();
+        if manifest.catalog_tables != tables as u64 {
+            complaints.push(format!(
+                "it holds {tables} tables, and the catalog counted {}",
+                manifest.catalog_tables
+            ));
+        }
+        let rows: u64 = manifest.tables.iter().map(|t| t.rows).sum();
+        let own = manifest.tables.iter().filter(|t| t.condition.is_none());
+        let believed: u64 = own.filter_map(|t| t.estimated_rows).sum();
+        if manifest.mode != BackupMode::SchemaOnly && rows == 0 && believed > 0 {
+            complaints.push(format!(
+                "it holds no row at all, and the server believed in about {believed}; if they \
+                 were deleted, ANALYZE the database and take another backup"
+            ));
+        }
+        let looked_at = format!("{tables} tables, {rows} rows, about {believed} expected");
+        verdict.add_complaints("plausibility", looked_at, complaints);
+    }
+}
+
+async fn read_large_objects(store: &Store, name: &Name) -> Result<LargeObjectEntry> {
+    let mut script = LargeObjectScript::default();
+    let mut inflater = Inflater::new()?;
+    let mut pieces = store.stream(name).await?;
+    while let Some(piece) = pieces.next().await {
+        inflater.feed(&piece?, |plain| script.feed(plain))?;
+    }
+    inflater.end()?;
+    Ok(script.finish())
+}
+
+/// The error of a task that ended early.
+pub(super) fn ended_early(e: tokio::task::JoinError) -> Error {
+    Error::internal("the check ended early").caused_by(e)
+}

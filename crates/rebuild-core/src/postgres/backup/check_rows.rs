@@ -1,0 +1,214 @@
+//! Reading the rows of a backup back.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::task::JoinSet;
+
+use super::check::ended_early;
+use super::manifest::{ChunkEntry, Manifest, TableEntry};
+use crate::error::Result;
+use crate::event::{Ctx, Unit};
+use crate::model::RowForm;
+use crate::postgres::rows::pack::{Unpacker, checksum};
+use crate::postgres::rows::scan::{RowScanner, Tally};
+use crate::postgres::rows::units::{Queue, join_workers};
+use crate::store::{Name, Store};
+
+/// Bytes that are decompressed at a time.
+const PIECE: usize = 512 * 1024;
+
+/// What was found.
+#[derive(Default)]
+pub(super) struct RowFindings {
+    /// Chunks in all.
+    pub(super) chunks: usize,
+    /// Rows that were read.
+    pub(super) rows: u64,
+    /// What is wrong with chunks, each named by its file.
+    pub(super) chunk_complaints: Vec<String>,
+    /// What is wrong with tables whose chunks are fine.
+    pub(super) table_complaints: Vec<String>,
+}
+
+struct Job {
+    table: usize,
+    form: RowForm,
+    columns: usize,
+    chunk: ChunkEntry,
+}
+
+struct Reader {
+    ctx: Ctx,
+    store: Store,
+    folder: Name,
+    queue: Queue<Job>,
+    bytes: AtomicU64,
+    total: u64,
+}
+
+/// The rows of a chunk, or why they cannot be had.
+type Found = (usize, Result<Tally, String>);
+
+/// Reads every chunk that is in `whole`, several at a time, and compares.
+///
+/// # Errors
+/// The store could not be read.
+pub(super) async fn read_chunks(
+    ctx: &Ctx,
+    store: &Store,
+    folder: &Name,
+    manifest: &Manifest,
+    whole: &BTreeSet<String>,
+    workers: NonZeroUsize,
+) -> Result<RowFindings> {
+    let jobs: Vec<Job> = manifest
+        .tables
+        .iter()
+        .enumerate()
+        .flat_map(|(table, entry)| {
+            entry.chunks.iter().map(move |chunk| Job {
+                table,
+                form: entry.form,
+                columns: entry.columns.len(),
+                chunk: chunk.clone(),
+            })
+        })
+        .filter(|job| whole.contains(&job.chunk.file))
+        .collect();
+    let mut findings = RowFindings {
+        chunks: manifest.tables.iter().map(|t| t.chunks.len()).sum(),
+        ..RowFindings::default()
+    };
+    let mut sums = Sums::new(manifest);
+    let reader = Arc::new(Reader {
+        ctx: ctx.clone(),
+        store: store.clone(),
+        folder: folder.clone(),
+        total: jobs.iter().map(|j| j.chunk.stored_bytes).sum(),
+        bytes: AtomicU64::new(0),
+        queue: Queue::new(jobs),
+    });
+    let mut running = JoinSet::new();
+    for _ in 0..workers.get() {
+        running.spawn(reader.clone().work());
+    }
+    for (table, found) in join_workers(running).await?.into_iter().flatten() {
+        match found {
+            Ok(tally) => {
+                findings.rows += tally.rows;
+                sums.add(table, &tally);
+            }
+            Err(complaint) => findings.chunk_complaints.push(complaint),
+        }
+    }
+    findings.chunk_complaints.sort();
+    findings.table_complaints = sums.complaints(manifest);
+    Ok(findings)
+}
+
+impl Reader {
+    async fn work(self: Arc<Self>) -> Result<Vec<Found>> {
+        let mut found = Vec::new();
+        while let Some(job) = self.queue.next() {
+            self.ctx.check_stop("the check of the backup")?;
+            let stored = self.store.get(&self.folder.join(&job.chunk.file)?).await?;
+            let read = stored.len() as u64;
+            let table = job.table;
+            let checked = tokio::task::spawn_blocking(move || check_chunk(&job, stored))
+                .await
+                .map_err(ended_early)?;
+            let bytes = self.bytes.fetch_add(read, Ordering::Relaxed) + read;
+            let events = &self.ctx.events;
+            events.progress("check", bytes, Some(self.total), Unit::Bytes);
+            found.push((table, checked));
+        }
+        Ok(found)
+    }
+}
+
+fn check_chunk(job: &Job, stored: bytes::Bytes) -> Result<Tally, String> {
+    let file = &job.chunk.file;
+    if checksum(&stored) != job.chunk.blake3 {
+        return Err(format!(
+            "{file} does not have the checksum that the manifest says"
+        ));
+    }
+    let tally = read_rows(job, stored).map_err(|e| format!("{file}: {}", e.chain()))?;
+    if tally.rows == job.chunk.rows {
+        return Ok(tally);
+    }
+    Err(format!(
+        "{file} holds {} rows, and the manifest says {}",
+        tally.rows, job.chunk.rows
+    ))
+}
+
+fn read_rows(job: &Job, stored: bytes::Bytes) -> Result<Tally> {
+    let mut unpacker = Unpacker::new(stored, job.chunk.raw_bytes)?;
+    let mut scanner = RowScanner::new(job.form);
+    let mut tally = Tally::new(job.columns);
+    loop {
+        let piece = unpacker.next_piece(PIECE)?;
+        if piece.is_empty() {
+            scanner.end()?;
+            return Ok(tally);
+        }
+        scanner.feed(&piece, &mut tally, |_| Ok(()))?;
+    }
+}
+
+/// The sums of the tables, and how many of their chunks are in them.
+struct Sums(Vec<(Tally, usize)>);
+
+impl Sums {
+    fn new(manifest: &Manifest) -> Self {
+        Self(
+            manifest
+                .tables
+                .iter()
+                .map(|t| (Tally::new(t.columns.len()), 0))
+                .collect(),
+        )
+    }
+
+    fn add(&mut self, table: usize, tally: &Tally) {
+        self.0[table].0.merge(tally);
+        self.0[table].1 += 1;
+    }
+
+    /// A table that lacks a chunk is not complained about again.
+    fn complaints(&self, manifest: &Manifest) -> Vec<String> {
+        self.0
+            .iter()
+            .zip(&manifest.tables)
+            .filter(|((_, chunks), table)| *chunks == table.chunks.len())
+            .filter_map(|((sum, _), table)| complaint(sum, table))
+            .collect()
+    }
+}
+
+fn complaint(sum: &Tally, table: &TableEntry) -> Option<String> {
+    let name = &table.table;
+    if sum.rows != table.rows {
+        return Some(format!(
+            "table {name} has {} rows in its chunks, and the manifest says {}",
+            sum.rows, table.rows
+        ));
+    }
+    if sum.hash != table.hash {
+        return Some(format!(
+            "the rows of table {name} add up to {}, and the manifest says {}",
+            sum.hash, table.hash
+        ));
+    }
+    let filled = table.columns.iter().map(|c| c.filled);
+    if !filled.eq(sum.non_null.iter().copied()) {
+        return Some(format!(
+            "the columns of table {name} are not filled as the manifest says"
+        ));
+    }
+    None
+}

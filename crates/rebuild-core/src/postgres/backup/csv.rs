@@ -1,0 +1,112 @@
+//! Rows as CSV, compressed, for people and other programs.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use futures::StreamExt;
+use zstd::stream::write::Encoder;
+
+use super::manifest::{FileEntry, Manifest};
+use super::shelf::Shelf;
+use super::zstd_stream::Inflater;
+use crate::error::{Error, Result};
+use crate::event::Ctx;
+use crate::model::BackupId;
+use crate::postgres::rows::copy_out::PieceWork;
+
+/// Compressed bytes that are handed on at a time.
+const PART: usize = 1 << 20;
+
+/// Compresses a stream as one zstd frame.
+pub(super) struct CsvPacker(Encoder<'static, Vec<u8>>);
+
+impl CsvPacker {
+    /// At zstd's `level`.
+    ///
+    /// # Errors
+    /// zstd does not know the level.
+    pub(super) fn new(level: i32) -> Result<Self> {
+        let mut encoder = Encoder::new(Vec::new(), level).map_err(compression)?;
+        encoder.include_checksum(true).map_err(compression)?;
+        Ok(Self(encoder))
+    }
+
+    /// The last bytes.
+    ///
+    /// # Errors
+    /// zstd failed.
+    pub(super) fn finish(self) -> Result<Vec<u8>> {
+        self.0.finish().map_err(compression)
+    }
+}
+
+impl PieceWork for CsvPacker {
+    type Ready = Vec<u8>;
+
+    fn take(&mut self, piece: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.0.write_all(piece).map_err(compression)?;
+        let out = self.0.get_mut();
+        Ok((out.len() >= PART).then(|| std::mem::take(out)))
+    }
+}
+
+fn compression(e: std::io::Error) -> Error {
+    Error::internal("bytes could not be compressed").caused_by(e)
+}
+
+/// Writes the CSV files of a backup into `folder`, decompressed.
+///
+/// # Errors
+/// The backup has none, one is damaged, or the folder cannot be written.
+pub(super) async fn export(
+    ctx: &Ctx,
+    shelf: &Shelf,
+    manifest: &Manifest,
+    folder: &Path,
+) -> Result<Vec<PathBuf>> {
+    let files: Vec<&String> = manifest
+        .tables
+        .iter()
+        .filter_map(|t| t.csv.as_ref())
+        .collect();
+    if files.len() != manifest.tables.len() {
+        return Err(Error::refused(format!(
+            "backup {} was taken without CSV files",
+            manifest.id
+        ))
+        .hint("set csv = true in the spec's [backup] section before the backup is taken"));
+    }
+    tokio::fs::create_dir_all(folder).await?;
+    let mut written = Vec::new();
+    for file in files {
+        ctx.check_stop("the export")?;
+        let name = file.trim_start_matches("csv/").trim_end_matches(".zst");
+        let path = folder.join(name);
+        inflate(shelf, &manifest.id, manifest.file(file)?, &path)
+            .await
+            .map_err(|e| e.context(format!("could not export {file} to {}", path.display())))?;
+        written.push(path);
+    }
+    Ok(written)
+}
+
+async fn inflate(shelf: &Shelf, id: &BackupId, entry: &FileEntry, path: &Path) -> Result<()> {
+    let mut out = std::io::BufWriter::new(std::fs::File::create(path)?);
+    let mut hasher = blake3::Hasher::new();
+    let mut inflater = Inflater::new()?;
+    let name = shelf.folder(id)?.join(&entry.file)?;
+    let mut pieces = shelf.store.stream(&name).await?;
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
+        hasher.update(&piece);
+        inflater.feed(&piece, |plain| Ok(out.write_all(plain)?))?;
+    }
+    inflater.end()?;
+    if hasher.finalize().to_hex().as_str() != entry.blake3 {
+        return Err(Error::corrupt(
+            "it does not have the checksum that the manifest says",
+        ));
+    }
+    out.flush()?;
+    Ok(())
+}

@@ -1,0 +1,293 @@
+//! The rows of every table, from the server into the store.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::csv::CsvPacker;
+use super::files::HashedFile;
+use super::layout::{chunk_file, csv_file};
+use super::manifest::{ChunkEntry, FileEntry};
+use crate::error::{Error, Result};
+use crate::event::{Ctx, Unit as Counted};
+use crate::model::{Endpoint, RowForm};
+use crate::postgres::rows::RowOptions;
+use crate::postgres::rows::copy_out::{Patience, PieceWork, copy_out};
+use crate::postgres::rows::names::Names;
+use crate::postgres::rows::pack::{PackedChunk, Packer};
+use crate::postgres::rows::scan::Tally;
+use crate::postgres::rows::snapshot::reader;
+use crate::postgres::rows::tables::LiveTable;
+use crate::postgres::rows::units::{Extent, Queue, Reading, Unit, join_workers, units};
+use crate::postgres::{Session, application};
+use crate::store::{Name, Store};
+
+/// Bytes that all workers together may hold, were nothing to compress. Each has a chunk that
+/// grows, one that waits and one on its way to the store.
+const MEMORY: u64 = 96 << 20;
+const CHUNKS_EACH: u64 = 3;
+
+/// What is read, from where, and where it goes.
+pub(super) struct RowsOut {
+    pub(super) ctx: Ctx,
+    /// The database itself.
+    pub(super) endpoint: Endpoint,
+    /// The id of the exported snapshot.
+    pub(super) snapshot: String,
+    /// The database's encoding.
+    pub(super) encoding: String,
+    /// The tables, in the order of the manifest.
+    pub(super) tables: Vec<LiveTable>,
+    pub(super) options: RowOptions,
+    /// Also write every table as CSV.
+    pub(super) csv: bool,
+    pub(super) store: Store,
+    /// The backup's folder.
+    pub(super) folder: Name,
+}
+
+/// The rows of one table, stored.
+pub(super) struct StoredRows {
+    pub(super) tally: Tally,
+    pub(super) chunks: Vec<ChunkEntry>,
+    pub(super) csv: Option<FileEntry>,
+}
+
+enum Job {
+    Rows(Unit),
+    Csv(usize),
+}
+
+enum Done {
+    Rows(usize, Tally, Vec<ChunkEntry>),
+    Csv(usize, FileEntry),
+}
+
+struct Work {
+    out: RowsOut,
+    queue: Queue<Job>,
+    chunk_bytes: u64,
+    bytes: AtomicU64,
+    rows: AtomicU64,
+    total: u64,
+}
+
+impl RowsOut {
+    /// Reads and stores everything, on several sessions, the largest tables first. What is stored
+    /// comes back in the order of the tables.
+    ///
+    /// # Errors
+    /// A table could not be read, or the store could not be written.
+    pub(super) async fn run(self) -> Result<Vec<StoredRows>> {
+        let extents: Vec<Extent> = self
+            .tables
+            .iter()
+            .map(|t| Extent {
+                bytes: t.bytes,
+                // A condition and a range of pages cannot both pick the rows.
+                pages: if t.condition.is_some() { 0 } else { t.pages },
+            })
+            .collect();
+        let mut stored: Vec<StoredRows> = self
+            .tables
+            .iter()
+            .map(|t| StoredRows {
+                tally: Tally::new(t.columns.len()),
+                chunks: Vec::new(),
+                csv: None,
+            })
+            .collect();
+        let mut jobs: Vec<Job> = units(&extents, self.options.split_bytes)
+            .into_iter()
+            .map(Job::Rows)
+            .collect();
+        if self.csv {
+            jobs.extend((0..self.tables.len()).map(Job::Csv));
+        }
+        for done in self.work_off(jobs).await? {
+            match done {
+                Done::Rows(table, tally, chunks) => {
+                    stored[table].tally.merge(&tally);
+                    stored[table].chunks.extend(chunks);
+                }
+                Done::Csv(table, file) => stored[table].csv = Some(file),
+            }
+        }
+        for table in &mut stored {
+            table.chunks.sort_by(|a, b| a.file.cmp(&b.file));
+        }
+        Ok(stored)
+    }
+
+    async fn work_off(self, jobs: Vec<Job>) -> Result<Vec<Done>> {
+        let count = self.options.jobs.get().min(jobs.len());
+        let work = Arc::new(Work {
+            chunk_bytes: chunk_bytes(&self.options),
+            total: self.tables.iter().map(|t| t.bytes).sum(),
+            queue: Queue::new(jobs),
+            bytes: AtomicU64::new(0),
+            rows: AtomicU64::new(0),
+            out: self,
+        });
+        let mut workers = JoinSet::new();
+        for _ in 0..count {
+            workers.spawn(work.clone().worker());
+        }
+        Ok(join_workers(workers).await?.into_iter().flatten().collect())
+    }
+}
+
+fn chunk_bytes(options: &RowOptions) -> u64 {
+    let jobs = NonZeroUsize::get(options.jobs) as u64;
+    options.chunk_bytes.min(MEMORY / (CHUNKS_EACH * jobs))
+}
+
+impl Work {
+    async fn worker(self: Arc<Self>) -> Result<Vec<Done>> {
+        let out = &self.out;
+        let session = reader(
+            &out.endpoint,
+            &application(&out.ctx),
+            &out.snapshot,
+            &out.encoding,
+        )
+        .await?;
+        let mut done = Vec::new();
+        while let Some(job) = self.queue.next() {
+            done.push(match job {
+                Job::Rows(unit) => self.rows_of(&session, &unit).await?,
+                Job::Csv(table) => self.csv_of(&session, table).await?,
+            });
+        }
+        Ok(done)
+    }
+
+    async fn rows_of(&self, session: &Session, unit: &Unit) -> Result<Done> {
+        let table = &self.out.tables[unit.table];
+        let form = table.form();
+        let names = Names::under(&self.out.encoding);
+        let reading = Reading {
+            table: &table.table,
+            columns: &quoted_columns(table, names)?,
+            plain: true,
+            form,
+            pages: unit.pages,
+            condition: table.condition.as_deref(),
+        };
+        let (send, mut ready) = mpsc::channel(1);
+        let sql = reading.sql(names)?;
+        let read = self.read(session, table, form, &sql, send);
+        let store = async {
+            let mut chunks = Vec::new();
+            while let Some(chunk) = ready.recv().await {
+                let file = chunk_file(unit.table, unit.part, chunks.len());
+                chunks.push(self.store_chunk(file, chunk).await?);
+            }
+            Ok(chunks)
+        };
+        let (tally, chunks) = tokio::try_join!(read, store)?;
+        Ok(Done::Rows(unit.table, tally, chunks))
+    }
+
+    async fn read(
+        &self,
+        session: &Session,
+        table: &LiveTable,
+        form: RowForm,
+        sql: &str,
+        ready: mpsc::Sender<PackedChunk>,
+    ) -> Result<Tally> {
+        let options = &self.out.options;
+        let packer = Packer::new(form, table.columns.len(), options.level, self.chunk_bytes);
+        let what = format!("table {}", table.table);
+        let packer = copy_out(&self.patience(), session, sql, &what, packer, &ready).await?;
+        let (last, tally) = tokio::task::spawn_blocking(move || packer.finish())
+            .await
+            .map_err(|e| Error::internal("the work on rows ended early").caused_by(e))?
+            .map_err(|e| e.context(format!("could not read {what}")))?;
+        if let Some(chunk) = last {
+            // Nobody takes it only if storing failed, which is the error to show.
+            let _ = ready.send(chunk).await;
+        }
+        Ok(tally)
+    }
+
+    fn patience(&self) -> Patience<'_> {
+        Patience {
+            ctx: &self.out.ctx,
+            stall: self.out.options.stall,
+        }
+    }
+
+    async fn store_chunk(&self, file: String, chunk: PackedChunk) -> Result<ChunkEntry> {
+        let entry = ChunkEntry {
+            rows: chunk.rows,
+            raw_bytes: chunk.raw_bytes,
+            stored_bytes: chunk.stored.len() as u64,
+            blake3: chunk.checksum,
+            file,
+        };
+        let name = self.out.folder.join(&entry.file)?;
+        self.out.store.put_new(&name, chunk.stored).await?;
+        let bytes = self.bytes.fetch_add(entry.raw_bytes, Ordering::Relaxed) + entry.raw_bytes;
+        let rows = self.rows.fetch_add(entry.rows, Ordering::Relaxed) + entry.rows;
+        let events = &self.out.ctx.events;
+        events.progress("backup", bytes, Some(self.total.max(bytes)), Counted::Bytes);
+        events.progress("backup rows", rows, None, Counted::Rows);
+        Ok(entry)
+    }
+
+    /// The rows of a table once more, as CSV with a header.
+    async fn csv_of(&self, session: &Session, index: usize) -> Result<Done> {
+        let out = &self.out;
+        let table = &out.tables[index];
+        let names = Names::under(&out.encoding);
+        let sql = format!(
+            "copy (select {} from only {} {}) to stdout with (format csv, header true{})",
+            quoted_columns(table, names)?.join(", "),
+            names.table(&table.table)?,
+            table.condition.as_deref().unwrap_or_default(),
+            // Other programs expect UTF-8; from SQL_ASCII the bytes come as they are.
+            if out.encoding == "SQL_ASCII" {
+                ""
+            } else {
+                ", encoding 'UTF8'"
+            }
+        );
+        let (send, mut ready) = mpsc::channel(1);
+        let what = format!("table {} as CSV", table.table);
+        let read = async {
+            let packer = CsvPacker::new(out.options.level)?;
+            let packer = copy_out(&self.patience(), session, &sql, &what, packer, &send).await?;
+            // Nobody takes it only if storing failed, which is the error to show.
+            let _ = send.send(packer.finish()?).await;
+            drop(send);
+            Ok::<_, Error>(())
+        };
+        let store = async {
+            let file = csv_file(index, &table.table);
+            let mut file = HashedFile::create(&out.store, &out.folder, &file).await?;
+            while let Some(bytes) = ready.recv().await {
+                file.write(&bytes).await?;
+            }
+            Ok(file)
+        };
+        let ((), file) = tokio::try_join!(read, store)?;
+        Ok(Done::Csv(index, file.finish().await?))
+    }
+}
+
+fn quoted_columns(table: &LiveTable, names: Names) -> Result<Vec<String>> {
+    table.columns.iter().map(|c| names.ident(&c.name)).collect()
+}
+
+impl PieceWork for Packer {
+    type Ready = PackedChunk;
+
+    fn take(&mut self, piece: &[u8]) -> Result<Option<PackedChunk>> {
+        self.push(piece)
+    }
+}

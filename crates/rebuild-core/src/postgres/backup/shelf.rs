@@ -1,0 +1,137 @@
+//! The backups in a store.
+
+use super::layout::{BACKUPS, MANIFEST, folder};
+use super::manifest::Manifest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{BackupId, Identity};
+use crate::store::{Name, Store};
+use crate::traits::{BackupSummary, DestroyPermit};
+
+/// A manifest is read into memory; no database makes a larger one.
+const LARGEST_MANIFEST: u64 = 1 << 30;
+
+/// Where backups stand.
+pub(super) struct Shelf {
+    pub(super) store: Store,
+}
+
+impl Shelf {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// The folder of a backup.
+    ///
+    /// # Errors
+    /// Never: an id is always a name.
+    pub(super) fn folder(&self, id: &BackupId) -> Result<Name> {
+        Name::new(folder(id))
+    }
+
+    /// Every finished backup, newest first.
+    ///
+    /// # Errors
+    /// The store could not be read, or a manifest in it is damaged.
+    pub(super) async fn list(&self) -> Result<Vec<BackupSummary>> {
+        let mut found = Vec::new();
+        for name in self.store.folders(&Name::new(BACKUPS)?).await? {
+            // What has another name is nothing that was put there as a backup.
+            let Ok(id) = name.parse::<BackupId>() else {
+                continue;
+            };
+            if let Some(manifest) = self.find(&id).await? {
+                found.push(manifest.summary());
+            }
+        }
+        found.sort_by(|a, b| (b.taken_at, &b.id).cmp(&(a.taken_at, &a.id)));
+        Ok(found)
+    }
+
+    /// The manifest of `id`, if that backup is finished.
+    ///
+    /// # Errors
+    /// The manifest is damaged or another backup's, or the store could not be read.
+    pub(super) async fn find(&self, id: &BackupId) -> Result<Option<Manifest>> {
+        let Some(bytes) = self.manifest_bytes(id).await? else {
+            return Ok(None);
+        };
+        let manifest = Manifest::from_bytes(&bytes)
+            .map_err(|e| e.context(format!("could not read {MANIFEST} of backup {id}")))?;
+        if manifest.id == *id {
+            return Ok(Some(manifest));
+        }
+        Err(Error::corrupt(format!(
+            "{MANIFEST} of backup {id} is that of backup {}",
+            manifest.id
+        )))
+    }
+
+    /// The manifest of `id`.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find), and if there is no such finished backup.
+    pub(super) async fn manifest(&self, id: &BackupId) -> Result<Manifest> {
+        self.find(id).await?.ok_or_else(|| {
+            Error::refused(format!(
+                "there is no finished backup {id} in {}",
+                self.store.url()
+            ))
+        })
+    }
+
+    async fn manifest_bytes(&self, id: &BackupId) -> Result<Option<bytes::Bytes>> {
+        let name = self.folder(id)?.join(MANIFEST)?;
+        match self.store.size(&name).await? {
+            None => Ok(None),
+            Some(size) if size > LARGEST_MANIFEST => Err(Error::corrupt(format!(
+                "{MANIFEST} of backup {id} has {size} bytes"
+            ))),
+            Some(_) => self.store.get(&name).await.map(Some),
+        }
+    }
+
+    /// Removes the backup `id`, finished or not, with a permit for what it is a backup of. What
+    /// was never finished is no copy of anything, so any permit will do.
+    ///
+    /// # Errors
+    /// The permit is for something else, it cannot be told what the backup is of, or the store
+    /// could not be written.
+    pub(super) async fn remove(&self, id: &BackupId, permit: DestroyPermit) -> Result<()> {
+        if let Some(bytes) = self.manifest_bytes(id).await? {
+            permit.spend_on(&subject(&bytes).ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Corrupt,
+                    format!("the manifest of backup {id} does not say what it is a backup of"),
+                )
+                .hint(format!(
+                    "remove {}/{} yourself",
+                    self.store.url(),
+                    folder(id)
+                ))
+            })?)?;
+        }
+        self.clear(id).await
+    }
+
+    /// Removes every file of `id`, the manifest first: what is left of it is no backup.
+    ///
+    /// # Errors
+    /// The store could not be written.
+    pub(super) async fn clear(&self, id: &BackupId) -> Result<()> {
+        let folder = self.folder(id)?;
+        self.store.delete(&folder.join(MANIFEST)?).await?;
+        for stored in self.store.list(&folder).await? {
+            self.store.delete(&stored.name).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What a manifest says it is of, even if it is damaged elsewhere.
+fn subject(bytes: &[u8]) -> Option<Identity> {
+    #[derive(serde::Deserialize)]
+    struct Subject {
+        of: Identity,
+    }
+    serde_json::from_slice::<Subject>(bytes).ok().map(|s| s.of)
+}

@@ -1,0 +1,436 @@
+//! Taking a backup.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::PgBackup;
+use super::contents;
+use super::database_sql::database_sql;
+use super::files::put;
+use super::large_objects;
+use super::layout::{
+    DATABASE, MANIFEST, REFRESH, RESTORE_SCRIPT, ROLES, ROLES_SQL, SEQUENCES as SEQUENCES_SQL,
+};
+use super::manifest::{
+    ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry, SequenceEntry,
+    TableEntry,
+};
+use super::roles::{read_roles, roles_sql};
+use super::rows_out::{RowsOut, StoredRows};
+use super::schema_dump::{Dumped, SchemaDump, Tools};
+use super::script::{refresh_sql, restore_script, sequences_sql};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Ctx;
+use crate::model::{
+    BackupId, DatabaseFacts, Endpoint, Identity, ServerFacts, TableKind, TableName,
+};
+use crate::postgres::inventory::extensions;
+use crate::postgres::rows::scan::Tally;
+use crate::postgres::rows::snapshot::{Snapshot, reader, refuse_rewritten};
+use crate::postgres::rows::tables::{LiveTable, read_tables, refuse_unreadable};
+use crate::postgres::{
+    DatabaseKey, Session, WriteMarks, application, database_facts, server_facts, tables,
+};
+use crate::store::Name;
+use crate::traits::{BackupMode, BackupSummary};
+
+/// As [`Backup::take`](crate::traits::Backup::take).
+pub(super) async fn take(
+    backup: &PgBackup,
+    ctx: &Ctx,
+    target: &Identity,
+    id: &BackupId,
+    mode: BackupMode,
+) -> Result<BackupSummary> {
+    let shelf = backup.shelf();
+    if let Some(finished) = shelf.find(id).await? {
+        return already_taken(&finished, target, mode);
+    }
+    shelf.clear(id).await?;
+    let taken = Taking::begin(backup, ctx, target, id, mode)
+        .await?
+        .finish()
+        .await;
+    if taken.is_err() {
+        // It is no backup without a manifest; what is left of it only takes up room.
+        if let Err(e) = shelf.clear(id).await {
+            tracing::warn!("an unfinished backup was left behind: {}", e.chain());
+        }
+    }
+    taken
+}
+
+fn already_taken(
+    finished: &Manifest,
+    target: &Identity,
+    mode: BackupMode,
+) -> Result<BackupSummary> {
+    if !finished.of.is_same_thing(target) || finished.mode != mode {
+        return Err(Error::refused(format!(
+            "backup {} exists already, and is a backup of {} ({:?})",
+            finished.id, finished.of, finished.mode
+        )));
+    }
+    Ok(finished.summary())
+}
+
+/// A backup that is being taken: the snapshot is open, nothing is stored yet.
+struct Taking<'a> {
+    backup: &'a PgBackup,
+    ctx: &'a Ctx,
+    target: &'a Identity,
+    id: &'a BackupId,
+    mode: BackupMode,
+    /// The database itself.
+    endpoint: Endpoint,
+    folder: Name,
+    server: ServerFacts,
+    database: DatabaseFacts,
+    marks: WriteMarks,
+    taken_at: Timestamp,
+    snapshot: Snapshot,
+    /// Every relation, those without rows of their own too.
+    relations: Vec<LiveTable>,
+    estimates: BTreeMap<TableName, Option<u64>>,
+}
+
+/// What is read beside the tables.
+struct Rest {
+    sequences: Vec<SequenceEntry>,
+    views: Vec<MatviewEntry>,
+    extensions: Vec<(String, String, String)>,
+}
+
+impl<'a> Taking<'a> {
+    /// Opens the snapshot and makes sure that all rows can be read in it.
+    async fn begin(
+        backup: &'a PgBackup,
+        ctx: &'a Ctx,
+        target: &'a Identity,
+        id: &'a BackupId,
+        mode: BackupMode,
+    ) -> Result<Self> {
+        let session = Session::open_at(&backup.endpoint, target, ctx).await?;
+        let server = server_facts(&session).await?;
+        let database = database_facts(&session, DatabaseKey::Current).await?;
+        // Marks first: a write that comes between them and the snapshot is in the backup and
+        // looks as if it were not, never the other way round.
+        let marks = WriteMarks::read(&session).await?;
+        let taken_at = Timestamp::now();
+        let snapshot = Snapshot::export_from(session).await?;
+        let relations = Self::hold_tables(backup, &snapshot, mode).await?;
+        let estimates = tables(snapshot.session())
+            .await?
+            .into_iter()
+            .filter(|t| holds_rows(t.kind))
+            .map(|t| (t.table, t.estimated_rows))
+            .collect();
+        Ok(Self {
+            endpoint: backup.endpoint.with_database(&target.name),
+            folder: backup.shelf().folder(id)?,
+            backup,
+            ctx,
+            target,
+            id,
+            mode,
+            server,
+            database,
+            marks,
+            taken_at,
+            snapshot,
+            relations,
+            estimates,
+        })
+    }
+
+    async fn hold_tables(
+        backup: &PgBackup,
+        snapshot: &Snapshot,
+        mode: BackupMode,
+    ) -> Result<Vec<LiveTable>> {
+        let relations = read_tables(snapshot.session()).await?;
+        if mode == BackupMode::SchemaOnly {
+            return Ok(relations);
+        }
+        refuse_unreadable(&relations)?;
+        let names: Vec<TableName> = relations
+            .iter()
+            .filter(|t| t.holds_rows())
+            .map(|t| t.table.clone())
+            .collect();
+        snapshot.hold(&names, &backup.options).await?;
+        // Again, now that nobody can rewrite them any more.
+        let relations = read_tables(snapshot.session()).await?;
+        refuse_rewritten(&relations)?;
+        Ok(relations)
+    }
+
+    async fn finish(self) -> Result<BackupSummary> {
+        let with_rows: Vec<LiveTable> = self
+            .relations
+            .iter()
+            .filter(|t| t.holds_rows())
+            .cloned()
+            .collect();
+        let rest = self.read_rest().await?;
+        let (stored, dumped, large_objects) = tokio::try_join!(
+            self.rows(with_rows.clone()),
+            self.schema(),
+            self.large_objects()
+        )?;
+        if dumped
+            .as_ref()
+            .is_some_and(|d| d.large_objects != large_objects)
+        {
+            return Err(Error::corrupt(
+                "the large objects in pg_dump's archive are not those of the snapshot",
+            ));
+        }
+        let entries = self.entries(with_rows, stored);
+        self.check_listing(&entries)?;
+        let manifest = self
+            .store_rest(entries, rest, dumped, large_objects)
+            .await?;
+        self.check_alive().await?;
+        let name = self.folder.join(MANIFEST)?;
+        self.backup
+            .store
+            .put_new(&name, manifest.to_bytes()?)
+            .await?;
+        Ok(manifest.summary())
+    }
+
+    async fn read_rest(&self) -> Result<Rest> {
+        let session = self.snapshot.session();
+        Ok(Rest {
+            sequences: contents::sequences(session).await?,
+            views: contents::materialized_views(session).await?,
+            extensions: extensions(session).await?,
+        })
+    }
+
+    /// The rows of the tables, stored or counted as the mode wants.
+    async fn rows(&self, tables: Vec<LiveTable>) -> Result<Vec<StoredRows>> {
+        let counts = match self.mode {
+            BackupMode::Full => {
+                let out = RowsOut {
+                    ctx: self.ctx.clone(),
+                    endpoint: self.endpoint.clone(),
+                    snapshot: self.snapshot.id().to_owned(),
+                    encoding: self.database.encoding.clone(),
+                    tables,
+                    options: self.backup.options.clone(),
+                    csv: self.backup.csv,
+                    store: self.backup.store.clone(),
+                    folder: self.folder.clone(),
+                };
+                return out.run().await;
+            }
+            BackupMode::SchemaOnly => BTreeMap::new(),
+            BackupMode::CountsOnly => {
+                let limit = self.backup.options.statement_limit;
+                let counting = contents::count_rows(self.snapshot.session(), &tables);
+                self.ctx.within(limit, "counting rows", counting).await?
+            }
+        };
+        Ok(tables
+            .iter()
+            .map(|t| {
+                let mut tally = Tally::new(t.columns.len());
+                tally.rows = counts.get(&t.table).copied().unwrap_or(0);
+                StoredRows {
+                    tally,
+                    chunks: Vec::new(),
+                    csv: None,
+                }
+            })
+            .collect())
+    }
+
+    async fn schema(&self) -> Result<Option<Dumped>> {
+        if self.mode == BackupMode::CountsOnly {
+            return Ok(None);
+        }
+        let folder = self.backup.tool_folder.as_deref();
+        let dump = SchemaDump {
+            ctx: self.ctx,
+            endpoint: &self.endpoint,
+            snapshot: self.snapshot.id(),
+            mode: self.mode,
+            options: &self.backup.options,
+            tools: Tools::find(folder, self.server.major()).await?,
+            store: &self.backup.store,
+            folder: &self.folder,
+        };
+        dump.run().await.map(Some)
+    }
+
+    async fn large_objects(&self) -> Result<LargeObjectEntry> {
+        if self.mode != BackupMode::Full {
+            return Ok(LargeObjectEntry::default());
+        }
+        let session = reader(
+            &self.endpoint,
+            &application(self.ctx),
+            self.snapshot.id(),
+            "UTF8",
+        )
+        .await?;
+        large_objects::add_up(self.ctx, &session, &self.backup.options).await
+    }
+
+    fn entries(
+        &self,
+        tables: Vec<LiveTable>,
+        stored: Vec<StoredRows>,
+    ) -> Vec<(TableEntry, Option<FileEntry>)> {
+        tables
+            .into_iter()
+            .zip(stored)
+            .map(|(table, stored)| {
+                let entry = TableEntry {
+                    form: table.form(),
+                    estimated_rows: self.estimates.get(&table.table).copied().flatten(),
+                    csv: stored.csv.as_ref().map(|f| f.file.clone()),
+                    columns: table
+                        .columns
+                        .into_iter()
+                        .zip(&stored.tally.non_null)
+                        .map(|(column, filled)| ColumnEntry {
+                            name: column.name,
+                            type_name: column.type_name,
+                            base: column.base_name,
+                            filled: *filled,
+                        })
+                        .collect(),
+                    table: table.table,
+                    kind: table.kind,
+                    root: table.root,
+                    condition: table.condition,
+                    rows: stored.tally.rows,
+                    hash: stored.tally.hash,
+                    chunks: stored.chunks,
+                };
+                (entry, stored.csv)
+            })
+            .collect()
+    }
+
+    /// Two queries that were written apart must agree on which tables there are.
+    fn check_listing(&self, entries: &[(TableEntry, Option<FileEntry>)]) -> Result<()> {
+        let missed: Vec<String> = self
+            .estimates
+            .keys()
+            .filter(|name| !entries.iter().any(|(e, _)| e.table == **name))
+            .map(ToString::to_string)
+            .collect();
+        if missed.is_empty() && entries.len() == self.estimates.len() {
+            return Ok(());
+        }
+        Err(Error::internal(format!(
+            "the catalog counts {} tables with rows, and {} were read; not read: {}",
+            self.estimates.len(),
+            entries.len(),
+            missed.join(", ")
+        )))
+    }
+
+    /// Everything but rows and schema, and the manifest that names it all.
+    async fn store_rest(
+        &self,
+        entries: Vec<(TableEntry, Option<FileEntry>)>,
+        rest: Rest,
+        dumped: Option<Dumped>,
+        large_objects: LargeObjectEntry,
+    ) -> Result<Manifest> {
+        let (tables, csv): (Vec<TableEntry>, Vec<Option<FileEntry>>) = entries.into_iter().unzip();
+        let (mut files, tools) = dumped.map_or_else(Default::default, |d| (d.files, d.tools));
+        files.extend(csv.into_iter().flatten());
+        if self.mode != BackupMode::CountsOnly {
+            files.extend(self.put_scripts(&tables, &rest).await?);
+        }
+        files.sort_by(|a, b| a.file.cmp(&b.file));
+        let of_kind = |kind: TableKind| {
+            let found = self.relations.iter().filter(|t| t.kind == kind);
+            found.map(|t| t.table.clone()).collect()
+        };
+        Ok(Manifest {
+            format: FORMAT,
+            id: self.id.clone(),
+            of: self.target.clone(),
+            mode: self.mode,
+            taken_at: self.taken_at,
+            finished_at: Timestamp::now(),
+            rebuild_version: env!("CARGO_PKG_VERSION").to_owned(),
+            server_version: self.server.version_num,
+            tools,
+            database: self.database.clone(),
+            encoding: self.database.encoding.clone(),
+            marks: self.marks.clone(),
+            catalog_tables: self.estimates.len() as u64,
+            tables,
+            partitioned: of_kind(TableKind::Partitioned),
+            foreign_tables: of_kind(TableKind::Foreign),
+            materialized_views: rest.views,
+            sequences: rest.sequences,
+            large_objects,
+            extensions: rest.extensions,
+            files,
+        })
+    }
+
+    async fn put_scripts(&self, tables: &[TableEntry], rest: &Rest) -> Result<Vec<FileEntry>> {
+        let session = self.snapshot.session();
+        let roles = read_roles(session, self.server.major()).await?;
+        let json = serde_json::to_vec_pretty(&roles)
+            .map_err(|e| Error::internal("roles cannot be written as JSON").caused_by(e))?;
+        let script = restore_script(
+            &self.database.identity.name,
+            &self.database.encoding,
+            self.mode,
+            tables,
+        )?;
+        let scripts = [
+            (ROLES, json),
+            (ROLES_SQL, roles_sql(&roles)?.into_bytes()),
+            (
+                DATABASE,
+                database_sql(session, &self.database).await?.into_bytes(),
+            ),
+            (SEQUENCES_SQL, sequences_sql(&rest.sequences)?.into_bytes()),
+            (REFRESH, refresh_sql(&rest.views)?.into_bytes()),
+            (RESTORE_SCRIPT, script.into_bytes()),
+        ];
+        let mut files = Vec::new();
+        for (file, bytes) in scripts {
+            files.push(put(&self.backup.store, &self.folder, file, bytes).await?);
+        }
+        Ok(files)
+    }
+
+    /// The session that exported the snapshot kept the tables from being changed; had it ended,
+    /// nothing would have.
+    async fn check_alive(&self) -> Result<()> {
+        self.snapshot
+            .session()
+            .batch_execute("select")
+            .await
+            .map_err(|e| {
+                Error::new(
+                    ErrorKind::Unreachable,
+                    "the session that held the snapshot ended before the backup did",
+                )
+                .hint("take the backup again")
+                .caused_by(e)
+            })?;
+        Ok(())
+    }
+}
+
+fn holds_rows(kind: TableKind) -> bool {
+    matches!(
+        kind,
+        TableKind::Table | TableKind::Partition | TableKind::Unlogged
+    )
+}
