@@ -2,26 +2,37 @@
 
 use std::error::Error as StdError;
 
+use tokio_postgres::error::{ErrorPosition, SqlState};
+
 use crate::error::{Error, ErrorKind};
 
 /// Wraps a driver error: `what` was being done. The server's message, SQLSTATE and hint are
 /// kept; DETAIL and CONTEXT, which may quote rows, are not.
 pub fn server_error(what: impl Into<String>, e: tokio_postgres::Error) -> Error {
-    let what = what.into();
+    let cause = cause(&e);
+    let error = Error::new(cause.kind(), what);
+    let hint = e.as_db_error().and_then(|db| match *db.code() {
+        // Statements are prepared once per session; behind a pooler it is another one each time.
+        SqlState::INVALID_SQL_STATEMENT_NAME | SqlState::DUPLICATE_PSTATEMENT => {
+            Some("is there a pooler between here and the server? connect to the server itself")
+        }
+        _ => db.hint(),
+    });
+    match hint {
+        Some(hint) => error.hint(clean(hint)),
+        None => error,
+    }
+    .caused_by(cause)
+}
+
+/// What the driver or the server said, as a layer of its own.
+pub(super) fn cause(e: &tokio_postgres::Error) -> Error {
     if let Some(db) = e.as_db_error() {
         let mut message = format!("{} (SQLSTATE {})", clean(db.message()), db.code().code());
-        if let Some(position) = db.position() {
-            use tokio_postgres::error::ErrorPosition;
-            if let ErrorPosition::Original(at) = position {
-                message.push_str(&format!(" at character {at}"));
-            }
+        if let Some(ErrorPosition::Original(at)) = db.position() {
+            message.push_str(&format!(" at character {at}"));
         }
-        let mut error =
-            Error::new(ErrorKind::Server, what).caused_by(Error::new(ErrorKind::Server, message));
-        if let Some(hint) = db.hint() {
-            error = error.hint(clean(hint));
-        }
-        return error;
+        return Error::new(ErrorKind::Server, message);
     }
     // The driver prints its causes in Display as well as in source(); keep the innermost.
     let kind = if e.is_closed() {
@@ -32,7 +43,7 @@ pub fn server_error(what: impl Into<String>, e: tokio_postgres::Error) -> Error 
     let cause = e
         .source()
         .map_or_else(|| e.to_string(), ToString::to_string);
-    Error::new(kind, what).caused_by(Error::new(kind, clean(&cause)))
+    Error::new(kind, clean(&cause))
 }
 
 /// Escapes control characters, so that a hostile name cannot steer a terminal.

@@ -3,9 +3,13 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::config::{ChannelBinding, SslMode};
+use tokio_postgres::{Client, Config, Connection, NoTls, Socket};
+use tokio_util::task::AbortOnDropHandle;
 
+use super::connect::{Protection, connect_error, connect_timeout};
 use super::teardown::place;
 use super::{application, server_error};
 use crate::error::{Error, Result};
@@ -33,58 +37,78 @@ const PINNED: &str = "
 /// How long saying goodbye may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
+/// When a peer that went away without a word is noticed: after this long of silence, then after
+/// [`KEEPALIVE_RETRIES`] unanswered questions, [`KEEPALIVE_INTERVAL`] apart. Until then a dead
+/// connection would hold its locks.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 3;
+/// How long what was sent may stay unacknowledged.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
+
 /// A connection. Dropping it closes it.
 pub struct Session {
     client: Client,
     driver: JoinHandle<()>,
     pid: i32,
+    endpoint: Endpoint,
+    application: String,
 }
 
 impl Session {
     /// Connects to `endpoint` and pins the session's settings. `application` becomes
-    /// `application_name`.
+    /// `application_name`. All of it takes no longer than the endpoint's `connect_timeout`.
     ///
     /// # Errors
-    /// The server cannot be reached, or turned the role away.
+    /// [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable): the server cannot be reached,
+    /// does not prove what `sslmode` asks, or turned the role away. A certificate or key that
+    /// cannot be used.
     pub async fn open(endpoint: &Endpoint, application: &str) -> Result<Self> {
-        let mut config = Config::new();
-        match &endpoint.host {
-            Host::Socket(dir) => config.host_path(dir),
-            Host::Tcp(host) => config.host(host),
-        };
-        config
-            .port(endpoint.port)
-            .user(&endpoint.user)
-            .dbname(&endpoint.database)
-            .application_name(application)
-            .connect_timeout(endpoint.connect_timeout);
-        if let Some(password) = &endpoint.password {
-            config.password(password.expose());
-        }
-        let what = || format!("could not connect to {}", endpoint.describe());
-        let (client, connection) = config
-            .connect(NoTls)
+        let opening = Self::open_at_leisure(endpoint, application);
+        tokio::time::timeout(endpoint.connect_timeout, opening)
             .await
-            .map_err(|e| server_error(what(), e))?;
-        let driver = tokio::spawn(async move {
-            if let Err(e) = connection.await {
-                tracing::debug!("connection ended: {e}");
+            .unwrap_or_else(|_| Err(connect_timeout(endpoint)))
+    }
+
+    async fn open_at_leisure(endpoint: &Endpoint, application: &str) -> Result<Self> {
+        let mut config = config(endpoint, application);
+        let failed = |e: tokio_postgres::Error| connect_error(endpoint, &e);
+        let (client, driver) = match Protection::of(endpoint)? {
+            Protection::Plain => {
+                let plain = config.ssl_mode(SslMode::Disable).connect(NoTls).await;
+                plain.map(|(client, connection)| (client, drive(connection)))
             }
-        });
-        client
-            .batch_execute(PINNED)
-            .await
-            .map_err(|e| server_error(what(), e))?;
+            Protection::IfOffered(tls) => {
+                let open = config.ssl_mode(SslMode::Prefer).connect(tls).await;
+                open.map(|(client, connection)| (client, drive(connection)))
+            }
+            Protection::Tls(tls) => {
+                let sealed = config.ssl_mode(SslMode::Require).connect(tls).await;
+                sealed.map(|(client, connection)| (client, drive(connection)))
+            }
+        }
+        .map_err(failed)?;
+        client.batch_execute(PINNED).await.map_err(failed)?;
         let pid = client
             .query_one("select pg_catalog.pg_backend_pid()", &[])
             .await
-            .map_err(|e| server_error(what(), e))?
+            .map_err(failed)?
             .get(0);
         Ok(Self {
             client,
-            driver,
+            driver: driver.detach(),
             pid,
+            endpoint: endpoint.clone(),
+            application: application.to_owned(),
         })
+    }
+
+    /// Another connection like this one.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_another(&self) -> Result<Self> {
+        Self::open(&self.endpoint, &self.application).await
     }
 
     /// Connects to the database `db` on the server of `endpoint`, by the name it had when it was
@@ -127,6 +151,47 @@ impl Session {
         // The driver ends by itself once the client is gone; an error in it was logged.
         let _ = tokio::time::timeout(CLOSE_WITHIN, driver).await;
     }
+}
+
+fn config(endpoint: &Endpoint, application: &str) -> Config {
+    let mut config = Config::new();
+    match &endpoint.host {
+        Host::Socket(dir) => config.host_path(dir),
+        Host::Tcp(host) => config.host(host),
+    };
+    if let Some(address) = endpoint.hostaddr {
+        config.hostaddr(address);
+    }
+    if let Some(password) = &endpoint.password {
+        config.password(password.expose());
+    }
+    if endpoint.require_channel_binding {
+        config.channel_binding(ChannelBinding::Require);
+    }
+    config
+        .port(endpoint.port)
+        .user(&endpoint.user)
+        .dbname(&endpoint.database)
+        .application_name(application)
+        .connect_timeout(endpoint.connect_timeout)
+        .keepalives(true)
+        .keepalives_idle(KEEPALIVE_IDLE)
+        .keepalives_interval(KEEPALIVE_INTERVAL)
+        .keepalives_retries(KEEPALIVE_RETRIES)
+        .tcp_user_timeout(UNACKNOWLEDGED);
+    config
+}
+
+/// Lets the connection's traffic flow, until its client is dropped or the handle is.
+fn drive<S>(connection: Connection<Socket, S>) -> AbortOnDropHandle<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        if let Err(e) = connection.await {
+            tracing::debug!("connection ended: {e}");
+        }
+    }))
 }
 
 impl Deref for Session {

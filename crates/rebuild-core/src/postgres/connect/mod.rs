@@ -7,9 +7,11 @@
 
 mod conninfo;
 mod environment;
+mod failure;
 mod keywords;
 mod passfile;
 mod service;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -21,6 +23,9 @@ use crate::model::{Endpoint, Host, SslMode};
 use crate::secret::Secret;
 use conninfo::Pair;
 use keywords::{KEYWORDS, Keyword};
+
+pub(super) use failure::{connect_error, connect_timeout};
+pub(super) use tls::Protection;
 
 pub use environment::Environment;
 
@@ -225,7 +230,7 @@ impl Parameters {
         let system = self.get("sslrootcert") == Some("system");
         let mode =
             mode.or_else(|| (system && !endpoint.insecure_tls).then_some(SslMode::VerifyFull));
-        endpoint.sslmode = sslmode(mode, endpoint)?;
+        endpoint.sslmode = mode.unwrap_or_else(|| usual_mode(endpoint));
         if let Host::Socket(_) = endpoint.host {
             // Sockets carry no TLS; libpq ignores the certificates, too.
             return Ok(());
@@ -265,13 +270,7 @@ impl Parameters {
                 .hint("name it with sslcert"));
             }
         }
-        if endpoint.sslmode == SslMode::VerifyCa && endpoint.sslrootcert.is_none() {
-            return Err(Error::usage(
-                "sslmode=verify-ca with the system's authorities proves nothing: each of them signs for anyone",
-            )
-            .hint("name the server's own authority with sslrootcert, or use verify-full"));
-        }
-        Ok(())
+        tls::check_mode(endpoint)
     }
 
     fn password(&self, env: &Environment, endpoint: &Endpoint) -> Result<Option<Secret>> {
@@ -295,22 +294,14 @@ impl Parameters {
     }
 }
 
-/// The mode that was asked for, if it proves enough, otherwise the default.
-fn sslmode(asked: Option<SslMode>, endpoint: &Endpoint) -> Result<SslMode> {
-    let local = endpoint.is_local();
-    match asked {
-        None if local => Ok(SslMode::Prefer),
-        None if endpoint.insecure_tls => Ok(SslMode::Require),
-        None => Ok(SslMode::VerifyFull),
-        Some(mode) if mode < SslMode::Require && !local && !endpoint.insecure_tls => {
-            Err(Error::usage(format!(
-                "sslmode={} does not protect the connection to {}",
-                mode.as_str(),
-                endpoint.describe()
-            ))
-            .hint("use sslmode=verify-full, with sslrootcert if the authority is your own"))
-        }
-        Some(mode) => Ok(mode),
+/// The mode where none was asked for.
+fn usual_mode(endpoint: &Endpoint) -> SslMode {
+    if endpoint.is_local() {
+        SslMode::Prefer
+    } else if endpoint.insecure_tls {
+        SslMode::Require
+    } else {
+        SslMode::VerifyFull
     }
 }
 
