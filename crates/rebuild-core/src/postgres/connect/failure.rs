@@ -60,9 +60,9 @@ fn advice(endpoint: &Endpoint, e: &tokio_postgres::Error) -> Option<String> {
             "the server has no TLS (its setting ssl is off), and sslmode={} wants it",
             endpoint.sslmode.as_str()
         )),
-        text if text.contains("channel binding") => Some(
-            "channel_binding=require needs TLS and a role with a SCRAM password".to_owned(),
-        ),
+        text if text.contains("channel binding") => {
+            Some("channel_binding=require needs TLS and a role with a SCRAM password".to_owned())
+        }
         _ => None,
     }
 }

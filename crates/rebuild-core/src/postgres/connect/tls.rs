@@ -223,10 +223,11 @@ pub(in crate::postgres) fn system_certificates() -> Result<&'static [Certificate
     static FOUND: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
     let found = FOUND.get_or_init(|| rustls_native_certs::load_native_certs().certs);
     if found.is_empty() {
-        return Err(
-            Error::new(ErrorKind::Io, "this machine has no list of trusted authorities")
-                .hint("install the package ca-certificates, or name a file with sslrootcert"),
-        );
+        return Err(Error::new(
+            ErrorKind::Io,
+            "this machine has no list of trusted authorities",
+        )
+        .hint("install the package ca-certificates, or name a file with sslrootcert"));
     }
     Ok(found)
 }
@@ -244,8 +245,7 @@ fn system_authorities() -> Result<Arc<RootCertStore>> {
 /// The client's key, if nobody but its owner can read it: root's may be readable by a group, as
 /// in libpq.
 fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>> {
-    let unreadable =
-        || Error::usage(format!("could not read the client key {}", file.display()));
+    let unreadable = || Error::usage(format!("could not read the client key {}", file.display()));
     let metadata = std::fs::metadata(file).map_err(|e| unreadable().caused_by(e))?;
     let forbidden = if metadata.uid() == 0 { 0o037 } else { 0o077 };
     if metadata.mode() & forbidden != 0 {
@@ -260,3 +260,6 @@ fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>> {
         unreadable().hint("it must be an unencrypted key in PEM form (PKCS#8, PKCS#1 or SEC1)")
     })
 }
+
+#[cfg(test)]
+mod tests;
