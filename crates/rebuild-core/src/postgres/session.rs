@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{ChannelBinding, SslMode};
-use tokio_postgres::{Client, Config, Connection, NoTls, Socket};
+use tokio_postgres::{Client, Config, Connection, NoTls, SimpleQueryMessage, Socket};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connect::{Protection, connect_error, connect_timeout};
@@ -89,11 +89,10 @@ impl Session {
         }
         .map_err(failed)?;
         client.batch_execute(PINNED).await.map_err(failed)?;
-        let pid = client
-            .query_one("select pg_catalog.pg_backend_pid()", &[])
+        let pid = serving_pid(&client)
             .await
             .map_err(failed)?
-            .get(0);
+            .ok_or_else(|| Error::internal("the server does not say which process serves us"))?;
         Ok(Self {
             client,
             driver: driver.detach(),
@@ -180,6 +179,18 @@ fn config(endpoint: &Endpoint, application: &str) -> Config {
         .keepalives_retries(KEEPALIVE_RETRIES)
         .tcp_user_timeout(UNACKNOWLEDGED);
     config
+}
+
+/// The process of the server that runs this statement. The simple protocol leaves no prepared
+/// statement behind, which behind a pooler would not be found again.
+pub(super) async fn serving_pid(client: &Client) -> Result<Option<i32>, tokio_postgres::Error> {
+    let answer = client
+        .simple_query("select pg_catalog.pg_backend_pid()")
+        .await?;
+    Ok(answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
+        _ => None,
+    }))
 }
 
 /// Lets the connection's traffic flow, until its client is dropped or the handle is.

@@ -19,7 +19,8 @@ pub use tables::{exact_counts, tables};
 ///
 /// Sessions that carry the same `application_name` as `session` count as ours and are not
 /// listed. The look takes a short lock on each table to learn its size; how long it waits for
-/// one that somebody holds is up to the session's `lock_timeout`.
+/// one that somebody holds is up to the session's `lock_timeout`. For a moment there is a second
+/// connection, by which a pooler is noticed.
 ///
 /// *Repeats:* looks again. *Destroys:* nothing.
 ///

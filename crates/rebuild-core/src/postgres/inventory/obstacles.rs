@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::model::{DatabaseFacts, Obstacle, SessionFacts};
-use crate::postgres::{Session, server_error};
+use crate::postgres::{Session, looks_pooled, server_error};
 
 /// Only sessions of a role count: the server's own workers step aside by themselves. A parallel
 /// worker belongs to its leader. What the role may not see comes as null.
@@ -77,6 +77,9 @@ pub(super) async fn obstacles(
         .collect();
     if database.connection_limit == INVALID {
         found.push(Obstacle::Invalid);
+    }
+    if looks_pooled(session).await? {
+        found.push(Obstacle::Pooler);
     }
     Ok(found)
 }
