@@ -18,6 +18,7 @@ mod server_error;
 mod session;
 mod sessions;
 mod teardown;
+pub mod verify;
 
 pub use backup::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
@@ -41,3 +42,4 @@ pub use server_error::server_error;
 pub use session::Session;
 pub use sessions::EndSessions;
 pub use teardown::{PgTeardown, WriteWatch};
+pub use verify::{BackedUp, ContentReport, PgVerifier};

@@ -1,0 +1,154 @@
+//! Every restored table has as many rows as the backup.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::amount::{amount, len};
+use super::look::{Another, Look};
+use super::names::TablePatterns;
+use crate::error::Result;
+use crate::model::{Check, Outcome, TableKind, TableName};
+use crate::postgres::rows::tables::{LiveTable, read_tables};
+use crate::postgres::rows::units::{Queue, join_workers};
+use crate::postgres::{qualified, server_error};
+
+/// One count to be taken.
+struct Count {
+    place: usize,
+    table: TableName,
+    sql: String,
+}
+
+/// Counts the rows of every table of `expected` that `except` does not pick, on several sessions
+/// that see the same moment, the largest tables first.
+///
+/// # Errors
+/// The server could not be asked.
+pub(super) async fn counts(
+    look: &Look<'_>,
+    expected: Vec<(TableName, u64)>,
+    except: &TablePatterns,
+) -> Result<Check> {
+    let expected: Vec<(TableName, u64)> = expected
+        .into_iter()
+        .filter(|(table, _)| !except.pick(table))
+        .collect();
+    let live: HashMap<TableName, LiveTable> = read_tables(look.session())
+        .await?
+        .into_iter()
+        .map(|t| (t.table.clone(), t))
+        .collect();
+    let mut complaints = Vec::new();
+    let mut closed = Vec::new();
+    let mut work = Vec::new();
+    for (place, (table, rows)) in expected.iter().enumerate() {
+        match live.get(table) {
+            None => complaints.push(format!(
+                "{table}: expected {}, found no such table",
+                amount(*rows, "row", "rows")
+            )),
+            Some(found) => match &found.unreadable {
+                Some(why) => closed.push(format!("{table}: {why}")),
+                None => work.push((found.bytes, place, found)),
+            },
+        }
+    }
+    work.sort_by_key(|(bytes, place, _)| (std::cmp::Reverse(*bytes), *place));
+    let work = work
+        .into_iter()
+        .map(|(_, place, table)| count_of(place, table))
+        .collect::<Result<Vec<_>>>()?;
+    let tables = len(&work);
+    let mut counted = look
+        .wait(
+            "counting rows",
+            count_all(look.another(), look.jobs.get(), work),
+        )
+        .await?;
+    counted.sort_unstable();
+    let rows = counted.iter().map(|(_, rows)| rows).sum();
+    complaints.extend(counted.iter().filter_map(|(place, found)| {
+        let (table, rows) = &expected[*place];
+        (rows != found).then(|| {
+            format!(
+                "{table}: expected {}, found {}",
+                amount(*rows, "row", "rows"),
+                super::amount::grouped(*found)
+            )
+        })
+    }));
+    Ok(Check {
+        name: "counts".into(),
+        looked_at: format!(
+            "{}, {}",
+            amount(tables, "table", "tables"),
+            amount(rows, "row", "rows")
+        ),
+        outcome: outcome(&expected, complaints, closed),
+    })
+}
+
+/// A table that may not be read is no better than one that differs, but it is another matter.
+fn outcome(
+    expected: &[(TableName, u64)],
+    mut complaints: Vec<String>,
+    closed: Vec<String>,
+) -> Outcome {
+    if expected.is_empty() {
+        return Outcome::NotRun("the backup has no table to compare with".into());
+    }
+    match (complaints.is_empty(), closed.is_empty()) {
+        (true, true) => Outcome::Passed,
+        (true, false) => Outcome::NotRun(closed.join("; ")),
+        (false, _) => {
+            complaints.extend(closed);
+            Outcome::Failed(complaints)
+        }
+    }
+}
+
+/// A partitioned table has the rows of its partitions, any other its own alone. Of an extension's
+/// configuration table only those rows count that belong to the user.
+fn count_of(place: usize, table: &LiveTable) -> Result<Count> {
+    let only = if table.kind == TableKind::Partitioned {
+        ""
+    } else {
+        "only "
+    };
+    Ok(Count {
+        place,
+        table: table.table.clone(),
+        sql: format!(
+            "select pg_catalog.count(*) from {only}{} {}",
+            qualified(&table.table)?,
+            table.condition.as_deref().unwrap_or_default()
+        ),
+    })
+}
+
+async fn count_all(another: Another, jobs: usize, work: Vec<Count>) -> Result<Vec<(usize, u64)>> {
+    let jobs = jobs.min(work.len());
+    let queue = Arc::new(Queue::new(work));
+    let mut workers = JoinSet::new();
+    for _ in 0..jobs {
+        let (another, queue) = (another.clone(), queue.clone());
+        workers.spawn(async move {
+            let session = another.open().await?;
+            let mut counted = Vec::new();
+            while let Some(count) = queue.next() {
+                let what = || format!("could not count the rows of {}", count.table);
+                let row = session
+                    .query_one(&count.sql, &[])
+                    .await
+                    .map_err(|e| server_error(what(), e))?;
+                let rows: i64 = row.try_get(0).map_err(|e| server_error(what(), e))?;
+                counted.push((count.place, u64::try_from(rows).unwrap_or_default()));
+            }
+            session.close().await;
+            Ok(counted)
+        });
+    }
+    Ok(join_workers(workers).await?.into_iter().flatten().collect())
+}
