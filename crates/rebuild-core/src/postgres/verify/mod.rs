@@ -68,8 +68,9 @@ enum Prepared {
 }
 
 impl PgVerifier {
-    /// A verifier of databases on the server of `endpoint`, by `checks` in their order. What they
-    /// compare with a backup is asked of `backups`; rows are counted on up to `jobs` sessions.
+    /// A verifier of databases on the server of `endpoint`, by `checks` in their order, but that
+    /// content is compared and services are asked last. What they compare with a backup is asked
+    /// of `backups`; rows are counted on up to `jobs` sessions.
     ///
     /// # Errors
     /// Wrong input: a table's name has no schema, a pattern is none, what a query should give is
@@ -99,50 +100,58 @@ impl PgVerifier {
         counts.into_iter().chain(always).collect()
     }
 
-    async fn run(
+    /// Runs a check that asks the database in the transaction of the look.
+    async fn in_look(
         &self,
         look: &Look<'_>,
         check: &Prepared,
         request: &VerifyRequest,
-    ) -> Result<Check> {
-        let ctx = look.ctx;
-        match check {
+    ) -> Result<Option<Check>> {
+        let name = check.name();
+        let checked = match check {
+            Prepared::Content(_) | Prepared::Http(_) => return Ok(None),
             Prepared::Counts(except) => {
                 let Some(backup) = &request.backup else {
-                    return Ok(nothing_to_compare_with("counts"));
+                    return Ok(Some(nothing_to_compare_with(name)));
                 };
-                let expected = self.backups.counts(ctx, backup).await?;
-                look.check("counts", counts::counts(look, expected, except))
+                let expected = self.backups.counts(look.ctx, backup).await?;
+                look.check(&name, counts::counts(look, expected, except))
                     .await
             }
+            Prepared::Tables(tables) => look.check(&name, structure::tables(look, tables)).await,
+            Prepared::Column(wanted) => look.check(&name, structure::column(look, wanted)).await,
+            Prepared::EveryColumn { name: n, type_name } => {
+                look.check(&name, structure::every_column(look, n, type_name))
+                    .await
+            }
+            Prepared::Extension { name: n, version } => {
+                look.check(&name, structure::extension(look, n, version.as_deref()))
+                    .await
+            }
+            Prepared::Sequences => look.check(&name, sequences::sequences(look)).await,
+            Prepared::ForeignKeys => look.check(&name, foreign_keys::foreign_keys(look)).await,
+            Prepared::Indexes => look.check(&name, indexes::indexes(look)).await,
+            Prepared::Query(query) => look.check(&name, query::query(look, query)).await,
+        };
+        checked.map(Some)
+    }
+
+    /// Runs a check that has sessions of its own, or none.
+    async fn after_look(
+        &self,
+        ctx: &Ctx,
+        check: &Prepared,
+        request: &VerifyRequest,
+    ) -> Result<Option<Check>> {
+        let checked = match check {
             Prepared::Content(except) => match &request.backup {
                 Some(backup) => self.content(ctx, request, backup, except).await,
-                None => Ok(nothing_to_compare_with("content")),
+                None => Ok(nothing_to_compare_with(check.name())),
             },
-            Prepared::Tables(tables) => look.check("tables", structure::tables(look, tables)).await,
-            Prepared::Column(wanted) => {
-                look.check(&wanted.name(), structure::column(look, wanted))
-                    .await
-            }
-            Prepared::EveryColumn { name, type_name } => {
-                let title = format!("every column {name}");
-                look.check(&title, structure::every_column(look, name, type_name))
-                    .await
-            }
-            Prepared::Extension { name, version } => {
-                let title = format!("extension {name}");
-                look.check(&title, structure::extension(look, name, version.as_deref()))
-                    .await
-            }
-            Prepared::Sequences => look.check("sequences", sequences::sequences(look)).await,
-            Prepared::ForeignKeys => {
-                look.check("foreign keys", foreign_keys::foreign_keys(look))
-                    .await
-            }
-            Prepared::Indexes => look.check("indexes", indexes::indexes(look)).await,
-            Prepared::Query(check) => look.check(&check.name(), query::query(look, check)).await,
             Prepared::Http(check) => http::http(ctx, check).await,
-        }
+            _ => return Ok(None),
+        };
+        checked.map(Some)
     }
 
     async fn content(
@@ -211,6 +220,23 @@ impl Prepared {
         })
     }
 
+    /// What it is called in a verdict.
+    fn name(&self) -> String {
+        match self {
+            Self::Counts(_) => "counts".into(),
+            Self::Content(_) => "content".into(),
+            Self::Tables(_) => "tables".into(),
+            Self::Column(wanted) => wanted.name(),
+            Self::EveryColumn { name, .. } => format!("every column {name}"),
+            Self::Extension { name, .. } => format!("extension {name}"),
+            Self::Sequences => "sequences".into(),
+            Self::ForeignKeys => "foreign keys".into(),
+            Self::Indexes => "indexes".into(),
+            Self::Query(query) => query.name(),
+            Self::Http(http) => http.name(),
+        }
+    }
+
     /// Rows may have changed since a database is in service; before it is, no service answers.
     fn applies(&self, live: bool) -> bool {
         match self {
@@ -221,9 +247,9 @@ impl Prepared {
     }
 }
 
-fn nothing_to_compare_with(name: &str) -> Check {
+fn nothing_to_compare_with(name: String) -> Check {
     Check {
-        name: name.to_owned(),
+        name,
         looked_at: "nothing".to_owned(),
         outcome: Outcome::NotRun("there is no backup to compare with".to_owned()),
     }
@@ -239,11 +265,24 @@ impl Verifier for PgVerifier {
             // which answers under the name.
             verdict.add("in service", request.db.to_string(), Outcome::Passed);
         }
-        for check in self.checks.iter().filter(|c| c.applies(request.live)) {
+        let checks = || self.checks.iter().filter(|c| c.applies(request.live));
+        for check in checks() {
             ctx.check_stop("the verification")?;
-            verdict.checks.push(self.run(&look, check, request).await?);
+            verdict
+                .checks
+                .extend(self.in_look(&look, check, request).await?);
         }
+        // What follows may take long, and an open transaction keeps dead rows from being removed.
         look.close().await;
+        for check in checks() {
+            ctx.check_stop("the verification")?;
+            verdict
+                .checks
+                .extend(self.after_look(ctx, check, request).await?);
+        }
         Ok(verdict)
     }
 }
+
+#[cfg(test)]
+mod tests;
