@@ -38,21 +38,24 @@ const KEYS: &str = "
                   order by k.at),
            array(select case when o.oprleft = a.atttypid or t.typtype = 'p' then ''
                              else '::' || pg_catalog.format_type(o.oprleft, -1) end
-                   from pg_catalog.unnest(c.confkey, c.conpfeqop) with ordinality k (num, op, at)
+                   from rows from (pg_catalog.unnest(c.confkey), pg_catalog.unnest(c.conpfeqop))
+                        with ordinality k (num, op, at)
                    join pg_catalog.pg_operator o on o.oid = k.op
                    join pg_catalog.pg_type t on t.oid = o.oprleft
                    join pg_catalog.pg_attribute a on a.attrelid = p.oid and a.attnum = k.num
                   order by k.at),
            array(select case when o.oprright = a.atttypid or t.typtype = 'p' then ''
                              else '::' || pg_catalog.format_type(o.oprright, -1) end
-                   from pg_catalog.unnest(c.conkey, c.conpfeqop) with ordinality k (num, op, at)
+                   from rows from (pg_catalog.unnest(c.conkey), pg_catalog.unnest(c.conpfeqop))
+                        with ordinality k (num, op, at)
                    join pg_catalog.pg_operator o on o.oid = k.op
                    join pg_catalog.pg_type t on t.oid = o.oprright
                    join pg_catalog.pg_attribute a on a.attrelid = f.oid and a.attnum = k.num
                   order by k.at),
            array(select case when pa.attcollation in (0, fa.attcollation) then ''
                              else pg_catalog.format(' collate %I.%I', n.nspname, l.collname) end
-                   from pg_catalog.unnest(c.conkey, c.confkey) with ordinality k (f, p, at)
+                   from rows from (pg_catalog.unnest(c.conkey), pg_catalog.unnest(c.confkey))
+                        with ordinality k (f, p, at)
                    join pg_catalog.pg_attribute fa on fa.attrelid = f.oid and fa.attnum = k.f
                    join pg_catalog.pg_attribute pa on pa.attrelid = p.oid and pa.attnum = k.p
                    left join pg_catalog.pg_collation l on l.oid = pa.attcollation

@@ -17,6 +17,9 @@ const BODY_LIMIT: usize = 1 << 20;
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
+/// An attempt gets at least this long, even if less is left.
+const SHORTEST: Duration = Duration::from_secs(1);
+
 /// The pause after the first attempt; each one is twice as long as the last, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -84,7 +87,7 @@ pub(super) async fn http(ctx: &Ctx, check: &HttpCheck) -> Result<Check> {
         let left = deadline.saturating_duration_since(Instant::now());
         let complaint = ctx
             .within(LONGEST_PAUSE + ATTEMPT, &check.name(), async {
-                Ok(ask(&client, check, left.min(ATTEMPT)).await)
+                Ok(ask(&client, check, left.clamp(SHORTEST, ATTEMPT)).await)
             })
             .await?;
         let Some(complaint) = complaint else {
@@ -144,11 +147,7 @@ fn same_host(attempt: Attempt<'_>) -> reqwest::redirect::Action {
 
 /// What is wrong with the answer, if anything is.
 async fn ask(client: &Client, check: &HttpCheck, limit: Duration) -> Option<String> {
-    let asked = client
-        .get(check.url.clone())
-        .timeout(limit.max(Duration::from_millis(1)))
-        .send()
-        .await;
+    let asked = client.get(check.url.clone()).timeout(limit).send().await;
     let mut response = match asked {
         Ok(response) => response,
         Err(e) => return Some(no_answer(check, e)),
@@ -174,7 +173,7 @@ async fn ask(client: &Client, check: &HttpCheck, limit: Duration) -> Option<Stri
     let text = String::from_utf8_lossy(&body);
     (!text.contains(wanted)).then(|| {
         format!(
-            "expected the answer to hold {wanted:?}, found {:?}",
+            "expected the answer to hold {wanted:?}, found {}",
             excerpt(&text, 200)
         )
     })

@@ -19,7 +19,7 @@ async fn an_index_that_was_left_invalid_is_found() {
     let check = bench.check("indexes").await;
     assert_eq!(
         complaints(&check),
-        ["index public.half done of public.T ä is not valid"]
+        ["index public.half done of public.T ä is not valid and not ready"]
     );
     assert_eq!(check.looked_at, "2 indexes");
     bench.run(&["drop index public.\"half done\""]).await;
