@@ -22,6 +22,8 @@ use std::path::{Path, PathBuf};
 pub use hook::run_hook;
 pub use run::{Finished, Invocation, run, run_ok};
 #[cfg(feature = "postgres")]
+pub(crate) use target_env::TargetEnv;
+#[cfg(feature = "postgres")]
 pub use task::CommandTask;
 pub use workload::CommandWorkload;
 

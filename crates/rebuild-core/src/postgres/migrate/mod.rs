@@ -1,0 +1,141 @@
+//! A schema that comes from a migrator: alembic, Django, Flyway, or any other program.
+
+mod detect;
+mod tools;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Session, server_error};
+use crate::command::{Invocation, TargetEnv, folder_of, run_ok, with_target};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Ctx;
+use crate::model::{BackupId, Endpoint, Identity};
+use crate::spec::MigratorSpec;
+use crate::traits::{SchemaApplied, SchemaApplier, SchemaState};
+
+pub use detect::migration_version;
+
+/// How long reading the version table may take.
+const READ_WITHIN: Duration = Duration::from_secs(60);
+
+/// Runs the migrator of the spec on a staged database.
+#[derive(Debug)]
+pub struct CommandMigrator {
+    spec: MigratorSpec,
+    endpoint: Endpoint,
+    cwd: PathBuf,
+}
+
+impl CommandMigrator {
+    /// The migrator that `spec` describes. `endpoint` is the server, with any database; `folder`
+    /// is the spec's own folder.
+    pub fn new(spec: &MigratorSpec, endpoint: Endpoint, folder: &Path) -> Self {
+        Self {
+            cwd: folder_of(folder, spec.cwd.as_deref()),
+            spec: spec.clone(),
+            endpoint,
+        }
+    }
+
+    fn invocation(&self, ctx: &Ctx, db: &Identity) -> Invocation {
+        let target = TargetEnv::new(
+            ctx,
+            &self.endpoint.with_database(&db.name),
+            &self.spec.url_variable,
+            &self.spec.url_prefix,
+        );
+        let program = self.spec.argv.first().map_or("", String::as_str);
+        Invocation {
+            name: program.rsplit('/').next().unwrap_or(program).to_owned(),
+            argv: self.spec.argv.clone(),
+            env: with_target(&self.spec.env, target.plain),
+            secret_env: target.secret,
+            cwd: self.cwd.clone(),
+            limit: self.spec.timeout.0,
+        }
+    }
+}
+
+#[async_trait]
+impl SchemaApplier for CommandMigrator {
+    async fn look(&self, ctx: &Ctx, db: &Identity) -> Result<SchemaState> {
+        let work = async {
+            let session = Session::open_at(&self.endpoint, db, ctx).await?;
+            let migration = migration_version(&session).await?;
+            session.close().await;
+            Ok(SchemaState {
+                migration,
+                ..SchemaState::default()
+            })
+        };
+        ctx.within(READ_WITHIN, "reading the migration version", work)
+            .await
+    }
+
+    async fn apply(&self, ctx: &Ctx, db: &Identity, _: &BackupId) -> Result<SchemaApplied> {
+        // The program finds the database by its name; so the name must mean this database.
+        Session::open_at(&self.endpoint, db, ctx)
+            .await?
+            .close()
+            .await;
+        let invocation = self.invocation(ctx, db);
+        run_ok(ctx, &invocation).await?;
+        let work = async {
+            let session = Session::open_at(&self.endpoint, db, ctx).await?;
+            if is_empty(&session).await? {
+                return Err(elsewhere(&invocation, db, &self.spec.url_variable));
+            }
+            let migration = migration_version(&session).await?;
+            session.close().await;
+            Ok(SchemaApplied {
+                migration,
+                ..SchemaApplied::default()
+            })
+        };
+        ctx.within(READ_WITHIN, "reading the migration version", work)
+            .await
+    }
+}
+
+/// A migrator that succeeds and leaves nothing has most likely migrated another database, which
+/// its own configuration names.
+fn elsewhere(invocation: &Invocation, db: &Identity, url_variable: &str) -> Error {
+    Error::new(
+        ErrorKind::Program,
+        format!(
+            "{} succeeded, but {db} has no table, so it worked on another database or on none",
+            invocation.name
+        ),
+    )
+    .hint(format!(
+        "see that its configuration takes the database from {url_variable} or the PG* variables, \
+         and which database it has migrated instead"
+    ))
+}
+
+/// True if the database has no table, view or sequence of its own; those of extensions do not
+/// count.
+async fn is_empty(session: &Session) -> Result<bool> {
+    let row = session
+        .query_one(
+            "select not exists (
+                select from pg_catalog.pg_class c
+                  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+                 where n.nspname <> 'information_schema'
+                   and n.nspname::pg_catalog.text not like 'pg\\_%'
+                   and not exists (
+                       select from pg_catalog.pg_depend d
+                        where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                          and d.objid = c.oid and d.deptype = 'e'))",
+            &[],
+        )
+        .await
+        .map_err(|e| server_error("could not look whether the migrator left tables", e))?;
+    Ok(row.get(0))
+}
+
+#[cfg(test)]
+mod tests;
