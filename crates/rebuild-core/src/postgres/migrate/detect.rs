@@ -2,6 +2,7 @@
 
 use super::tools::{TOOLS, Tool};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::TableName;
 use crate::postgres::{Session, qualified, server_error};
 
 /// What a version table without a row says.
@@ -10,8 +11,7 @@ const NOTHING_APPLIED: &str = "nothing applied";
 /// A table that may be a version table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Candidate {
-    schema: String,
-    table: String,
+    name: TableName,
     columns: Vec<String>,
 }
 
@@ -56,8 +56,10 @@ async fn candidates(session: &Session) -> Result<Vec<Candidate>> {
     Ok(rows
         .iter()
         .map(|row| Candidate {
-            schema: row.get(0),
-            table: row.get(1),
+            name: TableName {
+                schema: row.get(0),
+                name: row.get(1),
+            },
             columns: row.get(2),
         })
         .collect())
@@ -65,27 +67,31 @@ async fn candidates(session: &Session) -> Result<Vec<Candidate>> {
 
 /// The version tables among `tables`, and whose they are, by tool, schema and name.
 fn recognise(tables: &[Candidate]) -> Vec<(&'static Tool, &Candidate)> {
-    let is_beside =
-        |schema: &str, name: &str| tables.iter().any(|t| t.schema == schema && t.table == name);
+    let is_beside = |name: &TableName, other: &str| {
+        tables
+            .iter()
+            .any(|t| t.name.schema == name.schema && t.name.name == other)
+    };
     let mut found: Vec<_> = tables
         .iter()
         .filter_map(|table| {
             let tool = TOOLS.iter().find(|tool| {
                 tool.columns == table.columns
-                    && tool.table.is_none_or(|name| name == table.table)
+                    && tool.table.is_none_or(|name| name == table.name.name)
                     && tool
                         .beside
-                        .is_none_or(|name| is_beside(&table.schema, name))
+                        .is_none_or(|other| is_beside(&table.name, other))
             })?;
             Some((tool, table))
         })
         .collect();
-    found.sort_by_key(|(tool, table)| (tool.name, table.schema.clone(), table.table.clone()));
+    // The tables are in order already.
+    found.sort_by_key(|(tool, _)| tool.name);
     found
 }
 
 async fn read(session: &Session, tool: &Tool, table: &Candidate) -> Result<String> {
-    let name = qualified(&table.schema, &table.table)?;
+    let name = qualified(&table.name)?;
     let ask = async |sql: &str| -> Result<Option<String>> {
         let row = session
             .query_opt(&sql.replace("{t}", &name), &[])
@@ -124,7 +130,7 @@ fn join(found: &[(&str, &Candidate, String)]) -> Option<(String, String)> {
             tools.dedup();
             let versions: Vec<String> = several
                 .iter()
-                .map(|(tool, t, version)| format!("{tool} {}.{}: {version}", t.schema, t.table))
+                .map(|(tool, t, version)| format!("{tool} {}: {version}", t.name))
                 .collect();
             Some((tools.join(" + "), versions.join("; ")))
         }
