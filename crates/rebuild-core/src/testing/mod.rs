@@ -3,6 +3,7 @@
 pub mod conformance;
 #[cfg(feature = "postgres")]
 mod kitchen_sink;
+mod python;
 #[cfg(feature = "postgres")]
 mod server;
 pub mod sim;
@@ -10,6 +11,7 @@ pub mod survey;
 
 #[cfg(feature = "postgres")]
 pub use kitchen_sink::{KITCHEN_SINK, load_kitchen_sink};
+pub use python::python_env;
 #[cfg(feature = "postgres")]
 pub use server::{
     CLIENT_BIN, SERVER_BIN, client_bin_dir, cluster, cluster_options, guarded_cluster,

@@ -46,9 +46,10 @@ pub(super) const TOOLS: &[Tool] = &[
         beside: None,
         unfinished: None,
         repair: "",
-        version: "select pg_catalog.string_agg(last, ',' order by last collate \"C\")
-                         || ' ' || pg_catalog.left(pg_catalog.md5(pg_catalog.string_agg(
-                              names, ',' order by last collate \"C\")), 12)
+        version: "select pg_catalog.string_agg(last, ',' order by last collate \"C\") || ' '
+                         || pg_catalog.left(pg_catalog.encode(pg_catalog.sha256(
+                              pg_catalog.convert_to(pg_catalog.string_agg(
+                                  names, ',' order by last collate \"C\"), 'UTF8')), 'hex'), 12)
                     from (select app || '.' || pg_catalog.max(name collate \"C\") as last,
                                  pg_catalog.string_agg(app || '.' || name, ','
                                      order by name collate \"C\") as names
