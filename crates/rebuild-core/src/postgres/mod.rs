@@ -20,6 +20,7 @@ mod session;
 mod sessions;
 mod teardown;
 pub mod verify;
+mod warnings;
 
 pub use backup::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,

@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::connect::{Protection, connect_error, connect_timeout};
 use super::teardown::place;
+use super::warnings::{Warnings, flow};
 use super::{application, server_error};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
@@ -53,6 +54,7 @@ pub struct Session {
     pid: i32,
     endpoint: Endpoint,
     application: String,
+    warnings: Warnings,
 }
 
 impl Session {
@@ -73,18 +75,19 @@ impl Session {
     async fn open_at_leisure(endpoint: &Endpoint, application: &str) -> Result<Self> {
         let mut config = config(endpoint, application);
         let failed = |e: tokio_postgres::Error| connect_error(endpoint, &e);
+        let warnings = Warnings::default();
         let (client, driver) = match Protection::of(endpoint)? {
             Protection::Plain => {
                 let plain = config.ssl_mode(SslMode::Disable).connect(NoTls).await;
-                plain.map(|(client, connection)| (client, drive(connection)))
+                plain.map(|(client, connection)| (client, drive(connection, &warnings)))
             }
             Protection::IfOffered(tls) => {
                 let open = config.ssl_mode(SslMode::Prefer).connect(tls).await;
-                open.map(|(client, connection)| (client, drive(connection)))
+                open.map(|(client, connection)| (client, drive(connection, &warnings)))
             }
             Protection::Tls(tls) => {
                 let sealed = config.ssl_mode(SslMode::Require).connect(tls).await;
-                sealed.map(|(client, connection)| (client, drive(connection)))
+                sealed.map(|(client, connection)| (client, drive(connection, &warnings)))
             }
         }
         .map_err(failed)?;
@@ -99,6 +102,7 @@ impl Session {
             pid,
             endpoint: endpoint.clone(),
             application: application.to_owned(),
+            warnings,
         })
     }
 
@@ -140,6 +144,12 @@ impl Session {
     /// The process id of the server's side of the connection.
     pub fn backend_pid(&self) -> i32 {
         self.pid
+    }
+
+    /// From now on `taker` is given the message of each warning that the server sends, before
+    /// the answer to the statement that caused it. It must not block.
+    pub fn on_warning(&self, taker: impl Fn(&str) + Send + 'static) {
+        self.warnings.give_to(Box::new(taker));
     }
 
     /// Closes the connection and waits until the goodbye is sent. The server's side may take a
@@ -194,15 +204,11 @@ pub(super) async fn serving_pid(client: &Client) -> Result<Option<i32>, tokio_po
 }
 
 /// Lets the connection's traffic flow, until its client is dropped or the handle is.
-fn drive<S>(connection: Connection<Socket, S>) -> AbortOnDropHandle<()>
+fn drive<S>(connection: Connection<Socket, S>, warnings: &Warnings) -> AbortOnDropHandle<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    AbortOnDropHandle::new(tokio::spawn(async move {
-        if let Err(e) = connection.await {
-            tracing::debug!("connection ended: {e}");
-        }
-    }))
+    AbortOnDropHandle::new(tokio::spawn(flow(connection, warnings.clone())))
 }
 
 impl Deref for Session {

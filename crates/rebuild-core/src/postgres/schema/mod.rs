@@ -1,13 +1,22 @@
-//! The schema from SQL files: which files, in which order, and what is in them.
+//! The schema from SQL files: which files, in which order, what is in them, and running them.
 
+mod apply;
+mod failure;
+mod files;
+mod history;
 mod lex;
 mod order;
 #[cfg(test)]
 mod psql_tests;
 mod refuse;
+mod run;
 mod split;
+#[cfg(test)]
+mod tests;
 mod text;
 
+pub use apply::{PgFixtures, PgSchemaFiles};
+pub use files::{Mode, SqlFile, read_files};
 pub use order::{OrderedFiles, expand};
 pub use split::{Statement, StatementKind, split};
 pub use text::{Fault, NO_TRANSACTION, decode, head_has_marker};

@@ -37,9 +37,10 @@ pub enum StatementKind {
     Begin,
     /// `COMMIT` or `END`.
     Commit,
-    /// Any other statement that ends a transaction: `ROLLBACK`, `PREPARE TRANSACTION`,
-    /// `COMMIT AND CHAIN`.
-    Control,
+    /// Any other statement that ends a transaction: `ROLLBACK`, `ABORT`, `PREPARE TRANSACTION`.
+    Rollback,
+    /// `COMMIT AND CHAIN` or `ROLLBACK AND CHAIN`: ends a transaction and begins the next.
+    Chain,
     /// Something that cannot be part of a transaction, such as `CREATE INDEX CONCURRENTLY`.
     Alone,
 }
@@ -296,20 +297,23 @@ impl<'a> Head<'a> {
             StatementKind::Begin
         } else if self.cannot_be_in_transaction() {
             StatementKind::Alone
+        } else if self.starts(&["rollback"]) && self.has("to") {
+            StatementKind::Plain
+        } else if self.ends_transaction() && self.has("chain") && !self.has("no") {
+            StatementKind::Chain
         } else if self.starts(&["commit"]) || self.starts(&["end"]) {
-            if self.has("chain") && !self.has("no") {
-                StatementKind::Control
-            } else {
-                StatementKind::Commit
-            }
-        } else if self.starts(&["prepare", "transaction"])
-            || self.starts(&["abort"])
-            || (self.starts(&["rollback"]) && !self.has("to"))
-        {
-            StatementKind::Control
+            StatementKind::Commit
+        } else if self.ends_transaction() || self.starts(&["prepare", "transaction"]) {
+            StatementKind::Rollback
         } else {
             StatementKind::Plain
         }
+    }
+
+    fn ends_transaction(&self) -> bool {
+        ["commit", "end", "rollback", "abort"]
+            .iter()
+            .any(|key| self.starts(&[key]))
     }
 
     /// The statements whose pages say that they "cannot be executed inside a transaction block".

@@ -186,7 +186,7 @@ fn settings_of_pg_dump_are_no_fault() {
 
 #[test]
 fn kinds() {
-    use StatementKind::{Alone, Begin, Commit, Control, Plain};
+    use StatementKind::{Alone, Begin, Chain, Commit, Plain, Rollback};
     for (sql, kind) in [
         ("begin", Begin),
         ("Begin work isolation level serializable", Begin),
@@ -194,10 +194,11 @@ fn kinds() {
         ("commit", Commit),
         ("END", Commit),
         ("commit and no chain", Commit),
-        ("commit and chain", Control),
-        ("rollback", Control),
-        ("abort", Control),
-        ("prepare transaction 'x'", Control),
+        ("commit and chain", Chain),
+        ("rollback work and chain", Chain),
+        ("rollback", Rollback),
+        ("abort", Rollback),
+        ("prepare transaction 'x'", Rollback),
         ("rollback to savepoint a", Plain),
         ("rollback to a", Plain),
         ("savepoint a", Plain),

@@ -1,0 +1,283 @@
+//! Applying a set of SQL files to a database.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::files::{Loaded, SqlFile, load, read_files};
+use super::history::{Entry, History, Part, State};
+use super::run::FileRun;
+use crate::error::{Error, Result};
+use crate::event::{Ctx, Unit};
+use crate::model::{BackupId, Endpoint, Identity};
+use crate::spec::FileOrder;
+use crate::traits::{AppliedFile, SchemaApplied, SchemaApplier, SchemaState};
+
+/// The schema from SQL files.
+///
+/// Each file is run in one transaction, in a session of its own with the settings that the
+/// server, the role and the database say; the row in `rebuild.schema_history` that records it is
+/// part of the transaction. A file with a statement that cannot be part of a transaction, with
+/// several transactions of its own, or with the comment `-- rebuild: no transaction` at its top is
+/// run statement by statement; left half applied, it is refused from then on.
+pub struct PgSchemaFiles(SqlFiles);
+
+/// Rows from SQL files, added after the restore. They are run as the files of [`PgSchemaFiles`]
+/// are, with a history of their own, so that none is added twice.
+pub struct PgFixtures(SqlFiles);
+
+impl PgSchemaFiles {
+    /// The files that `patterns` match in `folder`, in `order`; each may take `limit`. `endpoint`
+    /// names the server, its database does not matter.
+    pub fn new(
+        endpoint: Endpoint,
+        folder: PathBuf,
+        patterns: Vec<String>,
+        order: FileOrder,
+        limit: Duration,
+    ) -> Self {
+        Self(SqlFiles {
+            endpoint,
+            folder,
+            patterns,
+            order,
+            limit,
+            part: Part::Schema,
+        })
+    }
+}
+
+impl PgFixtures {
+    /// As [`PgSchemaFiles::new`].
+    pub fn new(
+        endpoint: Endpoint,
+        folder: PathBuf,
+        patterns: Vec<String>,
+        order: FileOrder,
+        limit: Duration,
+    ) -> Self {
+        Self(SqlFiles {
+            endpoint,
+            folder,
+            patterns,
+            order,
+            limit,
+            part: Part::Fixtures,
+        })
+    }
+}
+
+#[async_trait]
+impl SchemaApplier for PgSchemaFiles {
+    async fn look(&self, ctx: &Ctx, db: &Identity) -> Result<SchemaState> {
+        self.0.look(ctx, db).await
+    }
+
+    async fn apply(&self, ctx: &Ctx, db: &Identity, _: &BackupId) -> Result<SchemaApplied> {
+        self.0.apply(ctx, db).await
+    }
+}
+
+#[async_trait]
+impl SchemaApplier for PgFixtures {
+    async fn look(&self, ctx: &Ctx, db: &Identity) -> Result<SchemaState> {
+        self.0.look(ctx, db).await
+    }
+
+    async fn apply(&self, ctx: &Ctx, db: &Identity, _: &BackupId) -> Result<SchemaApplied> {
+        self.0.apply(ctx, db).await
+    }
+}
+
+struct SqlFiles {
+    endpoint: Endpoint,
+    folder: PathBuf,
+    patterns: Vec<String>,
+    order: FileOrder,
+    limit: Duration,
+    part: Part,
+}
+
+impl SqlFiles {
+    async fn look(&self, ctx: &Ctx, db: &Identity) -> Result<SchemaState> {
+        let (files, _) = self.files().await?;
+        let history = History::open(ctx, &self.endpoint, db, self.part).await?;
+        let entries = history.entries().await;
+        history.close().await;
+        Ok(state(&files, &entries?))
+    }
+
+    async fn apply(&self, ctx: &Ctx, db: &Identity) -> Result<SchemaApplied> {
+        let (files, notes) = self.files().await?;
+        if files.is_empty() {
+            return Ok(SchemaApplied::default());
+        }
+        for note in notes {
+            ctx.events.info(note);
+        }
+        let history = History::open(ctx, &self.endpoint, db, self.part).await?;
+        let entries = history.entries().await?;
+        let pending = pending(&files, &entries)?;
+        for gone in entries
+            .iter()
+            .filter(|e| !files.iter().any(|f| f.path == e.path))
+        {
+            ctx.events
+                .warn(format!("{} was applied and is no longer there", gone.path));
+        }
+        if !pending.is_empty() {
+            history.create().await?;
+        }
+        history.close().await;
+
+        let mut applied = SchemaApplied::default();
+        for (n, file) in pending.iter().enumerate() {
+            ctx.check_stop(&file.path)?;
+            let loaded = self.load(file).await?;
+            let run = FileRun {
+                ctx,
+                endpoint: &self.endpoint,
+                db,
+                part: self.part,
+                limit: self.limit,
+                loaded: &loaded,
+            };
+            run.run().await?;
+            applied.statements += loaded.statements.len() as u64;
+            applied
+                .applied
+                .push(applied_file(&file.path, &file.checksum));
+            let (done, total) = (n as u64 + 1, pending.len() as u64);
+            ctx.events
+                .progress(self.part.name(), done, Some(total), Unit::Items);
+        }
+        Ok(applied)
+    }
+
+    /// Reads and checks every file before anything is touched.
+    async fn files(&self) -> Result<(Vec<SqlFile>, Vec<String>)> {
+        let (folder, patterns, order) = (self.folder.clone(), self.patterns.clone(), self.order);
+        tokio::task::spawn_blocking(move || read_files(&folder, &patterns, order))
+            .await
+            .map_err(|e| Error::internal("reading the SQL files broke off").caused_by(e))?
+    }
+
+    async fn load(&self, file: &SqlFile) -> Result<Loaded> {
+        let (folder, path) = (self.folder.clone(), file.path.clone());
+        let loaded = tokio::task::spawn_blocking(move || load(&folder, &path))
+            .await
+            .map_err(|e| Error::internal("reading a SQL file broke off").caused_by(e))??;
+        if loaded.file == *file {
+            return Ok(loaded);
+        }
+        Err(Error::refused(format!(
+            "{} changed while the files were being applied",
+            file.path
+        )))
+    }
+}
+
+fn applied_file(path: &str, checksum: &str) -> AppliedFile {
+    AppliedFile {
+        path: path.to_owned(),
+        checksum: checksum.to_owned(),
+    }
+}
+
+fn entry<'a>(entries: &'a [Entry], file: &SqlFile) -> Option<&'a Entry> {
+    entries.iter().find(|entry| entry.path == file.path)
+}
+
+fn state(files: &[SqlFile], entries: &[Entry]) -> SchemaState {
+    let whole = |entry: &&Entry| entry.state == State::Whole;
+    let is_changed =
+        |file: &&SqlFile| entry(entries, file).is_some_and(|entry| entry.checksum != file.checksum);
+    let is_pending = |file: &&SqlFile| entry(entries, file).filter(whole).is_none();
+    let paths = |files: Vec<&SqlFile>| files.iter().map(|file| file.path.clone()).collect();
+    SchemaState {
+        applied: entries
+            .iter()
+            .filter(whole)
+            .map(|entry| applied_file(&entry.path, &entry.checksum))
+            .collect(),
+        pending: paths(files.iter().filter(is_pending).collect()),
+        changed: paths(files.iter().filter(is_changed).collect()),
+        migration: None,
+    }
+}
+
+/// The files that are still to be applied.
+fn pending<'a>(files: &'a [SqlFile], entries: &[Entry]) -> Result<Vec<&'a SqlFile>> {
+    const ANEW: &str = "discard the staged database, and let it be made anew";
+    if let Some(half) = entries.iter().find(|entry| entry.state == State::Half) {
+        return Err(Error::refused(format!(
+            "{} is half applied: its statements run without a transaction, and not all of them are known to have been run",
+            half.path
+        ))
+        .hint(ANEW));
+    }
+    let mut pending = Vec::new();
+    for file in files {
+        match entry(entries, file) {
+            None => pending.push(file),
+            Some(entry) if entry.checksum == file.checksum => {}
+            Some(_) => {
+                return Err(
+                    Error::refused(format!("{} changed after it was applied", file.path))
+                        .hint(ANEW),
+                );
+            }
+        }
+    }
+    Ok(pending)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::files::Mode;
+    use super::*;
+
+    fn file(path: &str, checksum: &str) -> SqlFile {
+        SqlFile {
+            path: path.into(),
+            checksum: checksum.into(),
+            mode: Mode::Wrapped,
+        }
+    }
+
+    fn entry_of(path: &str, checksum: &str, state: State) -> Entry {
+        Entry {
+            path: path.into(),
+            checksum: checksum.into(),
+            state,
+        }
+    }
+
+    #[test]
+    fn what_is_left_to_do() {
+        let files = [file("a", "1"), file("b", "1"), file("c", "1")];
+        let entries = [
+            entry_of("a", "1", State::Whole),
+            entry_of("b", "1", State::Whole),
+        ];
+        let left = pending(&files, &entries).expect("pending");
+        assert_eq!(left, [&files[2]]);
+
+        let entries = [
+            entry_of("a", "1", State::Whole),
+            entry_of("b", "2", State::Whole),
+        ];
+        let error = pending(&files, &entries).expect_err("changed");
+        assert_eq!(error.to_string(), "b changed after it was applied");
+        let found = state(&files, &entries);
+        assert_eq!(found.changed, ["b"]);
+        assert_eq!(found.pending, ["c"]);
+        assert_eq!(found.applied.len(), 2);
+
+        let entries = [entry_of("a", "1", State::Half)];
+        let error = pending(&files, &entries).expect_err("half");
+        assert!(error.to_string().starts_with("a is half applied"));
+        assert_eq!(state(&files, &entries).pending, ["a", "b", "c"]);
+    }
+}

@@ -1,0 +1,49 @@
+//! Warnings that the server sends beside its answers.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::error::{DbError, Severity};
+use tokio_postgres::{AsyncMessage, Connection, Socket};
+
+use super::server_error::clean;
+
+type Taker = Box<dyn Fn(&str) + Send>;
+
+/// Who takes the warnings of a session; nobody at first.
+#[derive(Clone, Default)]
+pub(super) struct Warnings(Arc<Mutex<Option<Taker>>>);
+
+impl Warnings {
+    /// From now on `taker` is given each warning.
+    pub(super) fn give_to(&self, taker: Taker) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(taker);
+    }
+
+    /// Only the message is passed on, without the detail, which may quote rows.
+    fn pass(&self, notice: &DbError) {
+        if notice.parsed_severity() != Some(Severity::Warning) {
+            return;
+        }
+        let taker = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(taker) = taker.as_ref() {
+            taker(&clean(notice.message()));
+        }
+    }
+}
+
+/// Lets the traffic of `connection` flow until its client is dropped.
+pub(super) async fn flow<S>(mut connection: Connection<Socket, S>, warnings: Warnings)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    loop {
+        match poll_fn(|cx| connection.poll_message(cx)).await {
+            Some(Ok(AsyncMessage::Notice(notice))) => warnings.pass(&notice),
+            Some(Ok(_)) => {}
+            Some(Err(e)) => return tracing::debug!("connection ended: {e}"),
+            None => return,
+        }
+    }
+}
