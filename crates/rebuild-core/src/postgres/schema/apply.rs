@@ -14,6 +14,8 @@ use crate::model::{BackupId, Endpoint, Identity};
 use crate::spec::FileOrder;
 use crate::traits::{AppliedFile, SchemaApplied, SchemaApplier, SchemaState};
 
+const READING: &str = "reading the history of SQL files";
+
 /// The schema from SQL files.
 ///
 /// Each file is run in one transaction, in a session of its own with the settings that the
@@ -102,10 +104,14 @@ struct SqlFiles {
 impl SqlFiles {
     async fn look(&self, ctx: &Ctx, db: &Identity) -> Result<SchemaState> {
         let (files, _) = self.files().await?;
-        let history = History::open(ctx, &self.endpoint, db, self.part).await?;
-        let entries = history.entries().await;
-        history.close().await;
-        Ok(state(&files, &entries?))
+        let reading = async {
+            let history = History::open(ctx, &self.endpoint, db, self.part).await?;
+            let entries = history.entries().await;
+            history.close().await;
+            entries
+        };
+        let entries = ctx.within(self.limit, READING, reading).await?;
+        Ok(state(&files, &entries))
     }
 
     async fn apply(&self, ctx: &Ctx, db: &Identity) -> Result<SchemaApplied> {
@@ -116,21 +122,8 @@ impl SqlFiles {
         for note in notes {
             ctx.events.info(note);
         }
-        let history = History::open(ctx, &self.endpoint, db, self.part).await?;
-        let entries = history.entries().await?;
-        let pending = pending(&files, &entries)?;
-        for gone in entries
-            .iter()
-            .filter(|e| !files.iter().any(|f| f.path == e.path))
-        {
-            ctx.events
-                .warn(format!("{} was applied and is no longer there", gone.path));
-        }
-        if !pending.is_empty() {
-            history.create().await?;
-        }
-        history.close().await;
-
+        let beginning = self.begin(ctx, db, &files);
+        let pending = ctx.within(self.limit, READING, beginning).await?;
         let mut applied = SchemaApplied::default();
         for (n, file) in pending.iter().enumerate() {
             ctx.check_stop(&file.path)?;
@@ -153,6 +146,30 @@ impl SqlFiles {
                 .progress(self.part.name(), done, Some(total), Unit::Items);
         }
         Ok(applied)
+    }
+
+    /// The files that are still to be applied; makes the history if there are any.
+    async fn begin<'a>(
+        &self,
+        ctx: &Ctx,
+        db: &Identity,
+        files: &'a [SqlFile],
+    ) -> Result<Vec<&'a SqlFile>> {
+        let history = History::open(ctx, &self.endpoint, db, self.part).await?;
+        let entries = history.entries().await?;
+        let pending = pending(files, &entries)?;
+        for gone in entries
+            .iter()
+            .filter(|e| !files.iter().any(|f| f.path == e.path))
+        {
+            ctx.events
+                .warn(format!("{} was applied and is no longer there", gone.path));
+        }
+        if !pending.is_empty() {
+            history.create().await?;
+        }
+        history.close().await;
+        Ok(pending)
     }
 
     /// Reads and checks every file before anything is touched.

@@ -1,15 +1,17 @@
-//! The same file through psql and through the splitter gives the same database.
+//! The same file through psql and through us gives the same database.
 
 use std::path::Path;
+use std::time::Duration;
 
-use bytes::Bytes;
-use futures::SinkExt;
 use tokio::process::Command;
 
-use super::{StatementKind, split};
-use crate::model::{Endpoint, Host};
-use crate::postgres::Session;
+use super::PgSchemaFiles;
+use crate::event::Ctx;
+use crate::model::{BackupId, Endpoint, Host};
+use crate::postgres::{DatabaseKey, Session, find_database};
+use crate::spec::FileOrder;
 use crate::testing::{client_bin_dir, cluster, scratch_database};
+use crate::traits::SchemaApplier;
 
 const FILE: &str = r#"-- a file; with everything
 begin;
@@ -67,38 +69,37 @@ async fn the_same_file_makes_the_same_database() {
         let (before, last) = text.split_once("set search_path").expect("the last part");
         text = format!("{before}{SINCE_14}set search_path{last}");
     }
-    let file = tempfile::NamedTempFile::new().expect("file");
-    std::fs::write(file.path(), &text).expect("file");
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("file.sql");
+    std::fs::write(&file, &text).expect("file");
 
     let output = client(&bin, "psql", &theirs)
         .args(["--no-psqlrc", "--set=ON_ERROR_STOP=1", "--file"])
-        .arg(file.path())
+        .arg(&file)
         .output()
         .await
         .expect("psql");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "psql: {errors}");
-    run(&session, &text).await;
+    let db = find_database(&session, DatabaseKey::Current)
+        .await
+        .expect("look")
+        .expect("database");
+    let files = PgSchemaFiles::new(
+        ours.clone(),
+        folder.path().into(),
+        vec!["file.sql".into()],
+        FileOrder::Lexicographic,
+        Duration::from_secs(60),
+    );
+    files
+        .apply(&Ctx::quiet(), &db, &BackupId::generate())
+        .await
+        .expect("applied");
 
     let (theirs, ours) = (dump(&bin, &theirs).await, dump(&bin, &ours).await);
     assert!(theirs.contains("semi;colon") && theirs.contains("public.last"));
     assert_eq!(theirs, ours);
-}
-
-async fn run(session: &Session, text: &str) {
-    session.batch_execute("reset all").await.expect("reset");
-    for statement in split(text).expect("split") {
-        let sql = statement.text(text);
-        if let StatementKind::CopyIn { data, .. } = statement.kind {
-            let sink = session.copy_in::<_, Bytes>(sql).await.expect("copy");
-            futures::pin_mut!(sink);
-            let rows = Bytes::copy_from_slice(&text.as_bytes()[data]);
-            sink.send(rows).await.expect("rows");
-            sink.finish().await.expect("end of rows");
-        } else {
-            session.batch_execute(sql).await.expect(sql);
-        }
-    }
 }
 
 fn client(bin: &Path, program: &str, endpoint: &Endpoint) -> Command {
@@ -115,9 +116,10 @@ fn client(bin: &Path, program: &str, endpoint: &Endpoint) -> Command {
     command
 }
 
-/// Schema and rows, without the lines that differ from dump to dump.
+/// Schema and rows but for our history, without the lines that differ from dump to dump.
 async fn dump(bin: &Path, endpoint: &Endpoint) -> String {
     let output = client(bin, "pg_dump", endpoint)
+        .arg("--exclude-schema=rebuild")
         .output()
         .await
         .expect("pg_dump");

@@ -79,18 +79,31 @@ impl FileRun<'_> {
         }
     }
 
+    /// Writes the state down, also when the operator has asked to stop: what was done is done.
     async fn record(&self, state: State) -> Result<()> {
-        let history = History::open(self.ctx, self.endpoint, self.db, self.part).await?;
-        let done = history
-            .record(&self.loaded.file, self.loaded.statements.len(), state)
-            .await;
-        history.close().await;
-        done
+        let path = &self.loaded.file.path;
+        let statements = self.loaded.statements.len();
+        let writing = async {
+            let history = History::open(self.ctx, self.endpoint, self.db, self.part).await?;
+            let done = history.record(&self.loaded.file, statements, state).await;
+            history.close().await;
+            done
+        };
+        tokio::time::timeout(self.limit, writing)
+            .await
+            .unwrap_or_else(|_| {
+                Err(Error::new(
+                    ErrorKind::Deadline,
+                    format!("{path} could not be recorded within {:?}", self.limit),
+                ))
+            })
     }
 
     /// A session of its own for each file: no setting, temporary table or lock outlives it.
     async fn in_session(&self) -> Result<()> {
-        let session = Session::open_at(self.endpoint, self.db, self.ctx).await?;
+        let path = &self.loaded.file.path;
+        let opening = Session::open_at(self.endpoint, self.db, self.ctx);
+        let session = self.ctx.within(self.limit, path, opening).await?;
         let line = Arc::new(AtomicUsize::new(1));
         self.pass_on_warnings(&session, Arc::clone(&line));
         let done = self.watched(&session, &line).await;
