@@ -85,15 +85,31 @@ impl Workload for ReadOnlyGate {
         sessions::end_these(&lock, &now.name, before.oid, &pids, END_WITHIN).await
     }
 
-    async fn start(&self, _ctx: &Ctx, before: &WorkloadState) -> Result<()> {
+    async fn start(&self, ctx: &Ctx, before: &WorkloadState) -> Result<()> {
         let before = read(before)?;
         let lock = self.lock.session().await?;
         // Found by oid: after a promote it is the retired database, which must be writable again
         // when it comes back. Once it is purged there is nothing to reset.
-        match place::by_oid(&lock, before.oid).await? {
-            Some(now) => set(&lock, &now.name, before.setting.as_deref()).await,
-            None => Ok(()),
+        let Some(now) = place::by_oid(&lock, before.oid).await? else {
+            return Ok(());
+        };
+        if setting(&lock, before.oid).await? == before.setting {
+            return Ok(());
         }
+        set(&lock, &now.name, before.setting.as_deref()).await?;
+        // Sessions that started meanwhile took the setting with them, and would refuse to write
+        // until they end.
+        let there = sessions::foreign(&lock, before.oid, &[]).await?;
+        let (ended, left): (Vec<_>, Vec<_>) = there.iter().partition(|s| self.policy.allows(s));
+        if !left.is_empty() {
+            ctx.events.warn(format!(
+                "{} session(s) in {:?} may not be ended and stay read-only until they end",
+                left.len(),
+                now.name
+            ));
+        }
+        let pids: Vec<i32> = ended.iter().map(|s| s.pid).collect();
+        sessions::end_these(&lock, &now.name, before.oid, &pids, END_WITHIN).await
     }
 }
 

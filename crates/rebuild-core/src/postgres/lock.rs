@@ -197,9 +197,18 @@ mod tests {
             .await
             .expect("a session");
         admin
-            .execute("select pg_catalog.pg_terminate_backend($1, 5000)", &[&pid])
+            .execute("select pg_catalog.pg_terminate_backend($1)", &[&pid])
             .await
-            .expect("ended");
+            .expect("signalled");
+        let there = "select from pg_catalog.pg_stat_activity where pid = $1";
+        while !admin
+            .query(there, &[&pid])
+            .await
+            .expect("sessions")
+            .is_empty()
+        {
+            tokio::task::yield_now().await;
+        }
         second.acquire(&two).await.expect("free again");
         assert!(
             first.assert_held(&one).await.is_err(),

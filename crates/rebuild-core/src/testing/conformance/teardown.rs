@@ -50,12 +50,15 @@ pub async fn teardown<S: TeardownStage>(stage: impl AsyncFn() -> S) {
     writes_since_the_backup_stop_it(&stage().await).await;
     purged_with_a_permit_alone(&stage().await).await;
     what_is_in_service_is_not_purged(&stage().await).await;
-    let with_successor = stage().await;
-    if let Some(successor) = with_successor.successor().cloned() {
-        retired_and_reinstated(&with_successor, Some(successor)).await;
-        a_missing_successor_stops_it(&stage().await).await;
-        writes_to_the_successor_are_seen(&stage().await).await;
+    {
+        let stage = stage().await;
+        let Some(successor) = stage.successor().cloned() else {
+            return;
+        };
+        retired_and_reinstated(&stage, Some(successor)).await;
     }
+    a_missing_successor_stops_it(&stage().await).await;
+    writes_to_the_successor_are_seen(&stage().await).await;
 }
 
 const OLD: &str = "conformance_old";
