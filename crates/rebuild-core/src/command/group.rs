@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long a group that was asked to end may take before it is killed.
-pub(super) const GRACE: Duration = Duration::from_secs(5);
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
 /// How long a group that was killed may take to be gone. One that takes longer waits for a disk,
 /// or belongs to another user, whom this process may not kill.
@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 ///
 /// The leader is not reaped before the group is empty: a process id that was not reaped is not
 /// given out again, so the group's number can mean no other group.
-pub(super) struct Group {
+pub(crate) struct Group {
     /// `None` once it was reaped.
     leader: Option<Child>,
     id: Pid,
@@ -30,7 +30,7 @@ pub(super) struct Group {
 
 impl Group {
     /// Starts `command` as the leader of a new group.
-    pub(super) fn start(command: &mut Command) -> io::Result<Self> {
+    pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
         let child = command.process_group(0).spawn()?;
         Ok(Self {
             id: Pid::from_child(&child),
@@ -39,12 +39,12 @@ impl Group {
     }
 
     /// The leader, to take its pipes.
-    pub(super) fn leader_mut(&mut self) -> Option<&mut Child> {
+    pub(crate) fn leader_mut(&mut self) -> Option<&mut Child> {
         self.leader.as_mut()
     }
 
     /// Waits until the leader has exited. It is not reaped.
-    pub(super) async fn leader_exit(&self) -> io::Result<()> {
+    pub(crate) async fn leader_exit(&self) -> io::Result<()> {
         // Asked for before the first look, so that no exit falls in between.
         let mut changes = signal(SignalKind::child())?;
         while !self.leader_has_exited()? {
@@ -59,12 +59,12 @@ impl Group {
     }
 
     /// True if any process of the group still runs.
-    pub(super) fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         is_alive(self.id)
     }
 
     /// Ends every process of the group: asks first, and kills what is left after [`GRACE`].
-    pub(super) async fn end(&self) {
+    pub(crate) async fn end(&self) {
         self.signal(Signal::TERM);
         self.gone_within(GRACE).await;
         self.signal(Signal::KILL);
@@ -80,7 +80,7 @@ impl Group {
 
     /// Reaps the leader, which has exited or was killed: its exit code, and 128 and the signal's
     /// number for one that a signal ended, as a shell reports it.
-    pub(super) fn reap(mut self) -> io::Result<i32> {
+    pub(crate) fn reap(mut self) -> io::Result<i32> {
         let reaped = self.leader.as_mut().map(Child::try_wait).transpose()?;
         let Some(status) = reaped.flatten() else {
             // Dropping the group goes on trying.

@@ -5,7 +5,7 @@
 //! what a program leaves behind, once it has exited. A service that must outlive the command that
 //! starts it therefore leaves the group, as a service manager or `setsid` makes it do.
 
-mod group;
+pub(crate) mod group;
 mod hook;
 mod output;
 mod percent;

@@ -2,6 +2,7 @@
 
 pub mod backup;
 mod catalog;
+mod client_tools;
 mod connect;
 mod gate;
 mod ident;
@@ -27,6 +28,7 @@ pub use backup::{
     Membership, PgBackup, RoleEntry, SequenceEntry, TableEntry, fingerprints,
 };
 pub use catalog::{CatalogObject, CatalogSnapshot};
+pub use client_tools::{ClientTool, ToolInput, ToolOutput, ToolRun};
 pub use connect::Environment;
 pub use gate::ReadOnlyGate;
 pub use ident::{MAX_IDENTIFIER_BYTES, ascii_ident, ident, literal, qualified};

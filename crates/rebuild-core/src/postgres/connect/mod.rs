@@ -25,7 +25,7 @@ use conninfo::Pair;
 use keywords::{KEYWORDS, Keyword};
 
 pub(super) use failure::{connect_error, connect_timeout};
-pub(super) use tls::Protection;
+pub(super) use tls::{Proof, Protection, system_certificates};
 
 pub use environment::Environment;
 

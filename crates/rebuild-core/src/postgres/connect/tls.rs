@@ -30,10 +30,25 @@ pub(in crate::postgres) enum Protection {
 
 /// What is asked of the server's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Proof {
+pub(in crate::postgres) enum Proof {
+    /// That it has the key of the certificate it shows.
     Nothing,
+    /// That a trusted authority signed its certificate.
     Chain,
+    /// And that the certificate names the host.
     ChainAndName,
+}
+
+impl Proof {
+    /// What `endpoint` asks for.
+    pub(in crate::postgres) fn of(endpoint: &Endpoint) -> Self {
+        match endpoint.sslmode {
+            SslMode::Disable | SslMode::Allow | SslMode::Prefer => Self::Nothing,
+            SslMode::Require if endpoint.insecure_tls => Self::Nothing,
+            SslMode::VerifyCa => Self::Chain,
+            SslMode::Require | SslMode::VerifyFull => Self::ChainAndName,
+        }
+    }
 }
 
 /// Refuses a mode that would prove nothing, or send secrets in the clear.
@@ -73,13 +88,7 @@ impl Protection {
         if matches!(endpoint.host, Host::Socket(_)) || endpoint.sslmode == SslMode::Disable {
             return Ok(Self::Plain);
         }
-        let proof = match endpoint.sslmode {
-            SslMode::Disable | SslMode::Allow | SslMode::Prefer => Proof::Nothing,
-            SslMode::Require if endpoint.insecure_tls => Proof::Nothing,
-            SslMode::VerifyCa => Proof::Chain,
-            SslMode::Require | SslMode::VerifyFull => Proof::ChainAndName,
-        };
-        let connector = MakeRustlsConnect::new(config(endpoint, proof)?);
+        let connector = MakeRustlsConnect::new(config(endpoint)?);
         if endpoint.sslmode < SslMode::Require && endpoint.is_local() {
             Ok(Self::IfOffered(connector))
         } else {
@@ -88,9 +97,9 @@ impl Protection {
     }
 }
 
-fn config(endpoint: &Endpoint, proof: Proof) -> Result<ClientConfig> {
+fn config(endpoint: &Endpoint) -> Result<ClientConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = verifier(endpoint, proof, &provider)?;
+    let verifier = verifier(endpoint, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| Error::internal("the TLS provider lacks a protocol version").caused_by(e))?
@@ -113,9 +122,9 @@ fn config(endpoint: &Endpoint, proof: Proof) -> Result<ClientConfig> {
 
 fn verifier(
     endpoint: &Endpoint,
-    proof: Proof,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>> {
+    let proof = Proof::of(endpoint);
     let algorithms = provider.signature_verification_algorithms;
     if proof == Proof::Nothing {
         let roots = None;

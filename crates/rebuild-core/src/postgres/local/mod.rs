@@ -21,6 +21,7 @@ pub use options::{ClusterLocale, ClusterOptions};
 
 use self::account::Account;
 use self::keeper::Keeper;
+pub(super) use self::programs::major;
 use self::programs::{Programs, run, run_with, tail};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Endpoint, Host, SslMode};

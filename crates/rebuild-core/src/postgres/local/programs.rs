@@ -116,7 +116,7 @@ fn too_old(major: u32) -> Error {
 }
 
 /// The major version in what `postgres --version` says: `postgres (PostgreSQL) 18beta1 (Debian)`.
-fn major(text: &str) -> Option<u32> {
+pub(in crate::postgres) fn major(text: &str) -> Option<u32> {
     let version = text.split(") ").nth(1)?;
     let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
