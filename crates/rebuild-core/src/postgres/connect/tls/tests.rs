@@ -11,8 +11,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::postgres::{ClusterOptions, LocalCluster, Session, StopMode, literal};
-use crate::testing::cluster_options;
+use crate::event::Ctx;
+use crate::postgres::{
+    ClientTool, ClusterOptions, Environment, LocalCluster, Session, StopMode, literal,
+};
+use crate::testing::{client_bin_dir, cluster_options};
 
 const NAME: &str = "db.example.test";
 
@@ -139,6 +142,20 @@ async fn outcome(endpoint: &Endpoint) -> String {
     }
 }
 
+async fn outcome_of_psql(cluster: &LocalCluster, endpoint: &Endpoint) -> String {
+    let folder = client_bin_dir(cluster);
+    let psql = ClientTool::find("psql", Some(&folder), &Environment::default(), 0)
+        .await
+        .expect("psql");
+    let sql = "select ssl from pg_catalog.pg_stat_ssl where pid = pg_catalog.pg_backend_pid()";
+    let arguments = ["--no-psqlrc", "-Atc", sql].map(Into::into);
+    let limit = Duration::from_secs(60);
+    match psql.run(&Ctx::quiet(), endpoint, &arguments, limit).await {
+        Ok(run) => String::from_utf8(run.stdout).expect("text"),
+        Err(e) => e.to_string(),
+    }
+}
+
 #[tokio::test]
 async fn each_mode_proves_what_it_says() {
     let papers = Papers::make();
@@ -187,6 +204,14 @@ async fn each_mode_proves_what_it_says() {
         endpoint.host = host.unwrap_or(endpoint.host);
         endpoint.insecure_tls = insecure;
         let shown = outcome(&endpoint).await;
+        assert!(shown.contains(expected), "{endpoint:?}: {shown}");
+        // A program built on libpq, led to the same endpoint, ends the same way.
+        let expected = match expected {
+            "sealed" => "t\n",
+            "plain" => "f\n",
+            _ => "certificate",
+        };
+        let shown = outcome_of_psql(&cluster, &endpoint).await;
         assert!(shown.contains(expected), "{endpoint:?}: {shown}");
     }
     let bound = |sslmode| Endpoint {
