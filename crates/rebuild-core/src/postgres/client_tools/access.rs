@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn certificates_come_back_from_their_text() {
         for length in [1, 2, 3, 47, 48, 49, 1000] {
-            let bytes: Vec<u8> = (0..length).map(|n: u32| (n * 7 % 256) as u8).collect();
+            let bytes: Vec<u8> = (0..=u8::MAX).rev().cycle().take(length).collect();
             let certificates = [
                 CertificateDer::from(bytes),
                 CertificateDer::from(vec![255; 5]),
