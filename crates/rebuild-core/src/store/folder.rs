@@ -54,7 +54,11 @@ fn check(path: &Path, found: &std::fs::Metadata) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn free_bytes(folder: &Path) -> Result<u64> {
+/// Bytes that this user can still write to the disk of `folder`.
+///
+/// # Errors
+/// The disk could not be asked.
+pub(crate) fn free_bytes(folder: &Path) -> Result<u64> {
     let stat = rustix::fs::statvfs(folder).map_err(|e| cannot(folder, e.into()))?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

@@ -16,6 +16,8 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 use crate::error::{Error, ErrorKind, Result};
 
+#[cfg(feature = "postgres")]
+pub(crate) use folder::free_bytes;
 pub use name::Name;
 pub use writer::Writer;
 

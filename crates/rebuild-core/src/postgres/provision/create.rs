@@ -12,7 +12,7 @@ use crate::postgres::{Session, ident, literal, made_by, server_error, server_fac
 
 /// Encoding and locale of a database; what is `None` is the template's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::postgres) struct Locale {
+pub(super) struct Locale {
     pub(super) encoding: Option<String>,
     pub(super) collate: Option<String>,
     pub(super) ctype: Option<String>,
@@ -64,7 +64,7 @@ impl Locale {
 }
 
 /// `CREATE DATABASE name` from `template`, open to connections.
-pub(in crate::postgres) fn create_sql(
+pub(super) fn create_sql(
     major: u32,
     name: &str,
     template: &str,
@@ -145,7 +145,7 @@ fn taken(name: &str) -> Error {
     .hint("rename it or drop it, if it is not needed")
 }
 
-async fn create_now(session: &Session, name: &str, wanted: &Wanted) -> Result<()> {
+pub(super) async fn create_now(session: &Session, name: &str, wanted: &Wanted) -> Result<()> {
     let major = server_facts(session).await?.major();
     let mut sql = create_sql(major, name, &wanted.template, &wanted.locale)?;
     if let Some(tablespace) = &wanted.tablespace {
@@ -162,7 +162,7 @@ async fn create_now(session: &Session, name: &str, wanted: &Wanted) -> Result<()
 
 /// Runs a statement that refuses a transaction, and that the server gives up after a while.
 /// Before 15, CREATE DATABASE waits for two checkpoints, which take long on a busy server.
-pub(in crate::postgres) async fn bounded(
+pub(super) async fn bounded(
     session: &Session,
     sql: &str,
 ) -> std::result::Result<(), tokio_postgres::Error> {

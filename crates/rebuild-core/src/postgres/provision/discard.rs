@@ -34,21 +34,22 @@ pub(super) async fn discard(provision: &PgProvision, ctx: &Ctx, made: &Identity)
         }
         create::mark_and_rename(&mut session, &now, &now.name, &mark).await?;
     }
-    remove(&mut session, &now, &mark).await
+    remove(&mut session, &now, &mark, &EndSessions::All).await
 }
 
-/// Drops the database that carries `mark`, with every session in it.
+/// Drops the database that carries `mark`, with the sessions in it that `policy` allows to end.
 ///
 /// There is no DROP by oid. The database is first renamed, in a transaction that checks oid and
 /// mark, to a name that nothing else can mean; the DROP then cannot hit another one.
 ///
 /// # Errors
-/// A refusal if it no longer is that database; sessions in it do not end; the server refuses to
+/// A refusal if it no longer is that database, or sessions may not be ended; they do not end; the server refuses to
 /// drop it, for it has a subscription for example.
-pub(in crate::postgres) async fn remove(
+pub(super) async fn remove(
     session: &mut Session,
     now: &place::Place,
     mark: &str,
+    policy: &EndSessions,
 ) -> Result<()> {
     let tombstone = format!("rebuild_drop_{}", now.oid);
     let mut name = now.name.as_str();
@@ -56,7 +57,7 @@ pub(in crate::postgres) async fn remove(
     if !now.invalid && name != tombstone {
         let shut = format!("alter database {} allow_connections false", ident(name)?);
         checked(session, now, name, mark, &shut).await?;
-        sessions::end_all(session, name, now.oid, &[], &EndSessions::All, END_WITHIN).await?;
+        sessions::end_all(session, name, now.oid, &[], policy, END_WITHIN).await?;
         let rename = format!(
             "alter database {} rename to {}",
             ident(name)?,

@@ -4,6 +4,7 @@ mod create;
 mod discard;
 mod extensions;
 mod grants;
+mod scratch;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,8 @@ use crate::event::Ctx;
 use crate::model::{Endpoint, Identity};
 use crate::traits::{Provision, ProvisionRequest};
 use wanted::Wanted;
+
+pub use scratch::ScratchDatabase;
 
 /// What the new database is to be like. What is not given comes from the database that the
 /// request names as its model, or else from the server's defaults.

@@ -113,18 +113,11 @@ fn names_of(list: &str) -> Vec<String> {
     names
 }
 
-/// Refuses settings that the role may not give to a database, before anything is made. Any role
-/// may set what is settable in a session; the rest, and settings that the server does not know
-/// yet, need a superuser or (15 and later) `GRANT SET ON PARAMETER`
+/// The names of those settings that the role may not give to a database. Any role may set what
+/// is settable in a session; the rest, and settings that the server does not know yet, need a
+/// superuser or (15 and later) `GRANT SET ON PARAMETER`
 /// (<https://www.postgresql.org/docs/current/sql-alterdatabase.html>).
-///
-/// # Errors
-/// A refusal that names them.
-pub(super) async fn refuse_forbidden(
-    session: &Session,
-    major: u32,
-    settings: &[Setting],
-) -> Result<()> {
+async fn forbidden(session: &Session, major: u32, settings: &[Setting]) -> Result<Vec<String>> {
     let names: Vec<&str> = settings.iter().map(|s| s.name.as_str()).collect();
     let granted = if major >= 15 {
         "pg_catalog.has_parameter_privilege(w.name, 'SET')"
@@ -147,15 +140,44 @@ pub(super) async fn refuse_forbidden(
         )
         .await
         .map_err(|e| server_error("could not look at the settings of the new database", e))?;
-    if rows.is_empty() {
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Refuses settings that the role may not give to a database, before anything is made.
+///
+/// # Errors
+/// A refusal that names them.
+pub(super) async fn refuse_forbidden(
+    session: &Session,
+    major: u32,
+    settings: &[Setting],
+) -> Result<()> {
+    let forbidden = forbidden(session, major, settings).await?;
+    if forbidden.is_empty() {
         return Ok(());
     }
-    let forbidden: Vec<&str> = rows.iter().map(|r| r.get(0)).collect();
     Err(Error::refused(format!(
         "only a superuser may give a database these settings: {}",
         forbidden.join(", ")
     ))
     .hint("connect as a superuser, or have one GRANT SET ON PARAMETER … (server 15 and later)"))
+}
+
+/// Those settings of the database itself that the role may give it.
+///
+/// # Errors
+/// The server could not be asked.
+pub(super) async fn permitted(
+    session: &Session,
+    major: u32,
+    settings: &[Setting],
+) -> Result<Vec<Setting>> {
+    let forbidden = forbidden(session, major, settings).await?;
+    Ok(settings
+        .iter()
+        .filter(|s| s.role.is_none() && !forbidden.contains(&s.name))
+        .cloned()
+        .collect())
 }
 
 /// Sets all of them on `database`.

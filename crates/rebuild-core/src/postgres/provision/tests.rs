@@ -1,5 +1,7 @@
 //! Databases made, half made and taken away again on a real server.
 
+mod scratch;
+
 use std::sync::Arc;
 
 use super::{PgProvision, ProvisionOptions, create};

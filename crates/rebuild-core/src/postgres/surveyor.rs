@@ -1,0 +1,131 @@
+//! Reading what a plan is made from.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{CatalogSnapshot, ProvisionOptions, ScratchDatabase, Session, application, inventory};
+use crate::error::Result;
+use crate::event::Ctx;
+use crate::model::{BackupId, Endpoint, Host, Identity, Inventory};
+use crate::plan::{Drift, Survey, ToolFacts};
+use crate::store::{self, Store};
+use crate::traits::{SchemaApplier, Surveyor};
+
+/// [`Surveyor`] of a PostgreSQL database.
+pub struct PgSurveyor {
+    /// The server.
+    pub endpoint: Endpoint,
+    /// The server at its maintenance database.
+    pub maintenance: Endpoint,
+    /// The target's name.
+    pub database: String,
+    /// What brings a database to the newest schema.
+    pub schema: Arc<dyn SchemaApplier>,
+    /// True if the schema comes from files or a migrator, so that there can be drift. What comes
+    /// from the backup is what is live.
+    pub files: bool,
+    /// What the new database is to be like, which a schema may need: extensions, locale.
+    pub provision: ProvisionOptions,
+    /// The client programs that the run will use.
+    pub tools: Vec<ToolFacts>,
+    /// Where backups go.
+    pub store: Store,
+}
+
+#[async_trait]
+impl Surveyor for PgSurveyor {
+    async fn survey(&self, ctx: &Ctx, drift: bool) -> Result<Survey> {
+        let target = self.endpoint.with_database(&self.database);
+        let session = Session::open(&target, &application(ctx)).await?;
+        let inventory = inventory(&session).await?;
+        let live = CatalogSnapshot::read(&session).await?;
+        session.close().await;
+        let schema = self.schema.look(ctx, &inventory.database.identity).await?;
+        let drift = if drift && self.files {
+            Some(self.drift(ctx, &inventory, &live).await?)
+        } else {
+            None
+        };
+        let data = self.local_data(&inventory);
+        Ok(Survey {
+            schema_hash: live.hash(),
+            tools: self.tools.clone(),
+            schema,
+            drift,
+            store_free_bytes: self.store.free_bytes()?,
+            // A folder that this user may not look into says nothing.
+            server_free_bytes: data.as_deref().and_then(|d| store::free_bytes(d).ok()),
+            store_inside_target: match (self.store.folder(), &data) {
+                (Some(folder), Some(data)) => is_inside(folder, data),
+                _ => false,
+            },
+            inventory,
+        })
+    }
+}
+
+impl PgSurveyor {
+    /// Applies the schema to a scratch database and compares it with the `live` one.
+    async fn drift(
+        &self,
+        ctx: &Ctx,
+        inventory: &Inventory,
+        live: &CatalogSnapshot,
+    ) -> Result<Drift> {
+        ScratchDatabase::sweep(&self.maintenance, ctx).await?;
+        let scratch =
+            ScratchDatabase::make_as(&self.maintenance, &inventory.database, &self.provision, ctx)
+                .await
+                .map_err(|e| e.context("could not make a scratch database to find the drift"))?;
+        let files = self.described(ctx, scratch.identity()).await;
+        scratch.remove_or_warn(ctx).await;
+        let mut drift = CatalogSnapshot::diff(live, &files?);
+        for (table, rows) in &mut drift.lost_tables {
+            *rows = inventory
+                .tables
+                .iter()
+                .find(|t| t.table == *table)
+                .and_then(|t| t.estimated_rows);
+        }
+        Ok(drift)
+    }
+
+    /// The catalog that the schema's files describe.
+    async fn described(&self, ctx: &Ctx, scratch: &Identity) -> Result<CatalogSnapshot> {
+        // Files and migrators do not look at a backup.
+        self.schema
+            .apply(ctx, scratch, &BackupId::generate())
+            .await
+            .map_err(|e| e.context("could not apply the schema to a scratch database"))?;
+        let session = Session::open_at(&self.maintenance, scratch, ctx).await?;
+        let files = CatalogSnapshot::read(&session).await;
+        session.close().await;
+        files
+    }
+
+    /// The server's data directory, if the server runs on this machine.
+    fn local_data(&self, inventory: &Inventory) -> Option<PathBuf> {
+        let local = match &self.endpoint.host {
+            Host::Socket(_) => true,
+            Host::Tcp(name) => {
+                name == "localhost"
+                    || name
+                        .parse::<std::net::IpAddr>()
+                        .is_ok_and(|address| address.is_loopback())
+            }
+        };
+        let path = PathBuf::from(inventory.server.data_directory.as_ref()?);
+        (local && path.is_dir()).then_some(path)
+    }
+}
+
+/// True if `inner` is `outer` or lies below it, once symbolic links are followed.
+fn is_inside(inner: &Path, outer: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    real(inner).starts_with(real(outer))
+}
+
+#[cfg(test)]
+mod tests;
