@@ -2,21 +2,11 @@
 
 use crate::error::Result;
 use crate::model::DatabaseFacts;
+use crate::postgres::provision::Setting;
 use crate::postgres::{Session, ident, literal, server_error};
 
 /// The name of the database in the script: psql puts the value of its variable there.
 const NAME: &str = ":\"database\"";
-
-/// Settings whose value is a list of names, each quoted where it must be; one string for the
-/// whole list would be taken for one name.
-const LISTS: [&str; 6] = [
-    "local_preload_libraries",
-    "search_path",
-    "session_preload_libraries",
-    "shared_preload_libraries",
-    "temp_tablespaces",
-    "unix_socket_directories",
-];
 
 /// A script that creates the database under the name in psql's variable `database`, with its
 /// locale, settings, rights and comment.
@@ -36,9 +26,8 @@ pub(super) async fn database_sql(session: &Session, facts: &DatabaseFacts) -> Re
         ));
     }
     for (role, setting) in &facts.settings {
-        if let Some((name, value)) = setting.split_once('=') {
-            sql.push_str(&set(role.as_deref(), name, value)?);
-        }
+        sql.push_str(&Setting::stored(role.clone(), setting)?.sql_on(NAME)?);
+        sql.push_str(";\n");
     }
     if facts.acl.is_some() {
         sql.push_str(&rights(session, &facts.owner).await?);
@@ -78,52 +67,6 @@ fn create(facts: &DatabaseFacts) -> Result<String> {
     Ok(sql)
 }
 
-fn set(role: Option<&str>, name: &str, value: &str) -> Result<String> {
-    let name = name
-        .split('.')
-        .map(ident)
-        .collect::<Result<Vec<_>>>()?
-        .join(".");
-    let bare = name.trim_matches('"').to_ascii_lowercase();
-    let value = if LISTS.contains(&bare.as_str()) {
-        let names: Vec<String> = names_of(value)
-            .iter()
-            .map(|n| literal(n))
-            .collect::<Result<_>>()?;
-        names.join(", ")
-    } else {
-        literal(value)?
-    };
-    Ok(match role {
-        Some(role) => format!(
-            "alter role {} in database {NAME} set {name} to {value};\n",
-            ident(role)?
-        ),
-        None => format!("alter database {NAME} set {name} to {value};\n"),
-    })
-}
-
-/// The names of a list: parted by commas, those in double quotes taken as they are.
-fn names_of(list: &str) -> Vec<String> {
-    let mut names = vec![String::new()];
-    let mut quoted = false;
-    let mut chars = list.chars().peekable();
-    while let Some(c) = chars.next() {
-        let last = names.len() - 1;
-        match c {
-            '"' if quoted && chars.peek() == Some(&'"') => {
-                chars.next();
-                names[last].push('"');
-            }
-            '"' => quoted = !quoted,
-            ',' if !quoted => names.push(String::new()),
-            c if c.is_whitespace() && !quoted => {}
-            c => names[last].push(c),
-        }
-    }
-    names
-}
-
 /// What everybody may do by default is taken away first, then each right is given as it was. A
 /// right that came from somebody else than the owner comes from the owner now.
 async fn rights(session: &Session, owner: &str) -> Result<String> {
@@ -158,25 +101,4 @@ async fn rights(session: &Session, owner: &str) -> Result<String> {
         ));
     }
     Ok(sql)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn settings_keep_their_values() {
-        let sql = |text: &str| {
-            let (name, value) = text.split_once('=').expect("a setting");
-            set(None, name, value).expect("fine")
-        };
-        assert_eq!(
-            sql("search_path=\"$user\", \"a, \"\"b\", public"),
-            "alter database :\"database\" set \"search_path\" to '$user', 'a, \"b', 'public';\n"
-        );
-        assert_eq!(
-            sql("app.greeting=a, b=c"),
-            "alter database :\"database\" set \"app\".\"greeting\" to 'a, b=c';\n"
-        );
-    }
 }

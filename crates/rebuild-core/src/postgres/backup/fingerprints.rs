@@ -11,7 +11,7 @@ use crate::postgres::rows::RowOptions;
 use crate::postgres::rows::fingerprint::{Wanted, add_up};
 use crate::postgres::rows::names::Names;
 use crate::postgres::rows::snapshot::{Snapshot, refuse_rewritten};
-use crate::postgres::rows::tables::{LiveTable, read_tables, refuse_unreadable};
+use crate::postgres::rows::tables::{LiveTable, list_tables, read_tables, refuse_unreadable};
 use crate::postgres::rows::units::Extent;
 
 /// Adds up every table of the manifest `like` as it is now in the database `db` on the server of
@@ -81,16 +81,17 @@ async fn hold(
     wanted: &BTreeSet<&TableName>,
     options: &RowOptions,
 ) -> Result<BTreeMap<TableName, LiveTable>> {
-    let read = async || -> Result<Vec<LiveTable>> {
-        let mut tables = read_tables(snapshot.session()).await?;
+    let session = snapshot.session();
+    let ours = |mut tables: Vec<LiveTable>| {
         tables.retain(|t| t.holds_rows() && wanted.contains(&t.table));
-        Ok(tables)
+        tables
     };
-    let tables = read().await?;
+    let tables = ours(list_tables(session).await?);
     refuse_unreadable(&tables)?;
     let names: Vec<TableName> = tables.into_iter().map(|t| t.table).collect();
     snapshot.hold(&names, options).await?;
-    let tables = read().await?;
+    // Again, now that nobody can rewrite them any more.
+    let tables = ours(read_tables(session).await?);
     refuse_rewritten(&tables)?;
     Ok(tables.into_iter().map(|t| (t.table.clone(), t)).collect())
 }

@@ -16,7 +16,7 @@ use super::manifest::{
     ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry, SequenceEntry,
     TableEntry,
 };
-use super::roles::{read_roles, roles_sql};
+use super::roles::{RoleEntry, read_roles, roles_sql};
 use super::rows_out::{RowsOut, StoredRows};
 use super::schema_dump::{Dumped, SchemaDump, Tools};
 use super::script::{refresh_sql, restore_script, sequences_sql};
@@ -27,8 +27,8 @@ use crate::model::{
 };
 use crate::postgres::inventory::extensions;
 use crate::postgres::rows::scan::Tally;
-use crate::postgres::rows::snapshot::{Snapshot, reader, refuse_rewritten};
-use crate::postgres::rows::tables::{LiveTable, read_tables, refuse_unreadable};
+use crate::postgres::rows::snapshot::{Snapshot, limit_lock_wait, reader, refuse_rewritten};
+use crate::postgres::rows::tables::{LiveTable, list_tables, read_tables, refuse_unreadable};
 use crate::postgres::{
     DatabaseKey, Session, WriteMarks, application, database_facts, server_facts, tables,
 };
@@ -100,6 +100,8 @@ struct Rest {
     sequences: Vec<SequenceEntry>,
     views: Vec<MatviewEntry>,
     extensions: Vec<(String, String, String)>,
+    roles: Vec<RoleEntry>,
+    database_sql: String,
 }
 
 impl<'a> Taking<'a> {
@@ -112,6 +114,7 @@ impl<'a> Taking<'a> {
         mode: BackupMode,
     ) -> Result<Self> {
         let session = Session::open_at(&backup.endpoint, target, ctx).await?;
+        limit_lock_wait(&session, &backup.options).await?;
         let server = server_facts(&session).await?;
         let database = database_facts(&session, DatabaseKey::Current).await?;
         // Marks first: a write that comes between them and the snapshot is in the backup and
@@ -149,7 +152,7 @@ impl<'a> Taking<'a> {
         snapshot: &Snapshot,
         mode: BackupMode,
     ) -> Result<Vec<LiveTable>> {
-        let relations = read_tables(snapshot.session()).await?;
+        let relations = list_tables(snapshot.session()).await?;
         if mode == BackupMode::SchemaOnly {
             return Ok(relations);
         }
@@ -207,6 +210,8 @@ impl<'a> Taking<'a> {
             sequences: contents::sequences(session).await?,
             views: contents::materialized_views(session).await?,
             extensions: extensions(session).await?,
+            roles: read_roles(session, self.server.major()).await?,
+            database_sql: database_sql(session, &self.database).await?,
         })
     }
 
@@ -381,9 +386,7 @@ impl<'a> Taking<'a> {
     }
 
     async fn put_scripts(&self, tables: &[TableEntry], rest: &Rest) -> Result<Vec<FileEntry>> {
-        let session = self.snapshot.session();
-        let roles = read_roles(session, self.server.major()).await?;
-        let json = serde_json::to_vec_pretty(&roles)
+        let json = serde_json::to_vec_pretty(&rest.roles)
             .map_err(|e| Error::internal("roles cannot be written as JSON").caused_by(e))?;
         let script = restore_script(
             &self.database.identity.name,
@@ -393,11 +396,8 @@ impl<'a> Taking<'a> {
         )?;
         let scripts = [
             (ROLES, json),
-            (ROLES_SQL, roles_sql(&roles)?.into_bytes()),
-            (
-                DATABASE,
-                database_sql(session, &self.database).await?.into_bytes(),
-            ),
+            (ROLES_SQL, roles_sql(&rest.roles)?.into_bytes()),
+            (DATABASE, rest.database_sql.clone().into_bytes()),
             (SEQUENCES_SQL, sequences_sql(&rest.sequences)?.into_bytes()),
             (REFRESH, refresh_sql(&rest.views)?.into_bytes()),
             (RESTORE_SCRIPT, script.into_bytes()),

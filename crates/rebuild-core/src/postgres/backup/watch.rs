@@ -11,7 +11,8 @@ use super::{PgBackup, contents, large_objects};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Identity, TableFingerprint, TableName};
-use crate::postgres::rows::tables::read_tables;
+use crate::postgres::rows::snapshot::limit_lock_wait;
+use crate::postgres::rows::tables::list_tables;
 use crate::postgres::{Change, Session, WriteMarks, WriteWatch};
 use crate::traits::BackupMode;
 
@@ -46,6 +47,7 @@ impl WriteWatch for PgBackup {
             )));
         }
         let session = Session::open_at(&self.endpoint, target, ctx).await?;
+        limit_lock_wait(&session, &self.options).await?;
         let now = WriteMarks::read(&session).await?;
         let suspects = Suspects::of(&now.changes_since(&manifest.marks), &manifest);
         let comparing = Comparing {
@@ -147,7 +149,7 @@ impl Comparing<'_> {
             return Ok(Vec::new());
         }
         let known: BTreeSet<&TableName> = self.manifest.tables.iter().map(|t| &t.table).collect();
-        let live = read_tables(&self.session).await?;
+        let live = list_tables(&self.session).await?;
         Ok(live
             .iter()
             .filter(|t| t.holds_rows() && created.contains(&t.table) && !known.contains(&t.table))

@@ -20,6 +20,7 @@ use crate::error::Result;
 use crate::event::Ctx;
 use crate::model::{Endpoint, Identity};
 use crate::traits::{Provision, ProvisionRequest};
+pub(super) use settings::Setting;
 use wanted::Wanted;
 
 pub use scratch::ScratchDatabase;

@@ -5,7 +5,7 @@ use crate::postgres::{Session, ident, literal, server_error};
 
 /// One `ALTER DATABASE … SET` or `ALTER ROLE … IN DATABASE … SET`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Setting {
+pub(in crate::postgres) struct Setting {
     role: Option<String>,
     name: String,
     value: String,
@@ -30,7 +30,7 @@ impl Setting {
     ///
     /// # Errors
     /// There is no `=` in it.
-    pub(super) fn stored(role: Option<String>, text: &str) -> Result<Self> {
+    pub(in crate::postgres) fn stored(role: Option<String>, text: &str) -> Result<Self> {
         let (name, value) = text
             .split_once('=')
             .ok_or_else(|| Error::corrupt(format!("{text:?} is not a setting and its value")))?;
@@ -58,6 +58,14 @@ impl Setting {
     }
 
     fn sql(&self, database: &str) -> Result<String> {
+        self.sql_on(&ident(database)?)
+    }
+
+    /// The statement, for a database whose name is quoted already.
+    ///
+    /// # Errors
+    /// A name cannot be quoted.
+    pub(in crate::postgres) fn sql_on(&self, database: &str) -> Result<String> {
         let name = self
             .name
             .split('.')
@@ -74,7 +82,6 @@ impl Setting {
         } else {
             literal(&self.value)?
         };
-        let database = ident(database)?;
         Ok(match &self.role {
             Some(role) => format!(
                 "alter role {} in database {database} set {name} to {value}",

@@ -78,14 +78,7 @@ impl Snapshot {
     /// [`ErrorKind::Deadline`] if somebody holds a lock for longer than `options.lock_wait`; a
     /// refusal that can be tried again if a table has changed.
     pub async fn hold(&self, tables: &[TableName], options: &RowOptions) -> Result<()> {
-        let timeout = format!(
-            "select pg_catalog.set_config('lock_timeout', '{}ms', true)",
-            millis(options.lock_wait)
-        );
-        self.holder
-            .batch_execute(&timeout)
-            .await
-            .map_err(|e| server_error("could not set the lock timeout", e))?;
+        limit_lock_wait(&self.holder, options).await?;
         for group in tables.chunks(100) {
             let names: Vec<String> = group
                 .iter()
@@ -101,6 +94,23 @@ impl Snapshot {
         }
         Ok(())
     }
+}
+
+/// From now on `session` waits for a lock that somebody holds no longer than
+/// `options.lock_wait`.
+///
+/// # Errors
+/// The server could not be asked.
+pub async fn limit_lock_wait(session: &Session, options: &RowOptions) -> Result<()> {
+    let limit = format!("{}ms", millis(options.lock_wait));
+    session
+        .execute(
+            "select pg_catalog.set_config('lock_timeout', $1, false)",
+            &[&limit],
+        )
+        .await
+        .map_err(|e| server_error("could not set the lock timeout", e))?;
+    Ok(())
 }
 
 /// A refusal that names the tables whose file is no longer the one the snapshot knows.

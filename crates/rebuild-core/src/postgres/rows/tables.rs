@@ -83,8 +83,9 @@ const TABLES: &str = "
            a.amname = 'heap'
              and pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 140000,
            c.relfilenode, pg_catalog.pg_relation_filenode(c.oid),
-           pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int8,
-           pg_catalog.pg_table_size(c.oid),
+           case when $1 and c.relkind = 'r' then pg_catalog.pg_relation_size(c.oid) end
+             / pg_catalog.current_setting('block_size')::pg_catalog.int8,
+           case when $1 and c.relkind = 'r' then pg_catalog.pg_table_size(c.oid) end,
            pg_catalog.row_security_active(c.oid),
            pg_catalog.has_schema_privilege(n.oid, 'USAGE')
              and (pg_catalog.has_table_privilege(c.oid, 'SELECT')
@@ -132,14 +133,27 @@ const COLUMNS: &str = "
      order by k.attrelid, k.attnum";
 
 /// Reads every table, materialised view and foreign table of the database that is not temporary,
-/// not part of the system and not an extension's own.
+/// not part of the system and not an extension's own. To learn its size takes a lock on each
+/// table, so this waits for whoever holds a stronger one.
 ///
 /// # Errors
 /// The server could not be asked, or a name is not valid in its encoding.
 pub async fn read_tables(session: &Session) -> Result<Vec<LiveTable>> {
+    read(session, true).await
+}
+
+/// As [`read_tables`], without sizes: every table is taken for empty, and nobody is waited for.
+///
+/// # Errors
+/// As [`read_tables`].
+pub async fn list_tables(session: &Session) -> Result<Vec<LiveTable>> {
+    read(session, false).await
+}
+
+async fn read(session: &Session, sizes: bool) -> Result<Vec<LiveTable>> {
     let what = "could not read the list of tables";
     let rows = session
-        .query(TABLES, &[])
+        .query(TABLES, &[&sizes])
         .await
         .map_err(|e| server_error(what, e))?;
     let mut tables = Vec::new();
