@@ -1,6 +1,10 @@
 //! Backups of real databases on a real server.
 
+mod damage;
+mod refusals;
+mod script;
 mod taking;
+mod watching;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

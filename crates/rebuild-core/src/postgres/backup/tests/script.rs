@@ -1,1 +1,175 @@
+use std::process::Stdio;
 
+use tokio::process::Command;
+
+use super::*;
+use crate::model::Host;
+use crate::postgres::backup::{contents, large_objects};
+use crate::postgres::fingerprints;
+
+fn tool(world: &World, program: &str, endpoint: &Endpoint) -> Command {
+    let Host::Socket(dir) = &endpoint.host else {
+        panic!("the cluster listens on a socket");
+    };
+    let mut command = Command::new(program);
+    let tools = client_bin_dir(&world.cluster);
+    let path = std::env::var("PATH").expect("PATH");
+    command
+        .env("PATH", format!("{}:{path}", tools.display()))
+        .env("PGHOST", dir)
+        .env("PGPORT", endpoint.port.to_string())
+        .env("PGUSER", &endpoint.user)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+/// The schema as pg_dump sees it, without what differs between two runs of it.
+async fn schema(world: &World, endpoint: &Endpoint) -> Vec<String> {
+    let output = tool(world, "pg_dump", endpoint)
+        .args(["--schema-only", "--dbname", &endpoint.database])
+        .output()
+        .await
+        .expect("pg_dump runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter(|line| !line.starts_with("\\restrict ") && !line.starts_with("\\unrestrict "))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Restores a backup by its own script into `name` on the server of `to`.
+async fn restore(world: &World, manifest: &Manifest, to: &Endpoint, name: &str) -> Endpoint {
+    let output = tool(world, "sh", to)
+        .arg(world.folder_of(&manifest.id).join("restore.sh"))
+        .arg(name)
+        .output()
+        .await
+        .expect("sh runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    to.with_database(name)
+}
+
+#[tokio::test]
+async fn psql_and_zstd_alone_bring_a_kitchen_sink_back_on_another_server() {
+    let world = World::kitchen_sink().await;
+    let manifest = world.take().await;
+    let elsewhere = cluster().await.expect("another cluster");
+    let copy = restore(
+        &world,
+        &manifest,
+        &elsewhere.endpoint("postgres"),
+        "a \"new\" 'name'",
+    )
+    .await;
+    let session = Session::open(&copy, "test").await.expect("session");
+    if manifest.server_version < 150_000 {
+        session
+            .batch_execute("revoke create on schema public from public")
+            .await
+            .expect("what newer pg_dumps forget");
+    }
+    let (before, after) = (
+        schema(&world, &world.endpoint).await,
+        schema(&world, &copy).await,
+    );
+    let differs = before.iter().zip(&after).find(|(a, b)| a != b);
+    assert_eq!(differs, None);
+    assert_eq!(before.len(), after.len());
+
+    let identity = find_database(&session, DatabaseKey::Current)
+        .await
+        .expect("identity")
+        .expect("there");
+    let rows = fingerprints(&world.ctx, &copy, &identity, &manifest, &World::options())
+        .await
+        .expect("added up");
+    assert_eq!(rows, manifest.fingerprints());
+    assert_eq!(
+        contents::sequences(&session).await.expect("sequences"),
+        manifest.sequences
+    );
+    assert_eq!(
+        contents::materialized_views(&session).await.expect("views"),
+        manifest.materialized_views
+    );
+    let objects = large_objects::add_up(&world.ctx, &session, &World::options())
+        .await
+        .expect("large objects");
+    assert_eq!(objects, manifest.large_objects);
+
+    let mut facts = crate::postgres::database_facts(&session, DatabaseKey::Current)
+        .await
+        .expect("facts");
+    let mut wanted = manifest.database.clone();
+    for facts in [&mut facts, &mut wanted] {
+        // Another database, of about the same size.
+        facts.identity = identity.clone();
+        facts.bytes = 0;
+        if let Some(acl) = &mut facts.acl {
+            acl.sort();
+        }
+    }
+    assert_eq!(facts, wanted);
+}
+
+#[tokio::test]
+async fn names_and_bytes_that_shells_and_encodings_dislike_come_back() {
+    let world = World::empty().await;
+    let admin = world.session().await;
+    for (name, encoding, sql) in [
+        (
+            "it's \"$(id)\" \\",
+            "UTF8",
+            "create table public.\"new\nline \"\"q\"\" 'x' \\ $(id) 表\" (\"c;'--\" int, p point);
+             insert into public.\"new\nline \"\"q\"\" 'x' \\ $(id) 表\" values (1, null), (2, '(1,2)')",
+        ),
+        (
+            "latin",
+            "LATIN1",
+            "create table public.\"café\" (\"ü\" text, p point);
+             insert into public.\"café\" values ('ä', '(1,2)'), (null, null);
+             create table public.plain (\"ö\" text); insert into public.plain values ('ß')",
+        ),
+        (
+            "raw",
+            "SQL_ASCII",
+            "set client_encoding = 'SQL_ASCII'; create table public.\"café\" (x text, p point);
+             insert into public.\"café\" values (E'\\351', null), ('a', '(1,2)');
+             create table public.plain (x text); insert into public.plain values (E'\\351')",
+        ),
+    ] {
+        admin
+            .batch_execute(&format!(
+                "create database {} template template0 encoding '{encoding}'",
+                crate::postgres::ident(name).expect("name")
+            ))
+            .await
+            .expect("made");
+        let world = world.beside(name).await;
+        world.run(sql).await;
+        let manifest = world.take().await;
+        let copy = restore(&world, &manifest, &world.endpoint, &format!("{name} 2")).await;
+        let copied = world.beside(&copy.database).await;
+        let rows = fingerprints(
+            &world.ctx,
+            &copy,
+            &copied.identity,
+            &manifest,
+            &World::options(),
+        )
+        .await
+        .expect("added up");
+        assert_eq!(rows, manifest.fingerprints());
+        assert_eq!(schema(&world, &copy).await, schema(&world, &world.endpoint).await);
+    }
+}
