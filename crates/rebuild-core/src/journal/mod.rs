@@ -12,3 +12,6 @@ pub use log::Journal;
 pub use record::{Body, Ending, RECORD_VERSION, Record, Writer};
 pub use state::{RunState, StepStatus};
 pub use summary::{RunSummary, StepSummary, list_runs, summary, target_of};
+
+#[cfg(test)]
+mod tests;
