@@ -17,8 +17,7 @@ fn value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 12, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map(any::<String>(), inner, 0..4)
-                .prop_map(Value::from_iter),
+            prop::collection::btree_map(any::<String>(), inner, 0..4).prop_map(Value::from_iter),
         ]
     })
 }
