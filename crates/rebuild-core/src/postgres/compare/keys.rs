@@ -1,0 +1,160 @@
+//! The keys of the rows that differ.
+
+use std::cmp::Ordering;
+use std::pin::Pin;
+
+use futures::StreamExt;
+use tokio_postgres::RowStream;
+
+use super::side::Side;
+use super::{Differs, DifferingKey, KEYS_SHOWN, KeyDifferences, Pair};
+use crate::error::Result;
+use crate::event::Ctx;
+use crate::postgres::rows::RowOptions;
+use crate::postgres::{Session, ident, server_error};
+
+/// How to find the rows of a table that differ.
+pub(super) struct Keys<'a> {
+    pair: &'a Pair<'a>,
+    columns: &'a [String],
+}
+
+/// A row as both servers give it: its key, and a hash of all of it.
+struct Hashed {
+    /// Each value as text in UTF8, by whose bytes the rows are in order.
+    key: Vec<Vec<u8>>,
+    hash: Vec<u8>,
+}
+
+impl<'a> Keys<'a> {
+    /// By those columns of the primary key.
+    pub(super) fn new(pair: &'a Pair<'a>, columns: &'a [String]) -> Self {
+        Self { pair, columns }
+    }
+
+    /// Reads both tables in the order of the key, beside each other.
+    pub(super) async fn compare(
+        &self,
+        ctx: &Ctx,
+        first: &Side,
+        second: &Side,
+        options: &RowOptions,
+    ) -> Result<KeyDifferences> {
+        let (a, b) = tokio::try_join!(first.another(), second.another())?;
+        let what = format!("finding the rows in which {} differs", self.pair.table);
+        let found = ctx
+            .within(options.statement_limit, &what, async {
+                let (a, b) = tokio::try_join!(
+                    self.read(&a, &self.pair.first.from),
+                    self.read(&b, &self.pair.second.from)
+                )?;
+                self.merge(a, b).await
+            })
+            .await?;
+        tokio::join!(a.close(), b.close());
+        Ok(found)
+    }
+
+    /// The order is that of bytes, which no collation of either server bends, and the hash is of
+    /// the row's text, which is exact under the settings of our sessions.
+    async fn read(&self, session: &Session, from: &str) -> Result<Rows> {
+        let text = |name: &String| -> Result<String> {
+            Ok(format!(
+                "pg_catalog.convert_to({}::pg_catalog.text, 'UTF8')",
+                ident(name)?
+            ))
+        };
+        let key: Vec<String> = self.columns.iter().map(text).collect::<Result<_>>()?;
+        let key = key.join(", ");
+        let all: Vec<String> = self
+            .pair
+            .columns
+            .iter()
+            .map(|name| ident(name))
+            .collect::<Result<_>>()?;
+        let places: Vec<String> = (1..=self.columns.len()).map(|n| n.to_string()).collect();
+        let sql = format!(
+            "select {key},
+                    pg_catalog.sha256(pg_catalog.convert_to(row({})::pg_catalog.text, 'UTF8'))
+               from {from} order by {}",
+            all.join(", "),
+            places.join(", ")
+        );
+        let nothing: [&str; 0] = [];
+        let stream = session
+            .query_raw(&sql, nothing)
+            .await
+            .map_err(|e| server_error(format!("could not read {}", self.pair.table), e))?;
+        Ok(Rows {
+            stream: Box::pin(stream),
+            columns: self.columns.len(),
+        })
+    }
+
+    async fn merge(&self, mut first: Rows, mut second: Rows) -> Result<KeyDifferences> {
+        let mut found = KeyDifferences {
+            columns: self.columns.to_vec(),
+            ..KeyDifferences::default()
+        };
+        let (mut a, mut b) = tokio::try_join!(first.next(), second.next())?;
+        loop {
+            let order = match (&a, &b) {
+                (None, None) => return Ok(found),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(a), Some(b)) => a.key.cmp(&b.key),
+            };
+            match (&a, &b) {
+                (Some(a), _) if order == Ordering::Less => found.add(Differs::OnlyInFirst, a),
+                (_, Some(b)) if order == Ordering::Greater => found.add(Differs::OnlyInSecond, b),
+                (Some(a), Some(b)) if a.hash != b.hash => found.add(Differs::Changed, a),
+                _ => {}
+            }
+            if order != Ordering::Greater {
+                a = first.next().await?;
+            }
+            if order != Ordering::Less {
+                b = second.next().await?;
+            }
+        }
+    }
+}
+
+impl KeyDifferences {
+    fn add(&mut self, how: Differs, row: &Hashed) {
+        let count = match how {
+            Differs::OnlyInFirst => &mut self.only_first,
+            Differs::OnlyInSecond => &mut self.only_second,
+            Differs::Changed => &mut self.changed,
+        };
+        *count += 1;
+        if self.shown.len() < KEYS_SHOWN {
+            let text = |value: &Vec<u8>| String::from_utf8_lossy(value).into_owned();
+            self.shown.push(DifferingKey {
+                how,
+                key: row.key.iter().map(text).collect(),
+            });
+        }
+    }
+}
+
+/// Rows as they arrive; no more than a few are in memory.
+struct Rows {
+    stream: Pin<Box<RowStream>>,
+    columns: usize,
+}
+
+impl Rows {
+    async fn next(&mut self) -> Result<Option<Hashed>> {
+        let failed = |e| server_error("could not read rows in the order of their keys", e);
+        let Some(row) = self.stream.next().await.transpose().map_err(failed)? else {
+            return Ok(None);
+        };
+        let key = (0..self.columns)
+            .map(|at| row.try_get(at))
+            .collect::<Result<Vec<Vec<u8>>, _>>()
+            .map_err(failed)?;
+        let hash = row.try_get(self.columns).map_err(failed)?;
+        Ok(Some(Hashed { key, hash }))
+    }
+}
