@@ -3,6 +3,7 @@
 pub mod backup;
 mod catalog;
 mod client_tools;
+pub mod compare;
 mod connect;
 mod gate;
 mod ident;
@@ -30,6 +31,7 @@ pub use backup::{
 };
 pub use catalog::{CatalogObject, CatalogSnapshot};
 pub use client_tools::{ClientTool, ToolInput, ToolOutput, ToolRun};
+pub use compare::{Comparison, compare};
 pub use connect::Environment;
 pub use gate::ReadOnlyGate;
 pub use ident::{MAX_IDENTIFIER_BYTES, ascii_ident, ident, literal, qualified};

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use tokio_postgres::RowStream;
 
 use super::side::Side;
-use super::{Differs, DifferingKey, KEYS_SHOWN, KeyDifferences, Pair};
+use super::{DifferingKey, Differs, KEYS_SHOWN, KeyDifferences, Pair};
 use crate::error::Result;
 use crate::event::Ctx;
 use crate::postgres::rows::RowOptions;

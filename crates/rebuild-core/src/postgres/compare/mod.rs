@@ -153,8 +153,18 @@ pub async fn compare(
         .filter_map(|(name, first)| Some(Pair::new(name, first, b.groups.get(name)?)))
         .collect();
     let (sums_a, sums_b) = tokio::try_join!(
-        a.add_up(ctx, &encoding, pairs.iter().map(|p| p.reading(p.first)), &options),
-        b.add_up(ctx, &encoding, pairs.iter().map(|p| p.reading(p.second)), &options),
+        a.add_up(
+            ctx,
+            &encoding,
+            pairs.iter().map(|p| p.reading(p.first)),
+            &options
+        ),
+        b.add_up(
+            ctx,
+            &encoding,
+            pairs.iter().map(|p| p.reading(p.second)),
+            &options
+        ),
     )?;
     let mut differing = only_in_one(&a.groups, &b.groups);
     for ((pair, in_a), in_b) in pairs.iter().zip(&sums_a).zip(&sums_b) {
@@ -277,7 +287,8 @@ impl<'a> Pair<'a> {
     /// The columns of the primary key, if both have the same.
     fn key(&self) -> Option<&[String]> {
         let sorted = |key: &[String]| key.iter().cloned().collect::<BTreeSet<String>>();
-        let same = !self.first.key.is_empty() && sorted(&self.first.key) == sorted(&self.second.key);
+        let same =
+            !self.first.key.is_empty() && sorted(&self.first.key) == sorted(&self.second.key);
         same.then_some(self.first.key.as_slice())
     }
 }

@@ -11,9 +11,7 @@ use crate::postgres::rows::names::Names;
 use crate::postgres::rows::snapshot::{Snapshot, reader, refuse_rewritten};
 use crate::postgres::rows::tables::{LiveTable, read_tables, refuse_unreadable};
 use crate::postgres::rows::units::Extent;
-use crate::postgres::{
-    DatabaseKey, Session, application, database_facts, qualified, server_error,
-};
+use crate::postgres::{DatabaseKey, Session, application, database_facts, qualified, server_error};
 
 /// The columns of every primary key, in order, by the oid of the table.
 const KEYS: &str = "
@@ -113,7 +111,15 @@ impl Side {
             }
             count += 1;
         }
-        let tallies = add_up(ctx, &self.endpoint, &self.snapshot, encoding, wanted, options).await?;
+        let tallies = add_up(
+            ctx,
+            &self.endpoint,
+            &self.snapshot,
+            encoding,
+            wanted,
+            options,
+        )
+        .await?;
         let mut sums = vec![Sum::default(); count];
         for (place, tally) in place.into_iter().zip(tallies) {
             sums[place].rows += tally.rows;
@@ -124,7 +130,13 @@ impl Side {
 
     /// Another session that sees the same moment, in UTF8.
     pub(super) async fn another(&self) -> Result<Session> {
-        reader(&self.endpoint, &self.application, self.snapshot.id(), "UTF8").await
+        reader(
+            &self.endpoint,
+            &self.application,
+            self.snapshot.id(),
+            "UTF8",
+        )
+        .await
     }
 }
 

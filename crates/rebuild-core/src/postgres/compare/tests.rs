@@ -52,7 +52,14 @@ fn rows_of(comparison: &Comparison) -> (&TableName, u64, u64, Option<&KeyDiffere
     let [table] = &comparison.differing[..] else {
         panic!("one table should differ: {comparison:?}");
     };
-    let [Difference::Rows { first, second, keys }] = &table.differences[..] else {
+    let [
+        Difference::Rows {
+            first,
+            second,
+            keys,
+        },
+    ] = &table.differences[..]
+    else {
         panic!("rows should differ: {comparison:?}");
     };
     (&table.table, *first, *second, keys.as_ref())
@@ -62,13 +69,18 @@ fn rows_of(comparison: &Comparison) -> (&TableName, u64, u64, Option<&KeyDiffere
 async fn equal_databases_are_the_same() {
     let two = Two::with(TABLES).await;
     // Another order, other pages.
-    two.run(1, "update public.keyless set a = a where a < 5; update public.parts set t = t")
-        .await;
+    two.run(
+        1,
+        "update public.keyless set a = a where a < 5; update public.parts set t = t",
+    )
+    .await;
     let comparison = two.compare(true).await;
     assert!(comparison.same(), "{comparison:?}");
     assert_eq!((comparison.tables, comparison.rows), (4, [331, 331]));
     let [a, _] = &two.endpoints;
-    let refused = compare(&Ctx::quiet(), a, a, false).await.expect_err("itself");
+    let refused = compare(&Ctx::quiet(), a, a, false)
+        .await
+        .expect_err("itself");
     assert!(refused.is_refusal(), "{refused:?}");
 }
 
@@ -111,14 +123,18 @@ async fn every_key_is_counted_and_few_are_shown() {
     two.run(1, "truncate \"My Schema\".\"T ä\"").await;
     let comparison = two.compare(true).await;
     let keys = rows_of(&comparison).3.expect("keys");
-    assert_eq!((keys.only_first, keys.only_second, keys.changed), (300, 0, 0));
+    assert_eq!(
+        (keys.only_first, keys.only_second, keys.changed),
+        (300, 0, 0)
+    );
     assert_eq!(keys.shown.len(), KEYS_SHOWN);
 }
 
 #[tokio::test]
 async fn a_table_without_a_key_and_a_partition_are_compared() {
     let two = Two::with(TABLES).await;
-    two.run(0, "update public.keyless set b = '{\"a\":1}' where a = 3").await;
+    two.run(0, "update public.keyless set b = '{\"a\":1}' where a = 3")
+        .await;
     let comparison = two.compare(true).await;
     let (table, first, second, keys) = rows_of(&comparison);
     assert_eq!(table, &TableName::new("public", "keyless"));
@@ -170,9 +186,8 @@ async fn databases_in_two_encodings_are_compared_by_what_they_say() {
     let admin = admin.expect("session");
     let mut endpoints = Vec::new();
     for (name, encoding) in [("utf", "UTF8"), ("latin", "LATIN1")] {
-        let sql = format!(
-            "create database {name} template template0 encoding '{encoding}' locale 'C'"
-        );
+        let sql =
+            format!("create database {name} template template0 encoding '{encoding}' locale 'C'");
         admin.batch_execute(&sql).await.expect("database");
         let endpoint = cluster.endpoint(name);
         let session = Session::open(&endpoint, "test").await.expect("session");
@@ -183,7 +198,10 @@ async fn databases_in_two_encodings_are_compared_by_what_they_say() {
         endpoints.push(endpoint);
     }
     let comparison = compare(&Ctx::quiet(), &endpoints[0], &endpoints[1], true).await;
-    assert!(comparison.as_ref().expect("compared").same(), "{comparison:?}");
+    assert!(
+        comparison.as_ref().expect("compared").same(),
+        "{comparison:?}"
+    );
     let latin = Session::open(&endpoints[1], "test").await.expect("session");
     latin
         .batch_execute("update public.\"tä\" set \"ö\" = 'è' where \"ö\" = 'é'")
@@ -192,7 +210,13 @@ async fn databases_in_two_encodings_are_compared_by_what_they_say() {
     let comparison = compare(&Ctx::quiet(), &endpoints[0], &endpoints[1], true).await;
     let comparison = comparison.expect("compared");
     let keys = rows_of(&comparison).3.expect("keys");
-    assert_eq!(keys.shown.iter().map(|k| k.key[0].as_str()).collect::<Vec<_>>(), ["è", "é"]);
+    assert_eq!(
+        keys.shown
+            .iter()
+            .map(|k| k.key[0].as_str())
+            .collect::<Vec<_>>(),
+        ["è", "é"]
+    );
 }
 
 #[tokio::test]
@@ -202,7 +226,11 @@ async fn a_database_with_one_of_everything_equals_its_twin() {
         load_kitchen_sink(endpoint).await.expect("loaded");
     }
     let comparison = two.compare(true).await;
-    let differing: Vec<String> = comparison.differing.iter().map(|d| format!("{d:?}")).collect();
+    let differing: Vec<String> = comparison
+        .differing
+        .iter()
+        .map(|d| format!("{d:?}"))
+        .collect();
     assert_eq!(differing, [""; 0]);
     assert!(comparison.tables > 30, "{}", comparison.tables);
 }
