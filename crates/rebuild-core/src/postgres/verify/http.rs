@@ -104,7 +104,7 @@ pub(super) async fn http(ctx: &Ctx, check: &HttpCheck) -> Result<Check> {
     };
     Ok(Check {
         name: check.name(),
-        looked_at: amount(attempts, "answer", "answers"),
+        looked_at: amount(attempts, "attempt", "attempts"),
         outcome: if complaints.is_empty() {
             Outcome::Passed
         } else {

@@ -79,7 +79,7 @@ async fn it_is_asked_until_it_answers() {
     ])
     .await;
     let check = server.check(200, Some("\"ok\""), 20_000).await;
-    passed(&check, "3 answers");
+    passed(&check, "3 attempts");
     assert_eq!(check.name, format!("http http://{}/health", server.address));
 }
 
@@ -113,7 +113,7 @@ async fn a_wrong_answer_is_shown() {
 #[tokio::test]
 async fn redirects_stay_on_the_host() {
     let server = Server::answering(vec![redirect("/elsewhere"), answer("200 OK", "here")]).await;
-    passed(&server.check(200, Some("here"), 1).await, "1 answer");
+    passed(&server.check(200, Some("here"), 1).await, "1 attempt");
     assert_eq!(server.asked.load(Ordering::SeqCst), 2);
 
     let other = Server::answering(vec![answer("200 OK", "here")]).await;
@@ -134,7 +134,7 @@ async fn no_more_than_a_mebibyte_is_read() {
     let server = Server::answering(vec![answer("200 OK", &long)]).await;
     let check = server.check(200, Some("end"), 1).await;
     assert!(complaints(&check)[0].starts_with("expected the answer to hold \"end\", found xxx"));
-    passed(&server.check(200, Some("xxx"), 1).await, "1 answer");
+    passed(&server.check(200, Some("xxx"), 1).await, "1 attempt");
 }
 
 #[tokio::test]

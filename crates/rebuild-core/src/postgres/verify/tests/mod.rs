@@ -7,6 +7,7 @@ mod indexes;
 mod query;
 mod sequences;
 mod structure;
+mod whole;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
