@@ -1,3 +1,4 @@
+mod faulty;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod sim;

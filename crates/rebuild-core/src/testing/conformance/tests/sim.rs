@@ -1,9 +1,11 @@
 //! The simulated server keeps the contracts that the engine is tested against.
 
-use std::sync::Arc;
+use std::panic::AssertUnwindSafe;
 
 use async_trait::async_trait;
+use futures::FutureExt;
 
+use super::faulty::{Fault, Subject};
 use crate::event::Ctx;
 use crate::model::{BackupId, Identity};
 use crate::testing::conformance::{
@@ -23,11 +25,11 @@ struct Stage {
     app: Identity,
     staged: Identity,
     backup: BackupId,
-    web: Arc<dyn Workload>,
+    subject: Subject,
 }
 
 impl Stage {
-    async fn new() -> Self {
+    async fn new(fault: Option<Fault>) -> Self {
         let sim = Sim::with_app();
         let ctx = Ctx::quiet();
         let app = sim.identity("app").expect("there");
@@ -40,32 +42,29 @@ impl Stage {
             like: None,
         };
         let staged = sim.provision(&ctx, &request).await.expect("staged");
-        let web = sim.backends().workloads[0].clone();
         Self {
+            subject: Subject::new(sim.clone(), fault),
             sim,
             ctx,
             app,
             staged,
             backup,
-            web,
         }
     }
 
-    /// As [`new`](Self::new), with an empty store.
-    async fn without_backups() -> Self {
-        let stage = Self::new().await;
-        stage.sim.state().backups.clear();
-        stage
+    /// With an empty store.
+    fn without_backups(self) -> Self {
+        self.sim.state().backups.clear();
+        self
     }
 
-    /// As [`new`](Self::new), with everything in the staged database.
-    async fn restored() -> Self {
-        let stage = Self::new().await;
-        stage.with(&stage.staged, |db| {
+    /// With the rows and the schema in the staged database.
+    fn restored(self) -> Self {
+        self.with(&self.staged, |db| {
             db.schema = 2;
             db.rows = vec![10, 20, 30];
         });
-        stage
+        self
     }
 
     fn with<T>(&self, thing: &Identity, act: impl FnOnce(&mut SimDatabase) -> T) -> T {
@@ -98,7 +97,7 @@ impl Stage {
 #[async_trait]
 impl LockStage for Stage {
     fn lock(&self) -> Box<dyn Lock> {
-        Box::new(self.sim.clone())
+        Box::new(Subject::new(self.sim.clone(), self.subject.fault))
     }
 
     async fn holder_dies(&self) {
@@ -109,7 +108,7 @@ impl LockStage for Stage {
 #[async_trait]
 impl WorkloadStage for Stage {
     fn workload(&self) -> &dyn Workload {
-        self.web.as_ref()
+        &self.subject
     }
 
     async fn writes(&self) -> bool {
@@ -120,7 +119,7 @@ impl WorkloadStage for Stage {
 #[async_trait]
 impl ProvisionStage for Stage {
     fn provision(&self) -> &dyn Provision {
-        &self.sim
+        &self.subject
     }
 
     fn ctx(&self) -> &Ctx {
@@ -147,7 +146,7 @@ impl ProvisionStage for Stage {
 #[async_trait]
 impl TeardownStage for Stage {
     fn teardown(&self) -> &dyn Teardown {
-        &self.sim
+        &self.subject
     }
 
     fn ctx(&self) -> &Ctx {
@@ -188,7 +187,7 @@ impl TeardownStage for Stage {
 #[async_trait]
 impl BackupStage for Stage {
     fn backup(&self) -> &dyn Backup {
-        &self.sim
+        &self.subject
     }
 
     fn target(&self) -> &Identity {
@@ -222,7 +221,7 @@ impl BackupStage for Stage {
 #[async_trait]
 impl SchemaStage for Stage {
     fn schema(&self) -> &dyn SchemaApplier {
-        &self.sim
+        &self.subject
     }
 
     fn ctx(&self) -> &Ctx {
@@ -249,7 +248,7 @@ impl SchemaStage for Stage {
 #[async_trait]
 impl RestoreStage for Stage {
     fn restorer(&self) -> &dyn Restorer {
-        &self.sim
+        &self.subject
     }
 
     fn ctx(&self) -> &Ctx {
@@ -284,7 +283,7 @@ impl RestoreStage for Stage {
 #[async_trait]
 impl VerifyStage for Stage {
     fn verifier(&self) -> &dyn Verifier {
-        &self.sim
+        &self.subject
     }
 
     fn ctx(&self) -> &Ctx {
@@ -312,47 +311,101 @@ impl VerifyStage for Stage {
     }
 }
 
-#[tokio::test]
-async fn lock() {
-    conformance::lock(Stage::new).await;
+/// Runs each contract's suite on the simulated server with `fault`, if there is to be one.
+async fn suites(fault: Option<Fault>, wanted: &str) {
+    let stage = async || Stage::new(fault).await;
+    match wanted {
+        "lock" => conformance::lock(stage).await,
+        "workload" => conformance::workload(stage).await,
+        "provision" => conformance::provision(stage).await,
+        "teardown" => conformance::teardown(async || stage().await.restored()).await,
+        "backup" => conformance::backup(async || stage().await.without_backups()).await,
+        "schema" => conformance::schema(stage).await,
+        "restore" => conformance::restore(stage).await,
+        "verify" => conformance::verify(async || stage().await.restored()).await,
+        other => panic!("there is no suite {other}"),
+    }
 }
 
 #[tokio::test]
-async fn workload() {
-    conformance::workload(Stage::new).await;
+async fn the_simulated_server_keeps_every_contract() {
+    for wanted in [
+        "lock",
+        "workload",
+        "provision",
+        "teardown",
+        "backup",
+        "schema",
+        "restore",
+        "verify",
+    ] {
+        suites(None, wanted).await;
+    }
+}
+
+/// What the suite `wanted` says about the fault.
+async fn said(wanted: &str, fault: Fault) -> String {
+    let panic = AssertUnwindSafe(suites(Some(fault), wanted))
+        .catch_unwind()
+        .await
+        .expect_err(&format!("the suite {wanted} does not see {fault:?}"));
+    *panic.downcast::<String>().expect("a message")
 }
 
 #[tokio::test]
-async fn provision() {
-    conformance::provision(Stage::new).await;
-}
-
-#[tokio::test]
-async fn teardown() {
-    conformance::teardown(async || {
-        let stage = Stage::new().await;
-        stage.with(&stage.staged, |db| db.rows = vec![10, 20, 30]);
-        stage
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn backup() {
-    conformance::backup(Stage::without_backups).await;
-}
-
-#[tokio::test]
-async fn schema() {
-    conformance::schema(Stage::new).await;
-}
-
-#[tokio::test]
-async fn restore() {
-    conformance::restore(Stage::new).await;
-}
-
-#[tokio::test]
-async fn verify() {
-    conformance::verify(Stage::restored).await;
+async fn each_fault_is_found_and_named() {
+    for (wanted, fault, message) in [
+        (
+            "lock",
+            Fault::LockForAll,
+            "acquire of a taken target must not succeed",
+        ),
+        (
+            "workload",
+            Fault::StartsWhatWasStopped,
+            "start brings what was stopped back to being stopped",
+        ),
+        (
+            "provision",
+            Fault::DiscardsByName,
+            "discard of the same identifier on another server must not succeed",
+        ),
+        (
+            "teardown",
+            Fault::SwapsBack,
+            "\"conformance_old\" must be carried by",
+        ),
+        (
+            "teardown",
+            Fault::PurgesWithAnyPermit,
+            "purge with a permit for something else must not succeed",
+        ),
+        (
+            "backup",
+            Fault::PassesDamage,
+            "a damaged backup fails its check",
+        ),
+        (
+            "backup",
+            Fault::TakesAgain,
+            "take of a finished backup returns it as it is",
+        ),
+        (
+            "schema",
+            Fault::AppliesAgain,
+            "what was pending was applied, in order",
+        ),
+        ("restore", Fault::AddsRows, "the second call adds nothing"),
+        (
+            "verify",
+            Fault::FailsOnDifference,
+            "verify of a wrong database (a difference is no error) must succeed",
+        ),
+    ] {
+        let said = said(wanted, fault).await;
+        assert!(
+            said.starts_with(&format!("contract broken: {message}")),
+            "{fault:?}: {said}"
+        );
+    }
 }
