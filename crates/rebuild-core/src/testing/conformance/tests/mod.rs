@@ -1,4 +1,7 @@
+mod command;
 mod faulty;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod sim;
+#[cfg(feature = "postgres")]
+mod staged;

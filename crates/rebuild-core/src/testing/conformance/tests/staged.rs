@@ -1,0 +1,277 @@
+//! What fills and looks at a staged PostgreSQL database keeps the contracts, on a real server.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::error::{Error, Result};
+use crate::event::Ctx;
+use crate::model::{BackupId, Endpoint, Identity, TableName};
+
+use crate::postgres::schema::{PgFixtures, PgSchemaFiles};
+use crate::postgres::verify::{BackedUp, ContentReport, PgVerifier, Picks};
+use crate::postgres::{CommandMigrator, DatabaseKey, LocalCluster, Session, find_database};
+use crate::spec::FileOrder;
+use crate::testing::conformance::{self, SchemaStage, VerifyStage};
+use crate::testing::{client_bin_dir, cluster, scratch_database};
+use crate::traits::{SchemaApplier, Verifier};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// An empty database and something under test that works on it.
+struct Stage<T> {
+    cluster: Arc<LocalCluster>,
+    endpoint: Endpoint,
+    db: Identity,
+    ctx: Ctx,
+    backup: BackupId,
+    /// The files that the subject reads.
+    _folder: TempDir,
+    subject: T,
+}
+
+impl<T> Stage<T> {
+    /// A stage on `cluster`; `subject` is made of the server, a folder for files, and the id of a
+    /// backup.
+    async fn new(
+        cluster: &Arc<LocalCluster>,
+        subject: impl FnOnce(Endpoint, &TempDir, &BackupId) -> T,
+    ) -> Self {
+        let endpoint = scratch_database(cluster).await.expect("a database");
+        let folder = TempDir::new().expect("a folder");
+        let backup = BackupId::generate();
+        Self {
+            db: identity(&endpoint).await,
+            subject: subject(cluster.endpoint("postgres"), &folder, &backup),
+            cluster: cluster.clone(),
+            endpoint,
+            ctx: Ctx::quiet(),
+            backup,
+            _folder: folder,
+        }
+    }
+
+    async fn session(&self) -> Session {
+        Session::open(&self.endpoint, "conformance")
+            .await
+            .expect("a session")
+    }
+
+    async fn text(&self, sql: &str) -> String {
+        let row = self.session().await.query_one(sql, &[]).await;
+        row.expect("an answer").get(0)
+    }
+}
+
+async fn identity(endpoint: &Endpoint) -> Identity {
+    let session = Session::open(endpoint, "conformance")
+        .await
+        .expect("a session");
+    find_database(&session, DatabaseKey::Current)
+        .await
+        .expect("an answer")
+        .expect("there")
+}
+
+async fn another(cluster: &LocalCluster) -> Identity {
+    identity(&scratch_database(cluster).await.expect("a database")).await
+}
+
+/// Every column of every table in the schema public.
+const SHAPE: &str = "
+    select coalesce(pg_catalog.string_agg(
+             pg_catalog.format('%s.%s.%s', n.nspname, c.relname, a.attname), ' '
+             order by n.nspname, c.relname, a.attnum), '')
+      from pg_catalog.pg_attribute a
+      join pg_catalog.pg_class c on c.oid = a.attrelid
+      join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+     where c.relkind = 'r' and n.nspname = 'public' and a.attnum > 0";
+
+#[async_trait]
+impl<T: SchemaApplier> SchemaStage for Stage<T> {
+    fn schema(&self) -> &dyn SchemaApplier {
+        &self.subject
+    }
+
+    fn ctx(&self) -> &Ctx {
+        &self.ctx
+    }
+
+    fn db(&self) -> &Identity {
+        &self.db
+    }
+
+    async fn stranger(&self) -> Identity {
+        another(&self.cluster).await
+    }
+
+    async fn backup(&self) -> BackupId {
+        self.backup.clone()
+    }
+
+    async fn shape(&self) -> String {
+        self.text(SHAPE).await
+    }
+}
+
+/// Files of which none can be run twice.
+fn write_files(folder: &TempDir) {
+    for (name, sql) in [
+        ("01_t.sql", "create table public.t (n int);"),
+        (
+            "02_u.sql",
+            "alter table public.t add column m int; create table public.u (n int);",
+        ),
+    ] {
+        std::fs::write(folder.path().join(name), sql).expect("a file");
+    }
+}
+
+fn patterns() -> Vec<String> {
+    vec!["*.sql".to_owned()]
+}
+
+#[tokio::test]
+async fn pg_schema_files() {
+    let cluster = Arc::new(cluster().await.expect("a server"));
+    conformance::schema(async || {
+        Stage::new(&cluster, |endpoint, folder, _| {
+            write_files(folder);
+            let path = folder.path().to_owned();
+            PgSchemaFiles::new(endpoint, path, patterns(), FileOrder::Lexicographic, LIMIT)
+        })
+        .await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pg_fixtures() {
+    let cluster = Arc::new(cluster().await.expect("a server"));
+    conformance::schema(async || {
+        Stage::new(&cluster, |endpoint, folder, _| {
+            write_files(folder);
+            let path = folder.path().to_owned();
+            PgFixtures::new(endpoint, path, patterns(), FileOrder::Lexicographic, LIMIT)
+        })
+        .await
+    })
+    .await;
+}
+
+/// The migrator is psql with a file that can be run twice, as a migrator can.
+#[tokio::test]
+async fn command_migrator() {
+    let cluster = Arc::new(cluster().await.expect("a server"));
+    conformance::schema(async || {
+        Stage::new(&cluster, |endpoint, folder, _| {
+            let psql = client_bin_dir(&cluster).join("psql");
+            let spec = serde_json::from_value(json!({
+                "argv": [psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c",
+                         "create table if not exists public.t (n int)"],
+            }))
+            .expect("a migrator's part of a spec");
+            CommandMigrator::new(&spec, endpoint, folder.path())
+        })
+        .await
+    })
+    .await;
+}
+
+/// One backup, of a database with the table `public.t` of two rows.
+struct TwoRows(BackupId);
+
+impl TwoRows {
+    fn refuse_another(&self, backup: &BackupId) -> Result<()> {
+        if *backup == self.0 {
+            Ok(())
+        } else {
+            Err(Error::refused(format!("there is no backup {backup}")))
+        }
+    }
+}
+
+#[async_trait]
+impl BackedUp for TwoRows {
+    async fn counts(&self, _: &Ctx, backup: &BackupId) -> Result<Vec<(TableName, u64)>> {
+        self.refuse_another(backup)?;
+        Ok(vec![(TableName::new("public", "t"), 2)])
+    }
+
+    async fn differences(
+        &self,
+        _: &Ctx,
+        _: &Identity,
+        backup: &BackupId,
+        _: Picks<'_>,
+    ) -> Result<ContentReport> {
+        self.refuse_another(backup)?;
+        Err(Error::internal("no check of this test compares contents"))
+    }
+}
+
+#[async_trait]
+impl VerifyStage for Stage<PgVerifier> {
+    fn verifier(&self) -> &dyn Verifier {
+        &self.subject
+    }
+
+    fn ctx(&self) -> &Ctx {
+        &self.ctx
+    }
+
+    fn db(&self) -> &Identity {
+        &self.db
+    }
+
+    async fn stranger(&self) -> Identity {
+        another(&self.cluster).await
+    }
+
+    fn backup(&self) -> &BackupId {
+        &self.backup
+    }
+
+    async fn content(&self) -> String {
+        let rows = "select pg_catalog.array_agg(n order by n)::pg_catalog.text from public.t";
+        self.text(rows).await + &self.text(SHAPE).await
+    }
+
+    async fn spoil(&self) {
+        let session = self.session().await;
+        let lose = "delete from public.t where n = 2";
+        session.batch_execute(lose).await.expect("spoilt");
+    }
+}
+
+#[tokio::test]
+async fn pg_verifier() {
+    let cluster = Arc::new(cluster().await.expect("a server"));
+    conformance::verify(async || {
+        let stage = Stage::new(&cluster, |endpoint, _, backup| {
+            let checks = json!([
+                { "kind": "counts" },
+                { "kind": "tables", "tables": ["public.t"] },
+                { "kind": "indexes" },
+            ]);
+            let checks = serde_json::from_value(checks).expect("checks");
+            let backups = Arc::new(TwoRows(backup.clone()));
+            PgVerifier::new(endpoint, checks, backups, NonZeroUsize::MIN).expect("a verifier")
+        })
+        .await;
+        let rows =
+            "create table public.t (n int primary key); insert into public.t values (1), (2)";
+        stage
+            .session()
+            .await
+            .batch_execute(rows)
+            .await
+            .expect("rows");
+        stage
+    })
+    .await;
+}
