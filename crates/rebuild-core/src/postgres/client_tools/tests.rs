@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio_postgres::types::ToSql;
 
 use super::*;
 use crate::error::ErrorKind;
@@ -175,7 +174,7 @@ async fn programs_log_in_with_the_password_of_the_endpoint() {
     let mode = file.metadata().expect("made").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 
-    // Without a connection, and back in through a file and through a stream.
+    // Without a connection; and through streams.
     let restore = tool(&cluster, "pg_restore").await;
     let mut sql = Vec::new();
     let (input, output) = (ToolInput::File(&file), ToolOutput::Writer(&mut sql));
@@ -184,23 +183,28 @@ async fn programs_log_in_with_the_password_of_the_endpoint() {
         .await
         .expect("pg_restore");
     assert!(String::from_utf8_lossy(&sql).contains("CREATE TABLE public.t"));
-    let mut arguments = args(&["--clean", "--if-exists"]);
+    let elsewhere = Endpoint {
+        database: "postgres".to_owned(),
+        ..ann.clone()
+    };
+    let mut arguments = args(&["--no-psqlrc"]);
     arguments.push(ClientTool::database_argument(&ann));
-    restore
-        .run_through(
-            &ctx,
-            Some(&ann),
-            &arguments,
-            LIMIT,
-            ToolInput::Reader(&mut &std::fs::read(&file).expect("dump")[..]),
-            ToolOutput::Kept,
-        )
+    psql.run_through(
+        &ctx,
+        Some(&elsewhere),
+        &arguments,
+        LIMIT,
+        ToolInput::Reader(&mut &b"insert into public.t values (8);"[..]),
+        ToolOutput::Kept,
+    )
+    .await
+    .expect("psql");
+    let rows = session(&ann)
         .await
-        .expect("pg_restore");
-    assert_eq!(
-        count(&session(&ann).await, "select count(*) from public.t", &[]).await,
-        1
-    );
+        .query("select n from public.t", &[])
+        .await
+        .expect("rows");
+    assert_eq!(rows.len(), 2);
 
     let wrong = Endpoint {
         password: None,
@@ -214,10 +218,6 @@ async fn programs_log_in_with_the_password_of_the_endpoint() {
         error.to_string().contains("no password supplied"),
         "{error}"
     );
-}
-
-async fn count(session: &Session, sql: &str, params: &[&(dyn ToSql + Sync)]) -> i64 {
-    session.query_one(sql, params).await.expect(sql).get(0)
 }
 
 /// The processes that have `marker` among their arguments: their arguments and environment.
