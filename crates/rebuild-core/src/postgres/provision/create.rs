@@ -148,7 +148,8 @@ fn taken(name: &str) -> Error {
 pub(super) async fn create_now(session: &Session, name: &str, wanted: &Wanted) -> Result<()> {
     let major = server_facts(session).await?.major();
     let mut sql = create_sql(major, name, &wanted.template, &wanted.locale)?;
-    if let Some(tablespace) = &wanted.tablespace {
+    let default = tablespace_of(session, &wanted.template).await?;
+    if let Some(tablespace) = wanted.tablespace.as_ref().filter(|t| **t != default) {
         sql.push_str(&format!(" tablespace {}", ident(tablespace)?));
     }
     bounded(session, &sql).await.map_err(|e| {
@@ -158,6 +159,24 @@ pub(super) async fn create_now(session: &Session, name: &str, wanted: &Wanted) -
             server_error(format!("could not create database {name:?}"), e)
         }
     })
+}
+
+/// Where databases from `template` go by themselves. To name a tablespace, even that one, takes
+/// a right on it that few roles have
+/// (<https://www.postgresql.org/docs/current/sql-createdatabase.html>).
+async fn tablespace_of(session: &Session, template: &str) -> Result<String> {
+    let what = || format!("could not read the tablespace of {template:?}");
+    session
+        .query_opt(
+            "select t.spcname::text from pg_catalog.pg_database d
+               join pg_catalog.pg_tablespace t on t.oid = d.dattablespace
+              where d.datname = $1",
+            &[&template],
+        )
+        .await
+        .map_err(|e| server_error(what(), e))?
+        .map(|row| row.get(0))
+        .ok_or_else(|| Error::refused(format!("there is no database {template:?} to copy")))
 }
 
 /// Runs a statement that refuses a transaction, and that the server gives up after a while.

@@ -197,49 +197,51 @@ fn entry(row: &Row, wanted: &Wanted) -> Entry {
     }
 }
 
-/// The grants in the order in which they can be made: the owner's first, then those of roles
-/// that were given the option to grant, made as that role, because the server records who
-/// granted.
+/// The grants in the order in which they can be made, which is the list's own where possible:
+/// each after the one that gave its grantor the option. The server records who granted, so they
+/// are made as their grantors.
 fn copies(database: &str, entries: Vec<Entry>, owner: String) -> Result<Vec<String>> {
     let mut may_grant = vec![(owner.clone(), None)];
     let mut waiting = entries;
     let mut statements = Vec::new();
     while !waiting.is_empty() {
-        let (now, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|e| {
+        let next = waiting.iter().position(|e| {
             may_grant.iter().any(|(role, what)| {
                 *role == e.grantor && what.as_ref().is_none_or(|w| *w == e.privilege)
             })
         });
-        if now.is_empty() {
-            let left: Vec<String> = later
-                .iter()
-                .map(|e| format!("{} by {:?}", e.privilege, e.grantor))
-                .collect();
-            return Err(Error::refused(format!(
-                "grants on the database come from roles that may not make them: {}",
-                left.join(", ")
-            )));
+        let Some(next) = next else {
+            return Err(baseless(&waiting));
+        };
+        let e = waiting.remove(next);
+        let grant = format!(
+            "grant {} on database {} to {}{}",
+            e.privilege,
+            ident(database)?,
+            quoted(e.grantee.as_deref())?,
+            if e.grantable { WITH_OPTION } else { "" }
+        );
+        statements.push(if e.grantor == owner {
+            grant
+        } else {
+            format!("set local role {}; {grant}; reset role", ident(&e.grantor)?)
+        });
+        if let (true, Some(role)) = (e.grantable, e.grantee) {
+            may_grant.push((role, Some(e.privilege)));
         }
-        for e in now {
-            let grant = format!(
-                "grant {} on database {} to {}{}",
-                e.privilege,
-                ident(database)?,
-                quoted(e.grantee.as_deref())?,
-                if e.grantable { WITH_OPTION } else { "" }
-            );
-            statements.push(if e.grantor == owner {
-                grant
-            } else {
-                format!("set local role {}; {grant}; reset role", ident(&e.grantor)?)
-            });
-            if let (true, Some(role)) = (e.grantable, e.grantee) {
-                may_grant.push((role, Some(e.privilege)));
-            }
-        }
-        waiting = later;
     }
     Ok(statements)
+}
+
+fn baseless(left: &[Entry]) -> Error {
+    let left: Vec<String> = left
+        .iter()
+        .map(|e| format!("{} by {:?}", e.privilege, e.grantor))
+        .collect();
+    Error::refused(format!(
+        "grants on the database come from roles that may not make them: {}",
+        left.join(", ")
+    ))
 }
 
 #[cfg(test)]
