@@ -9,8 +9,8 @@ use super::check_rows::{RowFindings, read_chunks};
 use super::large_objects::LargeObjectScript;
 use super::layout::{LARGE_OBJECTS, MANIFEST, SCHEMA_DUMP};
 use super::manifest::{FileEntry, LargeObjectEntry, Manifest};
-use super::programs::{Input, Program};
 use super::toc::Toc;
+use super::tools::list_archive;
 use super::zstd_stream::Inflater;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
@@ -197,26 +197,23 @@ impl Checking<'_> {
             verdict.add("schema", "nothing", Outcome::NotRun(why));
             return Ok(());
         }
-        let folder = self.backup.tool_folder.as_deref();
-        let program = Program::find("pg_restore", folder, 0).await?;
-        let mut command = program.command();
-        command.arg("--list");
-        let name = self.folder.join(SCHEMA_DUMP)?;
-        let input = Input::Object(self.backup.store.clone(), name);
-        let mut running = program.start(command, input)?;
-        let mut listing = Vec::new();
-        let stall = self.backup.options.stall;
-        while let Some(piece) = running.next(self.ctx, stall).await? {
-            listing.extend_from_slice(&piece);
-        }
-        match running.finish(self.ctx, stall).await {
-            Ok(_) => {}
+        let archive = self.folder.join(SCHEMA_DUMP)?;
+        let listing = list_archive(
+            self.ctx,
+            self.backup.tool_folder.as_deref(),
+            &self.backup.environment,
+            (&self.backup.store, &archive),
+            self.backup.options.statement_limit,
+        );
+        let listing = match listing.await {
+            Ok(listing) => listing,
             Err(e) if e.kind() == ErrorKind::Program => {
-                verdict.add("schema", SCHEMA_DUMP, Outcome::Failed(vec![e.chain()]));
+                let why = format!("{SCHEMA_DUMP}: {}", e.chain());
+                verdict.add("schema", SCHEMA_DUMP, Outcome::Failed(vec![why]));
                 return Ok(());
             }
             Err(e) => return Err(e),
-        }
+        };
         let toc = Toc::read(&listing, &self.manifest.encoding);
         let missing = self
             .manifest

@@ -15,7 +15,6 @@ mod fingerprints;
 mod large_objects;
 pub mod layout;
 mod manifest;
-mod programs;
 mod roles;
 mod rows_out;
 mod schema_dump;
@@ -25,6 +24,8 @@ mod take;
 #[cfg(test)]
 mod tests;
 mod toc;
+mod together;
+mod tools;
 mod watch;
 mod zstd_stream;
 
@@ -35,6 +36,7 @@ use async_trait::async_trait;
 use crate::error::Result;
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity, Verdict};
+use crate::postgres::Environment;
 use crate::postgres::rows::RowOptions;
 use crate::store::Store;
 use crate::traits::{Backup, BackupMode, BackupSummary, DestroyPermit};
@@ -55,23 +57,27 @@ pub struct PgBackup {
     store: Store,
     options: RowOptions,
     tool_folder: Option<PathBuf>,
+    environment: Environment,
     csv: bool,
 }
 
 impl PgBackup {
     /// Backups of databases on the server of `endpoint`, kept in `store`. pg_dump and pg_restore
-    /// come from `tool_folder`, otherwise the newest ones installed.
+    /// come from `tool_folder`; without one they are looked for where `environment` says and where
+    /// packages put them.
     pub fn new(
         endpoint: Endpoint,
         store: Store,
         options: RowOptions,
         tool_folder: Option<PathBuf>,
+        environment: Environment,
     ) -> Self {
         Self {
             endpoint,
             store,
             options,
             tool_folder,
+            environment,
             csv: false,
         }
     }

@@ -11,6 +11,7 @@ use super::csv::CsvPacker;
 use super::files::HashedFile;
 use super::layout::{chunk_file, csv_file};
 use super::manifest::{ChunkEntry, FileEntry};
+use super::together::{Together, both};
 use crate::error::{Error, Result};
 use crate::event::{Ctx, Unit as Counted};
 use crate::model::{Endpoint, RowForm};
@@ -21,7 +22,7 @@ use crate::postgres::rows::pack::{PackedChunk, Packer};
 use crate::postgres::rows::scan::Tally;
 use crate::postgres::rows::snapshot::reader;
 use crate::postgres::rows::tables::LiveTable;
-use crate::postgres::rows::units::{Extent, Queue, Reading, Unit, join_workers, units};
+use crate::postgres::rows::units::{Extent, Queue, Reading, Unit, units};
 use crate::postgres::{Session, application};
 use crate::store::{Name, Store};
 
@@ -124,19 +125,24 @@ impl RowsOut {
 
     async fn work_off(self, jobs: Vec<Job>) -> Result<Vec<Done>> {
         let count = self.options.jobs.get().min(jobs.len());
+        let together = Together::new(&self.ctx);
         let work = Arc::new(Work {
             chunk_bytes: chunk_bytes(&self.options),
             total: self.tables.iter().map(|t| t.bytes).sum(),
             queue: Queue::new(jobs),
             bytes: AtomicU64::new(0),
             rows: AtomicU64::new(0),
-            out: self,
+            out: Self {
+                ctx: together.ctx.clone(),
+                ..self
+            },
         });
         let mut workers = JoinSet::new();
         for _ in 0..count {
             workers.spawn(work.clone().worker());
         }
-        Ok(join_workers(workers).await?.into_iter().flatten().collect())
+        let done = together.workers(workers).await?;
+        Ok(done.into_iter().flatten().collect())
     }
 }
 
@@ -180,7 +186,8 @@ impl Work {
         let (send, mut ready) = mpsc::channel(1);
         let sql = reading.sql(names)?;
         let read = self.read(session, table, form, &sql, send);
-        let store = async {
+        // It takes the receiving end with it, so that the reading ends if the storing fails.
+        let store = async move {
             let mut chunks = Vec::new();
             while let Some(chunk) = ready.recv().await {
                 let file = chunk_file(unit.table, unit.part, chunks.len());
@@ -188,7 +195,8 @@ impl Work {
             }
             Ok(chunks)
         };
-        let (tally, chunks) = tokio::try_join!(read, store)?;
+        let (tally, chunks) = tokio::join!(read, store);
+        let (tally, chunks) = both(tally, chunks)?;
         Ok(Done::Rows(unit.table, tally, chunks))
     }
 
@@ -259,15 +267,14 @@ impl Work {
         );
         let (send, mut ready) = mpsc::channel(1);
         let what = format!("table {} as CSV", table.table);
-        let read = async {
+        let read = async move {
             let packer = CsvPacker::new(out.options.level)?;
             let packer = copy_out(&self.patience(), session, &sql, &what, packer, &send).await?;
             // Nobody takes it only if storing failed, which is the error to show.
             let _ = send.send(packer.finish()?).await;
-            drop(send);
             Ok::<_, Error>(())
         };
-        let store = async {
+        let store = async move {
             let file = csv_file(index, &table.table);
             let mut file = HashedFile::create(&out.store, &out.folder, &file).await?;
             while let Some(bytes) = ready.recv().await {
@@ -275,7 +282,8 @@ impl Work {
             }
             Ok(file)
         };
-        let ((), file) = tokio::try_join!(read, store)?;
+        let (read, file) = tokio::join!(read, store);
+        let ((), file) = both(read, file)?;
         Ok(Done::Csv(index, file.finish().await?))
     }
 }

@@ -1,7 +1,7 @@
 //! The schema and the large objects, by pg_dump.
 
+use std::ffi::OsString;
 use std::io::Write;
-use std::path::Path;
 
 use zstd::stream::write::Encoder;
 
@@ -9,11 +9,10 @@ use super::files::HashedFile;
 use super::large_objects::LargeObjectScript;
 use super::layout::{LARGE_OBJECTS, POST_DATA, PRE_DATA, SCHEMA_DUMP};
 use super::manifest::{FileEntry, LargeObjectEntry};
-use super::programs::{Input, LibpqAccess, Program};
+use super::tools::{PipeEnd, Tools, pipe};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::Endpoint;
-use crate::postgres::application;
 use crate::postgres::rows::RowOptions;
 use crate::store::{Name, Store};
 use crate::traits::BackupMode;
@@ -31,32 +30,6 @@ pub(super) struct SchemaDump<'a> {
     pub(super) store: &'a Store,
     /// The backup's folder.
     pub(super) folder: &'a Name,
-}
-
-/// The programs that belong together.
-pub(super) struct Tools {
-    pub(super) dump: Program,
-    pub(super) restore: Program,
-}
-
-impl Tools {
-    /// Finds both.
-    ///
-    /// # Errors
-    /// One is missing, or older than the server.
-    pub(super) async fn find(folder: Option<&Path>, server_major: u32) -> Result<Self> {
-        Ok(Self {
-            dump: Program::find("pg_dump", folder, server_major).await?,
-            restore: Program::find("pg_restore", folder, server_major).await?,
-        })
-    }
-
-    fn versions(&self) -> Vec<(String, String)> {
-        vec![
-            ("pg_dump".to_owned(), self.dump.version.clone()),
-            ("pg_restore".to_owned(), self.restore.version.clone()),
-        ]
-    }
 }
 
 /// What was stored.
@@ -91,65 +64,82 @@ impl SchemaDump<'_> {
     }
 
     async fn dump(&self) -> Result<FileEntry> {
-        let access = LibpqAccess::new(self.endpoint, &application(self.ctx))?;
-        let mut command = self.tools.dump.command();
-        access.give_to(&mut command);
-        command
-            .args(["--format=custom", "--no-password"])
-            .arg(format!("--snapshot={}", self.snapshot))
-            .arg(format!(
-                "--lock-wait-timeout={}",
-                self.options.lock_wait.as_millis()
-            ));
+        let mut args: Vec<OsString> = vec![
+            "--format=custom".into(),
+            format!("--snapshot={}", self.snapshot).into(),
+            format!("--lock-wait-timeout={}", self.options.lock_wait.as_millis()).into(),
+        ];
         match self.mode {
-            BackupMode::Full => command.args(["--blobs", "--exclude-table-data=*.*"]),
-            _ => command.arg("--schema-only"),
-        };
-        let mut running = self.tools.dump.start(command, Input::None)?;
-        let mut file = HashedFile::create(self.store, self.folder, SCHEMA_DUMP).await?;
-        while let Some(piece) = running.next(self.ctx, self.options.stall).await? {
-            file.write(&piece).await?;
+            BackupMode::Full => {
+                args.extend(["--blobs".into(), "--exclude-table-data=*.*".into()]);
+            }
+            _ => args.push("--schema-only".into()),
         }
-        // The file appears only once the program is known to have done all its work.
-        for warning in running.finish(self.ctx, self.options.stall).await? {
+        let (pipe, output) = pipe();
+        let (run, file) = tokio::try_join!(
+            self.tools.dump(self.ctx, self.endpoint, &args, pipe),
+            self.archive(output)
+        )?;
+        for warning in run.stderr.lines() {
             self.ctx.events.warn(warning);
         }
+        // The file appears only once the program is known to have done all its work.
         file.finish().await
-    }
-
-    fn restore(&self, section: &str) -> Result<super::programs::Running> {
-        let mut command = self.tools.restore.command();
-        command
-            .arg(format!("--section={section}"))
-            .args(["--file", "-"]);
-        let input = Input::Object(self.store.clone(), self.folder.join(SCHEMA_DUMP)?);
-        self.tools.restore.start(command, input)
     }
 
     async fn section(&self, section: &str, file: &str) -> Result<FileEntry> {
-        let mut running = self.restore(section)?;
-        let mut file = HashedFile::create(self.store, self.folder, file).await?;
-        while let Some(piece) = running.next(self.ctx, self.options.stall).await? {
-            file.write(&piece).await?;
-        }
-        running.finish(self.ctx, self.options.stall).await?;
+        let archive = self.folder.join(SCHEMA_DUMP)?;
+        let (pipe, output) = pipe();
+        let (_, file) = tokio::try_join!(
+            self.tools
+                .restore(self.ctx, (self.store, &archive), section, pipe),
+            self.script(file, output)
+        )?;
         file.finish().await
     }
 
-    async fn large_objects(&self) -> Result<(FileEntry, LargeObjectEntry)> {
-        let mut running = self.restore("data")?;
-        let mut file = HashedFile::create(self.store, self.folder, LARGE_OBJECTS).await?;
-        let mut script = LargeObjectScript::default();
-        let mut encoder = Encoder::new(Vec::new(), self.options.level).map_err(compression)?;
-        encoder.include_checksum(true).map_err(compression)?;
-        while let Some(piece) = running.next(self.ctx, self.options.stall).await? {
-            script.feed(&piece)?;
-            encoder.write_all(&piece).map_err(compression)?;
-            file.write(&std::mem::take(encoder.get_mut())).await?;
+    async fn archive(&self, mut output: PipeEnd) -> Result<HashedFile> {
+        let mut file = HashedFile::create(self.store, self.folder, SCHEMA_DUMP).await?;
+        while let Some(piece) = output.next().await? {
+            file.write(&piece).await?;
         }
-        running.finish(self.ctx, self.options.stall).await?;
-        file.write(&encoder.finish().map_err(compression)?).await?;
-        Ok((file.finish().await?, script.finish()))
+        Ok(file)
+    }
+
+    async fn script(&self, file: &str, mut output: PipeEnd) -> Result<HashedFile> {
+        let mut file = HashedFile::create(self.store, self.folder, file).await?;
+        let mut piece = output.head().await?;
+        while let Some(bytes) = piece {
+            file.write(&bytes).await?;
+            piece = output.next().await?;
+        }
+        Ok(file)
+    }
+
+    async fn large_objects(&self) -> Result<(FileEntry, LargeObjectEntry)> {
+        let archive = self.folder.join(SCHEMA_DUMP)?;
+        let (pipe, mut output) = pipe();
+        let take = async {
+            let mut file = HashedFile::create(self.store, self.folder, LARGE_OBJECTS).await?;
+            let mut script = LargeObjectScript::default();
+            let mut encoder = Encoder::new(Vec::new(), self.options.level).map_err(compression)?;
+            encoder.include_checksum(true).map_err(compression)?;
+            let mut piece = output.head().await?;
+            while let Some(bytes) = piece {
+                script.feed(&bytes)?;
+                encoder.write_all(&bytes).map_err(compression)?;
+                file.write(&std::mem::take(encoder.get_mut())).await?;
+                piece = output.next().await?;
+            }
+            file.write(&encoder.finish().map_err(compression)?).await?;
+            Ok((file, script.finish()))
+        };
+        let (_, (file, sum)) = tokio::try_join!(
+            self.tools
+                .restore(self.ctx, (self.store, &archive), "data", pipe),
+            take
+        )?;
+        Ok((file.finish().await?, sum))
     }
 }
 

@@ -18,8 +18,10 @@ use super::manifest::{
 };
 use super::roles::{RoleEntry, read_roles, roles_sql};
 use super::rows_out::{RowsOut, StoredRows};
-use super::schema_dump::{Dumped, SchemaDump, Tools};
+use super::schema_dump::{Dumped, SchemaDump};
 use super::script::{refresh_sql, restore_script, sequences_sql};
+use super::together::{Together, both};
+use super::tools::Tools;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::{
@@ -177,11 +179,14 @@ impl<'a> Taking<'a> {
             .cloned()
             .collect();
         let rest = self.read_rest().await?;
-        let (stored, dumped, large_objects) = tokio::try_join!(
-            self.rows(with_rows.clone()),
-            self.schema(),
-            self.large_objects()
-        )?;
+        let together = Together::new(self.ctx);
+        let ctx = &together.ctx;
+        let (stored, dumped, large_objects) = tokio::join!(
+            together.part(self.rows(ctx, with_rows.clone())),
+            together.part(self.schema(ctx)),
+            together.part(self.large_objects(ctx))
+        );
+        let ((stored, dumped), large_objects) = both(both(stored, dumped), large_objects)?;
         if dumped
             .as_ref()
             .is_some_and(|d| d.large_objects != large_objects)
@@ -216,11 +221,11 @@ impl<'a> Taking<'a> {
     }
 
     /// The rows of the tables, stored or counted as the mode wants.
-    async fn rows(&self, tables: Vec<LiveTable>) -> Result<Vec<StoredRows>> {
+    async fn rows(&self, ctx: &Ctx, tables: Vec<LiveTable>) -> Result<Vec<StoredRows>> {
         let counts = match self.mode {
             BackupMode::Full => {
                 let out = RowsOut {
-                    ctx: self.ctx.clone(),
+                    ctx: ctx.clone(),
                     endpoint: self.endpoint.clone(),
                     snapshot: self.snapshot.id().to_owned(),
                     encoding: self.database.encoding.clone(),
@@ -236,7 +241,7 @@ impl<'a> Taking<'a> {
             BackupMode::CountsOnly => {
                 let limit = self.backup.options.statement_limit;
                 let counting = contents::count_rows(self.snapshot.session(), &tables);
-                self.ctx.within(limit, "counting rows", counting).await?
+                ctx.within(limit, "counting rows", counting).await?
             }
         };
         Ok(tables
@@ -253,36 +258,41 @@ impl<'a> Taking<'a> {
             .collect())
     }
 
-    async fn schema(&self) -> Result<Option<Dumped>> {
+    async fn schema(&self, ctx: &Ctx) -> Result<Option<Dumped>> {
         if self.mode == BackupMode::CountsOnly {
             return Ok(None);
         }
-        let folder = self.backup.tool_folder.as_deref();
+        let tools = Tools::find(
+            self.backup.tool_folder.as_deref(),
+            &self.backup.environment,
+            self.server.major(),
+            self.backup.options.statement_limit,
+        );
         let dump = SchemaDump {
-            ctx: self.ctx,
+            ctx,
             endpoint: &self.endpoint,
             snapshot: self.snapshot.id(),
             mode: self.mode,
             options: &self.backup.options,
-            tools: Tools::find(folder, self.server.major()).await?,
+            tools: tools.await?,
             store: &self.backup.store,
             folder: &self.folder,
         };
         dump.run().await.map(Some)
     }
 
-    async fn large_objects(&self) -> Result<LargeObjectEntry> {
+    async fn large_objects(&self, ctx: &Ctx) -> Result<LargeObjectEntry> {
         if self.mode != BackupMode::Full {
             return Ok(LargeObjectEntry::default());
         }
         let session = reader(
             &self.endpoint,
-            &application(self.ctx),
+            &application(ctx),
             self.snapshot.id(),
             "UTF8",
         )
         .await?;
-        large_objects::add_up(self.ctx, &session, &self.backup.options).await
+        large_objects::add_up(ctx, &session, &self.backup.options).await
     }
 
     fn entries(

@@ -7,6 +7,7 @@ mod taking;
 mod watching;
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -15,7 +16,7 @@ use super::{Manifest, PgBackup};
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity};
 use crate::postgres::rows::RowOptions;
-use crate::postgres::{DatabaseKey, LocalCluster, Session, find_database};
+use crate::postgres::{DatabaseKey, Environment, LocalCluster, Session, find_database};
 use crate::store::Store;
 use crate::testing::{client_bin_dir, cluster, load_kitchen_sink, scratch_database};
 use crate::traits::{Backup, BackupMode};
@@ -102,10 +103,20 @@ impl World {
     }
 
     fn backup_with(&self, options: RowOptions) -> PgBackup {
-        let tools = client_bin_dir(&self.cluster);
         // Any database of the server will do: the target is named by its identity.
         let endpoint = self.endpoint.with_database("postgres");
-        PgBackup::new(endpoint, self.store.clone(), options, Some(tools))
+        self.backup_from(endpoint, options, client_bin_dir(&self.cluster))
+    }
+
+    fn backup_from(&self, endpoint: Endpoint, options: RowOptions, tools: PathBuf) -> PgBackup {
+        let environment = Environment::of([]);
+        PgBackup::new(
+            endpoint,
+            self.store.clone(),
+            options,
+            Some(tools),
+            environment,
+        )
     }
 
     async fn take(&self) -> Manifest {

@@ -1,5 +1,4 @@
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -38,7 +37,7 @@ async fn tables_that_hide_rows_are_named_before_anything_is_read() {
     let mut endpoint = world.endpoint.clone();
     endpoint.user = "reader".to_owned();
     let tools = client_bin_dir(&world.cluster);
-    let backup = PgBackup::new(endpoint, world.store.clone(), World::options(), Some(tools));
+    let backup = world.backup_from(endpoint, World::options(), tools);
     let error = refused(&world, &backup, &world.identity).await;
     assert!(error.is_refusal(), "{error:?}");
     let text = error.to_string();
@@ -136,7 +135,7 @@ async fn a_pg_dump_that_is_old_or_fails_or_stops_early_makes_no_backup() {
     for (script, says) in [
         (
             "echo 'pg_dump (PostgreSQL) 9.6.24'".to_owned(),
-            "older than the server",
+            "is version 9",
         ),
         (format!("{version}; echo no luck >&2; exit 3"), "no luck"),
         (
@@ -146,8 +145,7 @@ async fn a_pg_dump_that_is_old_or_fails_or_stops_early_makes_no_backup() {
         (version.to_owned(), "pg_restore"),
     ] {
         let tools = fake_tools(&world, &script);
-        let endpoint = world.endpoint.clone();
-        let backup = PgBackup::new(endpoint, world.store.clone(), World::options(), Some(tools));
+        let backup = world.backup_from(world.endpoint.clone(), World::options(), tools);
         let error = refused(&world, &backup, &world.identity).await;
         assert!(error.chain().contains(says), "{script}: {error:?}");
     }

@@ -38,6 +38,7 @@ async fn schema(world: &World, endpoint: &Endpoint) -> Vec<String> {
     );
     String::from_utf8_lossy(&output.stdout)
         .lines()
+        // The key of \\restrict is random.
         .filter(|line| !line.starts_with("\\restrict ") && !line.starts_with("\\unrestrict "))
         .map(str::to_owned)
         .collect()

@@ -11,8 +11,9 @@ use tokio_postgres::error::SqlState;
 use crate::event::Ctx;
 use crate::model::{BackupId, Identity, TableName};
 use crate::postgres::{
-    DatabaseKey, EndSessions, LocalCluster, PgBackup, PgProvision, PgTeardown, ProvisionOptions,
-    ReadOnlyGate, RowOptions, Session, TargetLock, exact_counts, find_database, ident, made_by,
+    DatabaseKey, EndSessions, Environment, LocalCluster, PgBackup, PgProvision, PgTeardown,
+    ProvisionOptions, ReadOnlyGate, RowOptions, Session, TargetLock, exact_counts, find_database,
+    ident, made_by,
 };
 use crate::store::Store;
 use crate::testing::client_bin_dir;
@@ -73,6 +74,7 @@ impl Stage {
             Store::open(&url).await.expect("a store"),
             RowOptions::default(),
             Some(client_bin_dir(cluster)),
+            Environment::from_process(),
         );
         Self {
             client: Mutex::new(session(cluster, "app").await),
