@@ -14,6 +14,8 @@ pub mod model;
 pub mod plan;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "postgres")]
+pub mod project;
 pub mod secret;
 pub mod spec;
 pub mod store;

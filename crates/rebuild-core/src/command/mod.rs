@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 pub use hook::run_hook;
 pub use run::{Finished, Invocation, run, run_ok};
 #[cfg(feature = "postgres")]
-pub(crate) use target_env::TargetEnv;
+pub(crate) use target_env::{TargetEnv, url};
 #[cfg(feature = "postgres")]
 pub use task::CommandTask;
 pub use workload::CommandWorkload;

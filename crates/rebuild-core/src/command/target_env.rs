@@ -79,7 +79,7 @@ fn host(endpoint: &Endpoint) -> String {
 
 /// The database as a URL that libpq and its kin read. TLS is left to PGSSLMODE: some drivers
 /// refuse a URL with parameters they do not know.
-fn url(endpoint: &Endpoint, prefix: &str) -> String {
+pub(crate) fn url(endpoint: &Endpoint, prefix: &str) -> String {
     let user = encode(&endpoint.user);
     let password = endpoint
         .password

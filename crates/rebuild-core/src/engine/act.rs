@@ -38,6 +38,10 @@ pub(super) async fn act(
             let db = backends.provision.provision(ctx, request).await?;
             Ok(Outcome::Made { db })
         }
+        Intent::Settle { db, like } => {
+            backends.provision.settle(ctx, db, Some(like)).await?;
+            Ok(Outcome::Done)
+        }
         Intent::Fill { db, backup } => fill(backends, ctx, kind, db, backup).await,
         Intent::Verify { request } => {
             let verdict = backends.verifier.verify(ctx, request).await?;
@@ -45,7 +49,11 @@ pub(super) async fn act(
             Ok(Outcome::Verified { verdict })
         }
         Intent::Task { name, db } => {
-            backends.task(name)?.run(ctx, db).await?;
+            let task = match kind {
+                StepKind::Load { .. } => backends.load(name)?,
+                _ => backends.task(name)?,
+            };
+            task.run(ctx, db).await?;
             Ok(Outcome::Done)
         }
     }
@@ -84,6 +92,10 @@ async fn fill(
         StepKind::Restore => {
             let report = backends.restorer.restore(ctx, db, backup).await?;
             return Ok(Outcome::Restored { report });
+        }
+        StepKind::Finish => {
+            backends.restorer.finish(ctx, db, backup).await?;
+            return Ok(Outcome::Done);
         }
         StepKind::Fixtures => match &backends.fixtures {
             Some(applier) => applier.as_ref(),

@@ -24,6 +24,8 @@ pub struct Backends {
     pub restorer: Arc<dyn Restorer>,
     /// Rows that the spec adds after the restore.
     pub fixtures: Option<Arc<dyn SchemaApplier>>,
+    /// Commands that load rows, in order.
+    pub loads: Vec<Arc<dyn Task>>,
     /// Whether it is right.
     pub verifier: Arc<dyn Verifier>,
     /// The writers, in the order they are stopped; started in reverse.
@@ -41,6 +43,13 @@ impl Backends {
                 Error::refused(format!("the spec has no workload {name:?} any more"))
                     .hint("put it back into the spec, then go on")
             })
+    }
+
+    pub(super) fn load(&self, name: &str) -> Result<&Arc<dyn Task>> {
+        self.loads.iter().find(|t| t.name() == name).ok_or_else(|| {
+            Error::refused(format!("the spec has no load {name:?} any more"))
+                .hint("put it back into the spec, then go on")
+        })
     }
 
     pub(super) fn task(&self, name: &str) -> Result<&Arc<dyn Task>> {

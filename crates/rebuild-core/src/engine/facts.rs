@@ -97,7 +97,12 @@ impl Facts<'_> {
     /// How the old database comes back, if retiring it was as much as intended. What took its
     /// place goes back to the staged name.
     pub(super) fn retired(&self) -> Option<Retired> {
-        let done = self.outcome(|k| matches!(k, StepKind::Retire | StepKind::Promote));
+        let mut outcomes = self
+            .plan
+            .steps
+            .iter()
+            .filter_map(|step| Outcome::from_value(self.state.outcome(&step.id)?).ok());
+        let done = outcomes.find(|o| matches!(o, Outcome::Retired { .. }));
         let mut retired = match done {
             Some(Outcome::Retired { retired }) => retired,
             _ => self.intents().find_map(|(_, intent)| match intent {
@@ -122,10 +127,7 @@ impl Facts<'_> {
 
     /// True once clients may have used the new database, so that it must be kept on the way back.
     pub(super) fn live(&self) -> bool {
-        match self.plan.strategy {
-            Strategy::Aside => self.outcome(|k| *k == StepKind::Promote).is_some(),
-            Strategy::InPlace => self.outcome(|k| *k == StepKind::Verify).is_some(),
-        }
+        self.outcome(|k| *k == StepKind::Promote).is_some()
     }
 
     fn retire_request(&self, successor: Option<Identity>) -> Result<RetireRequest> {
@@ -158,15 +160,25 @@ impl Facts<'_> {
             StepKind::Retire => Intent::Retire {
                 request: self.retire_request(None)?,
             },
+            StepKind::Promote if self.plan.strategy == Strategy::InPlace => Intent::Settle {
+                db: self.require_made()?,
+                like: self.plan.target.clone(),
+            },
             StepKind::Promote => Intent::Retire {
                 request: self.retire_request(Some(self.require_made()?))?,
             },
             StepKind::Provision => Intent::Provision {
                 request: self.provision_request(),
             },
-            StepKind::Schema | StepKind::Restore | StepKind::Fixtures => Intent::Fill {
+            StepKind::Schema | StepKind::Restore | StepKind::Fixtures | StepKind::Finish => {
+                Intent::Fill {
+                    db: self.require_made()?,
+                    backup: self.backup()?,
+                }
+            }
+            StepKind::Load { name } => Intent::Task {
+                name: name.clone(),
                 db: self.require_made()?,
-                backup: self.backup()?,
             },
             StepKind::Verify => Intent::Verify {
                 request: VerifyRequest {

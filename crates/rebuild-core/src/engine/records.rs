@@ -45,12 +45,19 @@ pub enum Intent {
         /// What to make.
         request: ProvisionRequest,
     },
-    /// Apply the schema, restore the rows or apply the fixtures.
+    /// Apply the schema, restore the rows, apply the fixtures, or finish.
     Fill {
         /// The new database.
         db: Identity,
         /// Where schema or rows come from.
         backup: BackupId,
+    },
+    /// Put this database in service under the name it has.
+    Settle {
+        /// Which.
+        db: Identity,
+        /// The database whose comment it gets.
+        like: Identity,
     },
     /// Verify.
     Verify {
@@ -64,11 +71,11 @@ pub enum Intent {
         /// What it goes back to.
         before: WorkloadState,
     },
-    /// Run an after-step.
+    /// Run a command that loads rows, or an after-step.
     Task {
         /// Its name.
         name: String,
-        /// The database in service.
+        /// The database it works on.
         db: Identity,
     },
 }

@@ -89,8 +89,8 @@ impl Engine {
 
 fn next(run: &RunId, ending: Ending) -> Option<String> {
     match ending {
-        Ending::Done => Some(format!("rebuild purge {run}")),
-        Ending::RolledBack => None,
+        // Nothing has to be done, least of all in haste.
+        Ending::Done | Ending::RolledBack => None,
         Ending::Halted => Some(format!("rebuild resume {run}")),
         Ending::Stuck => Some(format!("rebuild rollback {run}")),
     }
@@ -105,10 +105,16 @@ fn left(active: &Active, ending: Ending) -> Vec<String> {
         left.push(format!("backup {id} stays in the store"));
     }
     match ending {
-        Ending::Done => left.push(format!(
-            "the old database is kept as {:?}; `rebuild rollback {}` brings it back",
-            names.retired, active.run
-        )),
+        Ending::Done => {
+            left.push(format!(
+                "the old database is kept as {:?}; `rebuild rollback {}` brings it back",
+                names.retired, active.run
+            ));
+            left.push(format!(
+                "once you are sure: `rebuild purge {}` destroys it and frees its space",
+                active.run
+            ));
+        }
         Ending::RolledBack if active.journal.state().went_live() => left.push(format!(
             "the new database was in service, and is kept as {:?}",
             names.staged

@@ -82,7 +82,7 @@ impl Engine {
         self.note_promoted(&mut active, &ctx).await?;
         let steps = active.plan.steps.clone();
         for step in steps.iter().rev() {
-            if !active.journal.state().needs_undo(&step.id) {
+            if !step.kind.has_undo() || !active.journal.state().needs_undo(&step.id) {
                 continue;
             }
             if let Err(e) = self.undo_step(&mut active, &ctx, step).await? {
@@ -110,6 +110,15 @@ impl Engine {
                 let name = &active.plan.target.name;
                 let now = self.backends.teardown.look(ctx, name).await?;
                 now.is_some_and(|found| found.is_same_thing(made))
+            }
+            // Whether the mark was taken off is not known here, so it counts as taken off.
+            (Some(_), Strategy::InPlace) => {
+                let promote = active
+                    .plan
+                    .steps
+                    .iter()
+                    .find(|s| s.kind == StepKind::Promote);
+                promote.is_some_and(|s| active.journal.state().intent(&s.id).is_some())
             }
             _ => false,
         };
@@ -183,6 +192,8 @@ impl Engine {
                 let before = facts.before(workload)?;
                 self.backends.workload(workload)?.stop(ctx, &before).await
             }
+            // In place, the undo of the retirement moves the new database away.
+            StepKind::Promote if active.plan.strategy == Strategy::InPlace => Ok(()),
             StepKind::Retire | StepKind::Promote => match facts.retired() {
                 Some(retired) => self.backends.teardown.reinstate(ctx, &retired).await,
                 None => Ok(()),
@@ -193,6 +204,8 @@ impl Engine {
             | StepKind::Schema
             | StepKind::Restore
             | StepKind::Fixtures
+            | StepKind::Load { .. }
+            | StepKind::Finish
             | StepKind::Verify
             | StepKind::VerifyLive
             | StepKind::Task { .. } => Ok(()),

@@ -27,6 +27,19 @@ pub enum StepStatus {
     UndoFailed,
 }
 
+impl std::fmt::Display for StepStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Intended => "in doubt",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Undoing => "being undone",
+            Self::Undone => "undone",
+            Self::UndoFailed => "undo failed",
+        })
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 struct Step {
     status: StepStatus,

@@ -112,14 +112,26 @@ fn steps(rules: &Rules<'_>, survey: &Survey) -> Vec<PlannedStep> {
     if rules.fixtures {
         steps.add("fixtures", StepKind::Fixtures, "apply the fixtures");
     }
-    steps.add("verify", StepKind::Verify, "verify the new database");
-    if rules.strategy == Strategy::Aside {
+    for load in rules.loads {
         steps.add(
-            "promote",
-            StepKind::Promote,
-            format!("put the new database in the place of {name:?}, in one transaction"),
+            format!("load-{}", slug(load)),
+            StepKind::Load { name: load.clone() },
+            format!("load rows with {load}"),
         );
     }
+    steps.add(
+        "finish",
+        StepKind::Finish,
+        "refresh materialised views and gather statistics",
+    );
+    steps.add("verify", StepKind::Verify, "verify the new database");
+    let promote = match rules.strategy {
+        Strategy::Aside => {
+            format!("put the new database in the place of {name:?}, in one transaction")
+        }
+        Strategy::InPlace => format!("declare the new database {name:?} to be in service"),
+    };
+    steps.add("promote", StepKind::Promote, promote);
     for workload in rules.workloads.iter().rev() {
         steps.add(
             format!("start-{}", slug(workload)),

@@ -50,6 +50,13 @@ pub enum StepKind {
     Restore,
     /// Apply the fixtures.
     Fixtures,
+    /// Run a command that loads rows.
+    Load {
+        /// Its name.
+        name: String,
+    },
+    /// Refresh materialised views and gather statistics.
+    Finish,
     /// Verify the new database before it is in service.
     Verify,
     /// Put the new database in the old one's place.
@@ -69,6 +76,15 @@ pub enum StepKind {
 }
 
 impl StepKind {
+    /// True if the step changes something outside of what it makes itself, so that there is
+    /// something to take back. What was loaded into a new database goes with the database.
+    pub fn has_undo(&self) -> bool {
+        matches!(
+            self,
+            Self::Stop { .. } | Self::Start { .. } | Self::Retire | Self::Promote | Self::Provision
+        )
+    }
+
     /// True if the step may be left half done at once when the operator stops; the others finish
     /// first, which takes seconds.
     pub fn stops_at_once(&self) -> bool {

@@ -250,7 +250,7 @@ fn data_with_no_place(rules: &Rules<'_>, survey: &Survey) -> Found {
     let mut lost: Vec<String> = drift
         .lost_tables
         .iter()
-        .filter(|(table, rows)| *rows != Some(0) && !(rules.may_drop)(&table.to_string(), None))
+        .filter(|(table, rows)| *rows != Some(0) && !(rules.may_drop)(table, None))
         .map(|(table, _)| table.to_string())
         .collect();
     for table in &drift.tables {
@@ -259,7 +259,7 @@ fn data_with_no_place(rules: &Rules<'_>, survey: &Survey) -> Found {
             table
                 .lost_columns
                 .iter()
-                .filter(|(column, _)| !(rules.may_drop)(&name, Some(column)))
+                .filter(|(column, _)| !(rules.may_drop)(&table.table, Some(column)))
                 .map(|(column, _)| format!("{name}.{column}")),
         );
     }

@@ -3,7 +3,7 @@
 use crate::traits::BackupMode;
 
 use super::Strategy;
-use crate::model::SessionFacts;
+use crate::model::{SessionFacts, TableName};
 
 /// Where the schema of the new database comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +19,8 @@ pub enum SchemaFrom {
 /// Decides whether a session may be ended.
 pub type MayEnd<'a> = &'a (dyn Fn(&SessionFacts) -> bool + Sync);
 
-/// Decides whether data may be left behind: table (`schema.name`), and the column or the whole
-/// table.
-pub type MayDrop<'a> = &'a (dyn Fn(&str, Option<&str>) -> bool + Sync);
+/// Decides whether data may be left behind: of a column, or of the whole table.
+pub type MayDrop<'a> = &'a (dyn Fn(&TableName, Option<&str>) -> bool + Sync);
 
 /// What the spec asks for.
 #[derive(Clone, Copy)]
@@ -40,6 +39,8 @@ pub struct Rules<'a> {
     pub restore: bool,
     /// True if there are fixtures.
     pub fixtures: bool,
+    /// The commands that load rows, in order.
+    pub loads: &'a [String],
     /// The workloads, in the order they are stopped, the read-only gate among them.
     pub workloads: &'a [String],
     /// The after-steps.

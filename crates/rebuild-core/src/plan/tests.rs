@@ -15,6 +15,7 @@ fn rules() -> Rules<'static> {
         schema: SchemaFrom::Files,
         restore: true,
         fixtures: false,
+        loads: &[],
         workloads: &[],
         tasks: &[],
         may_end: &|_| false,
@@ -194,7 +195,8 @@ fn every_fault_is_refused_by_its_guard() {
 fn what_the_spec_allows_is_not_refused() {
     let mut allowing = rules();
     allowing.may_end = &|s| s.application == "psql";
-    allowing.may_drop = &|table, column| table == "public.gpu" && column == Some("vendor");
+    allowing.may_drop =
+        &|table, column| table.to_string() == "public.gpu" && column == Some("vendor");
     let plan = plan_of(&allowing, |s| {
         s.inventory.sessions.push(session());
         s.drift = Some(lost_column());

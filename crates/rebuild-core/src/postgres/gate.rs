@@ -14,6 +14,9 @@ use crate::event::Ctx;
 use crate::model::Identity;
 use crate::traits::{Workload, WorkloadState};
 
+/// The name of the workload that [`ReadOnlyGate`] is.
+pub const READ_ONLY_GATE: &str = "read-only gate";
+
 /// How long sessions may take to end.
 const END_WITHIN: Duration = Duration::from_secs(30);
 
@@ -51,7 +54,7 @@ impl ReadOnlyGate {
 #[async_trait]
 impl Workload for ReadOnlyGate {
     fn name(&self) -> String {
-        "read-only gate".to_owned()
+        READ_ONLY_GATE.to_owned()
     }
 
     async fn look(&self, _ctx: &Ctx) -> Result<WorkloadState> {

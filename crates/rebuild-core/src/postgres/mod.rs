@@ -15,6 +15,7 @@ mod marks;
 mod migrate;
 mod pooler;
 mod provision;
+mod restore;
 pub mod rows;
 pub mod schema;
 mod server_error;
@@ -33,7 +34,7 @@ pub use catalog::{CatalogObject, CatalogSnapshot};
 pub use client_tools::{ClientTool, ToolInput, ToolOutput, ToolRun};
 pub use compare::{Comparison, compare};
 pub use connect::Environment;
-pub use gate::ReadOnlyGate;
+pub use gate::{READ_ONLY_GATE, ReadOnlyGate};
 pub use ident::{MAX_IDENTIFIER_BYTES, ascii_ident, ident, literal, qualified};
 pub use inventory::{
     DatabaseKey, database_facts, exact_counts, find_database, inventory, server_facts, tables,
@@ -45,7 +46,9 @@ pub use marks::{Change, WriteMarks};
 pub use migrate::{CommandMigrator, migration_version};
 pub use pooler::looks_pooled;
 pub use provision::{PgProvision, ProvisionOptions, ScratchDatabase};
+pub use restore::{PgBackupSchema, PgRestorer, RestoreChoice};
 pub use rows::RowOptions;
+pub use schema::{PgFixtures, PgSchemaFiles};
 pub use server_error::server_error;
 pub use session::Session;
 pub use sessions::EndSessions;

@@ -10,6 +10,7 @@ mod duration;
 mod expand;
 mod load;
 mod locate;
+mod patterns;
 mod rules;
 mod steps;
 mod target;
@@ -24,6 +25,7 @@ use serde::Deserialize;
 pub use checks::{CheckSpec, Expected};
 pub use duration::Within;
 pub use load::{from_value, json_schema, load, parse};
+pub use patterns::TablePatterns;
 pub use steps::{
     BackupSpec, CommandSpec, FileOrder, Hooks, MigratorSpec, Program, ProvisionSpec, RestoreFrom,
     RestoreSpec, Retention, SchemaSource, SchemaSpec, WorkloadSpec,

@@ -45,4 +45,18 @@ pub trait Provision: Send + Sync {
     /// # Errors
     /// A refusal if `made` does not carry this run's mark or has been put in service.
     async fn discard(&self, ctx: &Ctx, made: &Identity) -> Result<()>;
+
+    /// Takes this run's mark off what it made, which is in service from then on and can no longer
+    /// be discarded. It gets the comment of `like`.
+    ///
+    /// *Repeats:* what carries no mark is left alone. *Destroys:* nothing.
+    ///
+    /// # Errors
+    /// It no longer exists; the server failed.
+    async fn settle<'a>(
+        &self,
+        ctx: &Ctx,
+        made: &Identity,
+        like: Option<&'a Identity>,
+    ) -> Result<()>;
 }

@@ -65,4 +65,13 @@ pub trait Restorer: Send + Sync {
     /// A refusal if data has no place and the spec does not allow it to be left out, or if a
     /// chunk is damaged; the server failed.
     async fn restore(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<RestoreReport>;
+
+    /// What comes once no more rows are added: materialised views are refreshed, each after what
+    /// it reads, and the planner's statistics are gathered.
+    ///
+    /// *Repeats:* does it again. *Destroys:* nothing.
+    ///
+    /// # Errors
+    /// The server failed.
+    async fn finish(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<()>;
 }

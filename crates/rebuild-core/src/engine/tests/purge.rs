@@ -6,7 +6,7 @@ use crate::plan::Strategy;
 
 #[tokio::test]
 async fn a_done_run_is_purged_by_its_proven_backup_and_then_cannot_be_rolled_back() {
-    let world = World::new().await;
+    let world = World::new();
     let run = run_id();
     let plan = plan(&world.sim, Strategy::Aside);
     world
@@ -31,7 +31,7 @@ async fn a_done_run_is_purged_by_its_proven_backup_and_then_cannot_be_rolled_bac
 
 #[tokio::test]
 async fn without_a_backup_only_the_typed_name_purges() {
-    let world = World::new().await;
+    let world = World::new();
     let run = run_id();
     let plan = plan(&world.sim, Strategy::Aside);
     world
@@ -53,7 +53,7 @@ async fn without_a_backup_only_the_typed_name_purges() {
 
 #[tokio::test]
 async fn a_rolled_back_database_that_was_in_service_goes_only_by_its_name() {
-    let world = World::new().await;
+    let world = World::new();
     let run = run_id();
     let plan = plan(&world.sim, Strategy::Aside);
     world
@@ -81,7 +81,7 @@ async fn a_rolled_back_database_that_was_in_service_goes_only_by_its_name() {
 
 #[tokio::test]
 async fn rows_written_to_the_new_database_halt_a_failure_and_refuse_a_rollback() {
-    let world = World::new().await;
+    let world = World::new();
     let run = run_id();
     let sim = world.sim.clone();
     world.sim.state().complaints.1 = vec!["the probe failed".to_owned()];

@@ -11,7 +11,7 @@ const STRATEGIES: [Strategy; 2] = [Strategy::Aside, Strategy::InPlace];
 #[tokio::test]
 async fn a_run_without_faults_ends_with_the_new_database() {
     for strategy in STRATEGIES {
-        let world = World::new().await;
+        let world = World::new();
         let plan = plan(&world.sim, strategy);
         let report = world.engine().run(run_id(), plan).await.expect("a report");
         assert_eq!(ending(&report), "done", "{:?}", report.error);
@@ -27,12 +27,12 @@ async fn an_error_at_every_boundary_goes_back() {
     let mut struck_in_all = 0;
     let mut expected = 0;
     for strategy in STRATEGIES {
-        let steps = step_ids(&plan(&World::new().await.sim, strategy));
+        let steps = step_ids(&plan(&World::new().sim, strategy));
         expected += steps.len() * Boundary::ALL.len();
         for step in &steps {
             for boundary in Boundary::ALL {
                 let when = format!("{strategy:?} {step} {boundary}");
-                let world = World::new().await;
+                let world = World::new();
                 let (engine, struck) =
                     world.engine_that_fails_at(step, boundary, ErrorKind::Server);
                 let report = engine
@@ -60,13 +60,13 @@ async fn an_error_at_every_boundary_goes_back() {
 #[tokio::test]
 async fn a_death_at_every_boundary_can_be_resumed_and_rolled_back() {
     for strategy in STRATEGIES {
-        let steps = step_ids(&plan(&World::new().await.sim, strategy));
+        let steps = step_ids(&plan(&World::new().sim, strategy));
         let mut deaths = 0;
         for step in &steps {
             for boundary in Boundary::ALL {
                 for back in [false, true] {
                     let when = format!("{strategy:?} {step} {boundary} back={back}");
-                    let world = World::new().await;
+                    let world = World::new();
                     let run = run_id();
                     die_at(&world, &run, strategy, step, boundary).await;
                     deaths += 1;
@@ -104,12 +104,12 @@ async fn a_death_at_every_boundary_can_be_resumed_and_rolled_back() {
 #[tokio::test]
 async fn a_death_on_the_way_back_can_be_rolled_back() {
     for strategy in STRATEGIES {
-        let steps = step_ids(&plan(&World::new().await.sim, strategy));
+        let steps = step_ids(&plan(&World::new().sim, strategy));
         let mut deaths = 0;
         for step in &steps {
             for boundary in Boundary::ALL {
                 let when = format!("{strategy:?} undo {step} {boundary}");
-                let world = World::new().await;
+                let world = World::new();
                 let run = run_id();
                 let report = world
                     .engine()

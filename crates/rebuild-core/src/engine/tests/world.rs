@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Backends, Boundary, Engine, Report};
@@ -18,17 +17,13 @@ use crate::traits::BackupMode;
 pub(super) struct World {
     pub(super) sim: Sim,
     pub(super) store: Store,
-    _dir: TempDir,
 }
 
 impl World {
-    pub(super) async fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
-        let url = format!("file://{}/store", dir.path().display());
+    pub(super) fn new() -> Self {
         Self {
             sim: Sim::with_app(),
-            store: Store::open(&url).await.expect("a store"),
-            _dir: dir,
+            store: Store::over(Arc::new(object_store::memory::InMemory::new())),
         }
     }
 
@@ -117,6 +112,7 @@ pub(super) fn plan(sim: &Sim, strategy: Strategy) -> Plan {
         schema: SchemaFrom::Files,
         restore: true,
         fixtures: false,
+        loads: &["seed".to_owned()],
         workloads: &workloads,
         tasks: &tasks,
         may_end: &|_| true,

@@ -38,7 +38,7 @@ pub async fn fingerprints(
 ///
 /// # Errors
 /// As [`fingerprints`].
-pub(super) async fn fingerprints_of(
+pub(in crate::postgres) async fn fingerprints_of(
     ctx: &Ctx,
     endpoint: &Endpoint,
     db: &Identity,

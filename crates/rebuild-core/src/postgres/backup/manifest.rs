@@ -284,7 +284,7 @@ impl Manifest {
 
 /// Partitions that are loaded through their root are added up under its name: which of them holds
 /// which row is not the same everywhere.
-pub(super) fn by_root<'a>(
+pub(in crate::postgres) fn by_root<'a>(
     parts: impl Iterator<Item = (Option<&'a TableName>, TableFingerprint)>,
 ) -> Vec<TableFingerprint> {
     let mut sums: Vec<TableFingerprint> = Vec::new();

@@ -25,7 +25,7 @@ mod take;
 mod tests;
 mod toc;
 mod together;
-mod tools;
+pub(super) mod tools;
 mod watch;
 mod zstd_stream;
 
@@ -37,11 +37,14 @@ use crate::error::Result;
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity, Verdict};
 use crate::postgres::Environment;
+use crate::plan::ToolFacts;
 use crate::postgres::rows::RowOptions;
 use crate::store::Store;
 use crate::traits::{Backup, BackupMode, BackupSummary, DestroyPermit};
 
 pub use fingerprints::fingerprints;
+pub(in crate::postgres) use fingerprints::fingerprints_of;
+pub(in crate::postgres) use manifest::by_root;
 pub use manifest::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
     SequenceEntry, TableEntry,
@@ -111,6 +114,20 @@ impl PgBackup {
     ) -> Result<Vec<PathBuf>> {
         let manifest = self.manifest(id).await?;
         csv::export(ctx, &self.shelf(), &manifest, folder).await
+    }
+
+    /// The programs that backups are taken and restored with, for the plan.
+    ///
+    /// # Errors
+    /// One of them is missing.
+    pub async fn programs(&self) -> Result<Vec<ToolFacts>> {
+        let folder = self.tool_folder.as_deref();
+        let mut found = Vec::new();
+        for name in ["pg_dump", "pg_restore"] {
+            let tool = ClientTool::find(name, folder, &self.environment, 0).await?;
+            found.push(tool.facts());
+        }
+        Ok(found)
     }
 
     fn shelf(&self) -> Shelf {

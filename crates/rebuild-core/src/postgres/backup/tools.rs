@@ -112,7 +112,7 @@ impl Tools {
 /// # Errors
 /// There is no pg_restore; it cannot read the archive ([`ErrorKind::Program`]); the store could
 /// not be read.
-pub(super) async fn list_archive(
+pub(in crate::postgres) async fn list_archive(
     ctx: &Ctx,
     folder: Option<&Path>,
     environment: &Environment,
@@ -125,7 +125,11 @@ pub(super) async fn list_archive(
     Ok(run.stdout)
 }
 
-async fn read_archive(
+/// Runs `tool`, a pg_restore, with the archive `object` as its input.
+///
+/// # Errors
+/// The store could not be read, or pg_restore failed.
+pub(in crate::postgres) async fn read_archive(
     tool: &ClientTool,
     ctx: &Ctx,
     (store, object): (&Store, &Name),
@@ -142,20 +146,20 @@ async fn read_archive(
 
 /// A pipe for the output of a program. The end of the program's run ends it, whether the program
 /// did its work or not: only its run's result says that.
-pub(super) fn pipe() -> (DuplexStream, PipeEnd) {
+pub(in crate::postgres) fn pipe() -> (DuplexStream, PipeEnd) {
     let (input, output) = tokio::io::duplex(PIPE);
     (input, PipeEnd(output))
 }
 
 /// The end of a pipe where things come out.
-pub(super) struct PipeEnd(DuplexStream);
+pub(in crate::postgres) struct PipeEnd(DuplexStream);
 
 impl PipeEnd {
     /// The next piece; `None` at the end.
     ///
     /// # Errors
     /// Never in practice: the pipe lies in memory.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
+    pub(in crate::postgres) async fn next(&mut self) -> Result<Option<Bytes>> {
         self.at_least(1).await
     }
 
@@ -165,7 +169,7 @@ impl PipeEnd {
     ///
     /// # Errors
     /// As [`next`](Self::next).
-    pub(super) async fn head(&mut self) -> Result<Option<Bytes>> {
+    pub(in crate::postgres) async fn head(&mut self) -> Result<Option<Bytes>> {
         const UNKNOWN: &[u8] = b"\nSET transaction_timeout = 0;";
         let piece = self.at_least(HEAD).await?;
         Ok(piece.map(|piece| {

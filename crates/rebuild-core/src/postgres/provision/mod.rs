@@ -6,6 +6,7 @@ mod extensions;
 mod grants;
 mod scratch;
 mod settings;
+mod settle;
 #[cfg(test)]
 mod tests;
 mod wanted;
@@ -18,7 +19,7 @@ use super::teardown::place;
 use super::{DatabaseKey, TargetLock, database_facts, find_database};
 use crate::error::Result;
 use crate::event::Ctx;
-use crate::model::{Endpoint, Identity};
+use crate::model::{DatabaseFacts, Endpoint, Identity};
 use crate::traits::{Provision, ProvisionRequest};
 pub(super) use settings::Setting;
 use wanted::Wanted;
@@ -74,6 +75,8 @@ pub struct PgProvision {
     maintenance: Endpoint,
     lock: Arc<TargetLock>,
     options: ProvisionOptions,
+    /// What a database is like that has no living model.
+    model: Option<DatabaseFacts>,
 }
 
 impl PgProvision {
@@ -83,7 +86,15 @@ impl PgProvision {
             maintenance,
             lock,
             options,
+            model: None,
         }
+    }
+
+    /// Uses `model`, which may no longer exist, where a request names none.
+    #[must_use]
+    pub fn modelled_on(mut self, model: DatabaseFacts) -> Self {
+        self.model = Some(model);
+        self
     }
 }
 
@@ -109,7 +120,7 @@ impl Provision for PgProvision {
                 let oid = place::oid_here(&session, like).await?;
                 Some(database_facts(&session, DatabaseKey::Oid(oid)).await?)
             }
-            None => None,
+            None => self.model.clone(),
         };
         let wanted = Wanted::new(&self.options, like.as_ref())?;
         settings::refuse_forbidden(&session, server.major(), &wanted.settings).await?;
@@ -124,5 +135,14 @@ impl Provision for PgProvision {
 
     async fn discard(&self, ctx: &Ctx, made: &Identity) -> Result<()> {
         discard::discard(self, ctx, made).await
+    }
+
+    async fn settle<'a>(
+        &self,
+        ctx: &Ctx,
+        made: &Identity,
+        like: Option<&'a Identity>,
+    ) -> Result<()> {
+        settle::settle(self, ctx, made, like).await
     }
 }

@@ -64,7 +64,13 @@ pub(super) async fn swap(
         let began = Instant::now();
         match attempt_swap(lock, second, moves, policy, own_pid, &mut check).await {
             Ok(()) => return Ok(began.elapsed()),
-            Err(e) if attempt < ATTEMPTS && retryable(&e) => {
+            // The look under the fence is never left out: once it has taken place, its session is
+            // closed, and the caller has to begin again.
+            Err(e)
+                if attempt < ATTEMPTS
+                    && retryable(&e)
+                    && (own_pid.is_none() || check.is_some()) =>
+            {
                 ctx.events.warn(format!(
                     "sessions were still there; trying again: {}",
                     e.chain()

@@ -100,6 +100,10 @@ impl Restorer for Sim {
         state.database(db)?.rows = rows;
         Ok(RestoreReport::default())
     }
+
+    async fn finish(&self, _: &Ctx, db: &Identity, _: &BackupId) -> Result<()> {
+        self.state().database(db).map(|_| ())
+    }
 }
 
 #[async_trait]

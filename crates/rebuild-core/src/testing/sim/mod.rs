@@ -125,9 +125,10 @@ impl Sim {
             schema: Arc::new(self.clone()),
             restorer: Arc::new(self.clone()),
             fixtures: None,
+            loads: vec![Arc::new(SimTask("seed"))],
             verifier: Arc::new(self.clone()),
             workloads: vec![Arc::new(SimWorkload(self.clone(), "web".to_owned()))],
-            tasks: vec![Arc::new(SimTask)],
+            tasks: vec![Arc::new(SimTask("smoke"))],
         }
     }
 
@@ -251,12 +252,12 @@ impl Workload for SimWorkload {
     }
 }
 
-struct SimTask;
+struct SimTask(&'static str);
 
 #[async_trait]
 impl Task for SimTask {
     fn name(&self) -> String {
-        "smoke".to_owned()
+        self.0.to_owned()
     }
 
     async fn run(&self, _: &Ctx, _: &Identity) -> Result<()> {

@@ -53,6 +53,11 @@ impl Provision for Sim {
             }
         }
     }
+
+    async fn settle<'a>(&self, _: &Ctx, made: &Identity, _: Option<&'a Identity>) -> Result<()> {
+        self.state().database(made)?.made_by = None;
+        Ok(())
+    }
 }
 
 #[async_trait]

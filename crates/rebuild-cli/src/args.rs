@@ -1,0 +1,200 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use rebuild_core::model::{BackupId, RunId};
+
+/// Rebuild a PostgreSQL database, with a proven copy of the data at every instant.
+#[derive(Debug, Parser)]
+#[command(name = "rebuild", version, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    /// The spec.
+    #[arg(
+        short,
+        long,
+        global = true,
+        default_value = "rebuild.toml",
+        value_name = "PATH"
+    )]
+    pub(crate) file: PathBuf,
+    /// How to print: for people, or JSON on stdout (events as JSON lines on stderr).
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(crate) output: Format,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done and verified
+  1  failed, and rolled back: everything is as it was
+  2  wrong arguments or spec; nothing was touched
+  3  refused by a guard; nothing was touched
+  4  halted; `rebuild resume RUN` or `rebuild rollback RUN`
+  5  stuck; the message names the command that continues
+  6  a verification or a check found a difference
+  7  failed before anything was changed";
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Human,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a commented spec for a live database.
+    Init {
+        /// The database: a URL or a conninfo string; without it the PG* variables.
+        url: Option<String>,
+        /// Where backups and journals go.
+        #[arg(long, value_name = "URL")]
+        store: Option<String>,
+    },
+    /// Show what is there: the database, its drift, its migration version, the last runs.
+    Status {
+        /// Do not make a scratch database to look for drift.
+        #[arg(long)]
+        no_drift: bool,
+    },
+    /// Show what a run would do and what would be lost, changing nothing.
+    Plan {
+        /// Keep the plan in this file, for `rebuild run --plan`.
+        #[arg(long, value_name = "PATH")]
+        out: Option<PathBuf>,
+        /// Do not make a scratch database to look for drift.
+        #[arg(long)]
+        no_drift: bool,
+    },
+    /// Rebuild the database.
+    Run {
+        /// Run this plan, and refuse if the state is no longer the one it was made from.
+        #[arg(long, value_name = "PATH")]
+        plan: Option<PathBuf>,
+        /// The target's name, typed; needed for targets labelled as production.
+        #[arg(long, value_name = "NAME")]
+        confirm: Option<String>,
+    },
+    /// Go on with a run that was killed or halted.
+    Resume {
+        /// The run; without it the newest.
+        run: Option<RunId>,
+    },
+    /// Bring the old database back.
+    Rollback {
+        /// The run; without it the newest.
+        run: Option<RunId>,
+        /// The target's name, typed; needed for targets labelled as production.
+        #[arg(long, value_name = "NAME")]
+        confirm: Option<String>,
+        /// Go back even if rows were written to the new database; they stay in it, kept aside.
+        #[arg(long)]
+        accept_writes: bool,
+    },
+    /// Destroy what a run retired, for good.
+    Purge {
+        /// The run; without it the newest.
+        run: Option<RunId>,
+        /// The name of the database to destroy, typed.
+        #[arg(long, value_name = "NAME")]
+        confirm: Option<String>,
+        /// Do not wait for the retention to end.
+        #[arg(long)]
+        now: bool,
+    },
+    /// Take a backup and prove it.
+    Backup,
+    /// List, show, check, export and prune backups.
+    #[command(subcommand)]
+    Backups(Backups),
+    /// Restore a backup into a new database beside the target.
+    Restore {
+        /// The backup; without it the newest.
+        backup: Option<BackupId>,
+        /// The name of the new database.
+        #[arg(long, value_name = "NAME")]
+        into: String,
+    },
+    /// Copy a database into a new one, by way of a proven backup, and compare every row.
+    Copy {
+        /// The database to copy: a URL or a conninfo string.
+        source: String,
+        /// The database to make; it must not exist yet.
+        target: String,
+        /// The database to connect to on the target's server until then.
+        #[arg(long, value_name = "NAME", default_value = "postgres")]
+        maintenance_database: String,
+        /// Where the backup goes; it stays there.
+        #[arg(long, value_name = "DIR", default_value = "rebuild-store")]
+        backup_folder: PathBuf,
+    },
+    /// Verify the target, or compare it with a backup.
+    Verify {
+        /// The backup to compare with.
+        #[arg(long, value_name = "ID")]
+        backup: Option<BackupId>,
+    },
+    /// List and show runs.
+    #[command(subcommand)]
+    Runs(Runs),
+    /// Print the JSON Schema of the spec, for editors.
+    Schema,
+    /// Print shell completions.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Backups {
+    /// Every finished backup, newest first.
+    List,
+    /// One backup: its tables, rows and fingerprints.
+    Show {
+        /// The backup.
+        backup: BackupId,
+    },
+    /// Read a backup back and prove it.
+    Check {
+        /// The backup; without it the newest.
+        backup: Option<BackupId>,
+    },
+    /// Write a backup's tables as CSV files.
+    Export {
+        /// The backup.
+        backup: BackupId,
+        /// The folder, which must be new or empty.
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Remove old backups, and what unfinished ones left behind; never the last proven one.
+    Prune {
+        /// Keep at least this many; without it what the spec says.
+        #[arg(long, value_name = "N")]
+        keep_last: Option<u32>,
+        /// Keep those of the last days; without it what the spec says.
+        #[arg(long, value_name = "DAYS")]
+        keep_days: Option<u32>,
+        /// Remove them; without it they are only listed.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Runs {
+    /// Every run, newest first.
+    List,
+    /// One run: its steps and how long each took.
+    Show {
+        /// The run; without it the newest.
+        run: Option<RunId>,
+    },
+}

@@ -1,0 +1,141 @@
+//! `backup`, `backups …` and `restore`.
+
+use std::fmt::Write as _;
+
+use rebuild_core::Result;
+use rebuild_core::model::{BackupId, Outcome, Verdict};
+use rebuild_core::plan::bytes;
+use rebuild_core::postgres::Manifest;
+use rebuild_core::project::Project;
+use rebuild_core::traits::BackupSummary;
+
+use crate::args::Backups;
+use crate::exit::Code;
+use crate::output::Output;
+
+pub(super) async fn take(project: &Project, output: &Output) -> Result<Code> {
+    let (summary, verdict) = project.backup().await?;
+    output.data(&(&summary, &verdict), |(summary, verdict)| {
+        line(summary) + &checks(verdict)
+    });
+    Ok(code(&verdict))
+}
+
+pub(super) async fn backups(project: &Project, command: Backups, output: &Output) -> Result<Code> {
+    match command {
+        Backups::List => {
+            let list = project.backups().await?;
+            output.data(&list, |list| list.iter().map(line).collect());
+            Ok(Code::Done)
+        }
+        Backups::Show { backup } => {
+            let shown = project.show_backup(&backup).await?;
+            output.data(&shown, manifest);
+            Ok(Code::Done)
+        }
+        Backups::Check { backup } => {
+            let id = project.backup_or_newest(backup).await?;
+            let (summary, verdict) = project.check_backup(&id).await?;
+            output.data(&(&summary, &verdict), |(summary, verdict)| {
+                line(summary) + &checks(verdict)
+            });
+            Ok(code(&verdict))
+        }
+        Backups::Export { backup, to } => {
+            let files = project.export_backup(&backup, &to).await?;
+            output.data(&files, |files| {
+                files.iter().map(|f| format!("{}\n", f.display())).collect()
+            });
+            Ok(Code::Done)
+        }
+        Backups::Prune {
+            keep_last,
+            keep_days,
+            yes,
+        } => {
+            let pruned = project.prune_backups(keep_last, keep_days, yes).await?;
+            output.data(&pruned, |pruned| {
+                let verb = if yes { "removed" } else { "would remove" };
+                let mut text: String = pruned.iter().map(|id| format!("{verb} {id}\n")).collect();
+                if !yes && !pruned.is_empty() {
+                    text.push_str("\nnext: the same with --yes\n");
+                }
+                text
+            });
+            Ok(Code::Done)
+        }
+    }
+}
+
+pub(super) async fn restore(
+    project: &Project,
+    backup: Option<BackupId>,
+    into: &str,
+    output: &Output,
+) -> Result<Code> {
+    let id = project.backup_or_newest(backup).await?;
+    let (db, verdict) = project.restore(&id, into).await?;
+    output.data(&(&db, &verdict), |(db, verdict)| {
+        format!("restored {id} into {db}\n") + &checks(verdict)
+    });
+    Ok(code(&verdict))
+}
+
+fn line(b: &BackupSummary) -> String {
+    format!(
+        "{}  {}  {} tables, {} rows, {} large objects, {}\n",
+        b.id,
+        b.taken_at,
+        b.tables,
+        b.rows,
+        b.large_objects,
+        bytes(b.stored_bytes)
+    )
+}
+
+fn manifest(m: &Manifest) -> String {
+    let mut out = line(&m.summary());
+    let _ = writeln!(
+        out,
+        "  of {}, PostgreSQL {}, {}",
+        m.of,
+        m.server_version / 10_000,
+        m.encoding
+    );
+    for table in &m.tables {
+        let _ = writeln!(
+            out,
+            "  {:<40} {:>12} rows  {}",
+            table.table.to_string(),
+            table.rows,
+            table.hash
+        );
+    }
+    out
+}
+
+/// One line for each check, and one for each complaint.
+pub(super) fn checks(verdict: &Verdict) -> String {
+    let mut out = String::new();
+    for check in &verdict.checks {
+        let (mark, lines) = match &check.outcome {
+            Outcome::Passed => ("ok  ", Vec::new()),
+            Outcome::Failed(lines) => ("FAIL", lines.clone()),
+            Outcome::NotRun(why) => ("SKIP", vec![format!("not run: {why}")]),
+        };
+        let _ = writeln!(out, "  {mark}  {} ({})", check.name, check.looked_at);
+        for line in lines {
+            let _ = writeln!(out, "          {line}");
+        }
+    }
+    out
+}
+
+/// A check that could not run counts as a difference: absence of evidence is not proof.
+pub(super) fn code(verdict: &Verdict) -> Code {
+    if verdict.passed() {
+        Code::Done
+    } else {
+        Code::Mismatch
+    }
+}

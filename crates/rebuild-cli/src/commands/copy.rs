@@ -1,0 +1,38 @@
+//! `copy`.
+
+use std::path::Path;
+
+use rebuild_core::Result;
+use rebuild_core::postgres::Environment;
+use rebuild_core::project;
+
+use super::backups::{checks, code};
+use crate::exit::Code;
+use crate::output::Output;
+
+pub(super) async fn copy(
+    source: &str,
+    target: &str,
+    maintenance: &str,
+    folder: &Path,
+    output: &Output,
+) -> Result<Code> {
+    let environment = Environment::from_process();
+    let source = environment.endpoint(source, false)?;
+    let target = environment.endpoint(target, false)?;
+    let stop = crate::signals::stop_token();
+    let (db, verdict) = project::copy(
+        &source,
+        &target,
+        maintenance,
+        folder,
+        &environment,
+        output.events(),
+        stop,
+    )
+    .await?;
+    output.data(&(&db, &verdict), |(db, verdict)| {
+        format!("copied {} into {db}\n", source.describe()) + &checks(verdict)
+    });
+    Ok(code(&verdict))
+}

@@ -1,0 +1,105 @@
+//! One file for each group of verbs; each parses nothing, decides nothing, and calls the core.
+
+mod backups;
+mod copy;
+mod init;
+mod rebuild;
+mod runs;
+mod status;
+
+use std::path::Path;
+
+use clap::CommandFactory;
+use rebuild_core::Result;
+use rebuild_core::postgres::Environment;
+use rebuild_core::project::Project;
+use rebuild_core::spec;
+
+use crate::args::{Args, Command};
+use crate::exit::Code;
+use crate::output::Output;
+
+/// Runs the command that was given.
+pub(crate) async fn dispatch(args: Args, output: &Output) -> Result<Code> {
+    let file = args.file;
+    match args.command {
+        Command::Init { url, store } => init::init(&file, url, store, output).await,
+        Command::Status { no_drift } => {
+            status::status(&open(&file, output).await?, !no_drift, output).await
+        }
+        Command::Plan { out, no_drift } => {
+            rebuild::plan(
+                &open(&file, output).await?,
+                out.as_deref(),
+                !no_drift,
+                output,
+            )
+            .await
+        }
+        Command::Run { plan, confirm } => {
+            let project = open(&file, output).await?;
+            rebuild::run(&project, plan.as_deref(), confirm.as_deref(), output).await
+        }
+        Command::Resume { run } => rebuild::resume(&open(&file, output).await?, run, output).await,
+        Command::Rollback {
+            run,
+            confirm,
+            accept_writes,
+        } => {
+            let project = open(&file, output).await?;
+            rebuild::rollback(&project, run, confirm.as_deref(), accept_writes, output).await
+        }
+        Command::Purge { run, confirm, now } => {
+            rebuild::purge(
+                &open(&file, output).await?,
+                run,
+                confirm.as_deref(),
+                now,
+                output,
+            )
+            .await
+        }
+        Command::Backup => backups::take(&open(&file, output).await?, output).await,
+        Command::Backups(command) => {
+            backups::backups(&open(&file, output).await?, command, output).await
+        }
+        Command::Restore { backup, into } => {
+            backups::restore(&open(&file, output).await?, backup, &into, output).await
+        }
+        Command::Copy {
+            source,
+            target,
+            maintenance_database,
+            backup_folder,
+        } => {
+            copy::copy(
+                &source,
+                &target,
+                &maintenance_database,
+                &backup_folder,
+                output,
+            )
+            .await
+        }
+        Command::Verify { backup } => {
+            status::verify(&open(&file, output).await?, backup, output).await
+        }
+        Command::Runs(command) => runs::runs(&open(&file, output).await?, command, output).await,
+        Command::Schema => {
+            output.data(&spec::json_schema(), |schema| format!("{schema:#}\n"));
+            Ok(Code::Done)
+        }
+        Command::Completions { shell } => {
+            let mut command = Args::command();
+            clap_complete::generate(shell, &mut command, "rebuild", &mut std::io::stdout());
+            Ok(Code::Done)
+        }
+    }
+}
+
+async fn open(file: &Path, output: &Output) -> Result<Project> {
+    let environment = Environment::from_process();
+    let spec = spec::load(file, &|name| environment.get(name).map(str::to_owned))?;
+    let stop = crate::signals::stop_token();
+    Project::open(spec, &environment, output.events(), stop).await
+}

@@ -1,0 +1,80 @@
+//! `status` and `verify`.
+
+use std::fmt::Write as _;
+
+use rebuild_core::Result;
+use rebuild_core::model::BackupId;
+use rebuild_core::plan::{bytes, drift_lines};
+use rebuild_core::project::{Project, Status};
+
+use super::backups::{checks, code};
+use super::runs;
+use crate::exit::Code;
+use crate::output::Output;
+
+pub(super) async fn status(project: &Project, drift: bool, output: &Output) -> Result<Code> {
+    let status = project.status(drift).await?;
+    output.data(&status, text);
+    Ok(Code::Done)
+}
+
+pub(super) async fn verify(
+    project: &Project,
+    backup: Option<BackupId>,
+    output: &Output,
+) -> Result<Code> {
+    let verdict = project.verify(backup.as_ref()).await?;
+    output.data(&verdict, checks);
+    Ok(code(&verdict))
+}
+
+fn text(status: &Status) -> String {
+    let mut out = String::new();
+    let inventory = &status.survey.inventory;
+    let db = &inventory.database;
+    let _ = writeln!(out, "Database  {} at {}", db.identity, status.endpoint);
+    let _ = writeln!(
+        out,
+        "          {}, owner {:?}, {}, {} sessions",
+        bytes(db.bytes),
+        db.owner,
+        db.encoding,
+        inventory.sessions.len()
+    );
+    let _ = writeln!(out, "Server    PostgreSQL {}", inventory.server.version_num);
+    match &status.survey.schema.migration {
+        Some((tool, version)) => {
+            let _ = writeln!(out, "Schema    {tool} at {version}");
+        }
+        None => {
+            let _ = writeln!(out, "Schema    no migration tool's table found");
+        }
+    }
+    let _ = writeln!(out, "\nTables");
+    for table in &inventory.tables {
+        let rows = table.estimated_rows.map_or_else(
+            || "never analysed".to_owned(),
+            |n| format!("about {n} rows"),
+        );
+        let _ = writeln!(
+            out,
+            "  {:<40} {rows}, {}",
+            table.table.to_string(),
+            bytes(table.bytes)
+        );
+    }
+    if let Some(drift) = &status.survey.drift {
+        let _ = writeln!(out, "\nDrift (live -> schema)");
+        for line in drift_lines(drift) {
+            let _ = writeln!(out, "  {line}");
+        }
+    }
+    let _ = writeln!(out, "\nLast runs");
+    if status.runs.is_empty() {
+        let _ = writeln!(out, "  none");
+    }
+    for run in &status.runs {
+        let _ = write!(out, "  {}", runs::line(run));
+    }
+    out
+}

@@ -1,0 +1,57 @@
+//! The documented exit codes.
+
+use std::process::ExitCode;
+
+use rebuild_core::engine::Report;
+use rebuild_core::journal::Ending;
+use rebuild_core::{Error, ErrorKind};
+
+/// What the process ends with. The README lists the same table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// It was done, and verified.
+    Done = 0,
+    /// It failed, and everything is as it was before.
+    RolledBack = 1,
+    /// The arguments or the spec are wrong; nothing was touched.
+    Usage = 2,
+    /// A guard refused; nothing was touched.
+    Refused = 3,
+    /// It stopped half-way and can be resumed or rolled back.
+    Halted = 4,
+    /// It could neither finish nor go back by itself; the message names the command to type.
+    Stuck = 5,
+    /// A verification or a check found a difference.
+    Mismatch = 6,
+    /// It failed before it changed anything, and not because a guard refused.
+    Failed = 7,
+}
+
+impl Code {
+    /// The code for an error that ended a command.
+    pub(crate) fn of(e: &Error) -> Self {
+        match e.kind() {
+            ErrorKind::Usage => Self::Usage,
+            ErrorKind::Refused => Self::Refused,
+            ErrorKind::Mismatch | ErrorKind::Corrupt => Self::Mismatch,
+            ErrorKind::Interrupted => Self::Halted,
+            _ => Self::Failed,
+        }
+    }
+
+    /// The code for a run.
+    pub(crate) fn of_report(report: &Report) -> Self {
+        match report.ending {
+            Ending::Done => Self::Done,
+            Ending::RolledBack => Self::RolledBack,
+            Ending::Halted => Self::Halted,
+            Ending::Stuck => Self::Stuck,
+        }
+    }
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        Self::from(code as u8)
+    }
+}

@@ -1,0 +1,105 @@
+//! Foreign keys and triggers of tables that are about to be loaded: taken away, and put into the
+//! list of work, in one transaction.
+
+use super::work::Work;
+use crate::error::Result;
+use crate::model::TableName;
+use crate::postgres::{Session, ident, literal, qualified, server_error};
+
+/// A foreign key that a partition has from its parent goes and comes with the parent's.
+const FOREIGN_KEYS: &str = "
+    select n.nspname, c.relname, k.conname, pg_catalog.pg_get_constraintdef(k.oid),
+           rn.nspname, r.relname,
+           pg_catalog.obj_description(k.oid, 'pg_constraint')
+      from pg_catalog.pg_constraint k
+      join pg_catalog.pg_class c on c.oid = k.conrelid
+      join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+      join pg_catalog.pg_class r on r.oid = k.confrelid
+      join pg_catalog.pg_namespace rn on rn.oid = r.relnamespace
+     where k.contype = 'f' and k.conparentid = 0::pg_catalog.oid
+       and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+     order by n.nspname, c.relname, k.conname";
+
+const TRIGGERS: &str = "
+    select n.nspname, c.relname, t.tgname, t.tgenabled::pg_catalog.text
+      from pg_catalog.pg_trigger t
+      join pg_catalog.pg_class c on c.oid = t.tgrelid
+      join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+     where not t.tgisinternal and t.tgenabled <> 'D' and c.relkind in ('r', 'p')
+     order by n.nspname, c.relname, t.tgname";
+
+/// Drops every foreign key between tables and disables the triggers of `loaded`, in the caller's
+/// transaction. Returns the work that brings back exactly what was there; adding a foreign key
+/// checks every row.
+///
+/// # Errors
+/// The server said no.
+pub(super) async fn detach(session: &Session, loaded: &[TableName]) -> Result<Vec<Work>> {
+    let mut work = Vec::new();
+    let what = "could not read the foreign keys";
+    let keys = session
+        .query(FOREIGN_KEYS, &[])
+        .await
+        .map_err(|e| server_error(what, e))?;
+    for row in keys {
+        let table = qualified(&TableName::new(
+            row.get::<_, String>(0),
+            row.get::<_, String>(1),
+        ))?;
+        let other = qualified(&TableName::new(
+            row.get::<_, String>(4),
+            row.get::<_, String>(5),
+        ))?;
+        let name = ident(row.get(2))?;
+        let definition: String = row.get(3);
+        let comment: Option<String> = row.get(6);
+        run(
+            session,
+            &format!("alter table {table} drop constraint {name}"),
+        )
+        .await?;
+        let mut sql = format!("alter table {table} add constraint {name} {definition}");
+        if let Some(comment) = comment {
+            let comment = literal(&comment)?;
+            sql.push_str(&format!(
+                ";\ncomment on constraint {name} on {table} is {comment}"
+            ));
+        }
+        work.push(Work::ForeignKey {
+            sql,
+            tables: vec![table, other],
+        });
+    }
+    let triggers = session
+        .query(TRIGGERS, &[])
+        .await
+        .map_err(|e| server_error("could not read the triggers", e))?;
+    for row in triggers {
+        let table = TableName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+        if !loaded.contains(&table) {
+            continue;
+        }
+        let (table, name) = (qualified(&table)?, ident(row.get(2))?);
+        let enable = match row.get::<_, &str>(3) {
+            "A" => "enable always",
+            "R" => "enable replica",
+            _ => "enable",
+        };
+        run(
+            session,
+            &format!("alter table only {table} disable trigger {name}"),
+        )
+        .await?;
+        work.push(Work::Then {
+            sql: format!("alter table only {table} {enable} trigger {name}"),
+        });
+    }
+    Ok(work)
+}
+
+async fn run(session: &Session, sql: &str) -> Result<()> {
+    session
+        .batch_execute(sql)
+        .await
+        .map_err(|e| server_error(format!("could not run {sql:?}"), e))
+}

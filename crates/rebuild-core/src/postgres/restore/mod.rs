@@ -1,0 +1,152 @@
+//! Putting the rows of a backup into a database that has its schema.
+//!
+//! Rows are loaded on several sessions, the heaviest table first; a table's indexes are built as
+//! soon as its rows are in, then foreign keys are added, which checks every row, then everything
+//! else. Where the schema is not the backup's own, columns are matched by name, types are
+//! converted, and data that has no place is a refusal.
+
+mod after;
+mod against;
+mod detach;
+mod finish;
+mod large_objects;
+mod load;
+mod placement;
+mod prepare;
+mod run;
+mod schedule;
+mod schema;
+mod sequences;
+#[cfg(test)]
+mod tests;
+mod work;
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+
+use super::backup::{Manifest, layout};
+use super::rows::RowOptions;
+use super::teardown::place;
+use super::{Environment, Session, made_by};
+use crate::error::{Error, Result};
+use crate::event::Ctx;
+use crate::model::{BackupId, Endpoint, Identity};
+use crate::store::{Name, Store};
+use crate::traits::{BackupMode, RestoreOutline, RestoreReport, Restorer};
+
+pub use placement::RestoreChoice;
+pub use schema::PgBackupSchema;
+
+use placement::Placements;
+
+/// [`Restorer`] through COPY.
+pub struct PgRestorer {
+    /// The server, at any database.
+    pub endpoint: Endpoint,
+    /// Where the backups are.
+    pub store: Store,
+    /// How rows are carried.
+    pub options: RowOptions,
+    /// Which rows, and which may be left behind.
+    pub choice: RestoreChoice,
+    /// True where the schema comes from the backup itself, by [`PgBackupSchema`]: then indexes,
+    /// keys and triggers are made after the rows.
+    pub own_schema: bool,
+    /// The folder of pg_restore, which restores the large objects; otherwise the newest one that
+    /// is installed.
+    pub tools: Option<PathBuf>,
+    /// The environment that programs are looked for in.
+    pub environment: Environment,
+}
+
+impl PgRestorer {
+    async fn open(&self, ctx: &Ctx, db: &Identity) -> Result<Session> {
+        let session = Session::open_at(&self.endpoint, db, ctx).await?;
+        let oid = place::oid_here(&session, db).await?;
+        let found = place::by_oid(&session, oid).await?;
+        let mark = made_by(&ctx.run);
+        if found.and_then(|p| p.comment).as_deref() == Some(mark.as_str()) {
+            return Ok(session);
+        }
+        Err(Error::refused(format!(
+            "{db} was not made by {}, so nothing is restored into it",
+            ctx.run
+        )))
+    }
+
+    async fn placements(&self, session: &Session, manifest: &Manifest) -> Result<Placements> {
+        Placements::find(session, manifest, &self.choice, self.own_schema).await
+    }
+}
+
+/// Reads the manifest of a finished backup.
+///
+/// # Errors
+/// There is none of that id, or it is damaged.
+pub(crate) async fn read_manifest(store: &Store, id: &BackupId) -> Result<Manifest> {
+    let name = Name::new(format!("{}/{}", layout::folder(id), layout::MANIFEST))?;
+    if store.size(&name).await?.is_none() {
+        return Err(Error::refused(format!("there is no finished backup {id}"))
+            .hint("see what there is with: rebuild backups list"));
+    }
+    let manifest = Manifest::from_bytes(&store.get(&name).await?)
+        .map_err(|e| e.context(format!("backup {id} cannot be used")))?;
+    if manifest.id == *id {
+        return Ok(manifest);
+    }
+    Err(Error::corrupt(format!(
+        "the manifest of backup {id} is that of {}",
+        manifest.id
+    )))
+}
+
+#[async_trait]
+impl Restorer for PgRestorer {
+    async fn outline(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<RestoreOutline> {
+        let manifest = read_manifest(&self.store, backup).await?;
+        let session = Session::open_at(&self.endpoint, db, ctx).await?;
+        let placements = self.placements(&session, &manifest).await?;
+        session.close().await;
+        Ok(placements.outline(&manifest))
+    }
+
+    async fn restore(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<RestoreReport> {
+        let manifest = read_manifest(&self.store, backup).await?;
+        if manifest.mode != BackupMode::Full {
+            return Err(Error::refused(format!("backup {backup} holds no rows")));
+        }
+        let session = self.open(ctx, db).await?;
+        let placements = self.placements(&session, &manifest).await?;
+        let left_out = placements.require_places(&self.choice)?;
+        for table in &placements.kept {
+            ctx.events.info(format!(
+                "{table} stays as the new schema's migrator wrote it"
+            ));
+        }
+        let items = match work::read(&session).await? {
+            Some(items) => items,
+            None => self.prepare(&session, &manifest, &placements).await?,
+        };
+        run::run(self, ctx, db, &manifest, &placements, items).await?;
+        sequences::restore(&session, &manifest.sequences).await?;
+        session.close().await;
+        let rows = placements.placed.iter();
+        Ok(RestoreReport {
+            tables: placements.placed.len() as u64,
+            rows: rows.map(|p| manifest.tables[p.entry].rows).sum(),
+            large_objects: manifest.large_objects.count,
+            left_out,
+        })
+    }
+
+    async fn finish(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<()> {
+        let manifest = read_manifest(&self.store, backup).await?;
+        let session = self.open(ctx, db).await?;
+        work::drop(&session).await?;
+        finish::refresh(ctx, &session, &manifest, &self.options).await?;
+        finish::analyze(ctx, &self.endpoint, db, &session, &self.options).await?;
+        session.close().await;
+        Ok(())
+    }
+}

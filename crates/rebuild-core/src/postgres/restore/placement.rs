@@ -1,0 +1,244 @@
+//! Where each table and column of a backup goes in the database it is restored into.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::error::{Error, Result};
+use crate::model::{TableKind, TableName};
+use crate::postgres::backup::{Manifest, TableEntry};
+use crate::postgres::rows::tables::{LiveColumn, LiveTable, read_tables};
+use crate::postgres::{Session, qualified, server_error};
+use crate::spec::TablePatterns;
+use crate::traits::{RestoreOutline, Unplaced};
+
+/// Tables in which a migrator keeps which migrations it has applied. What it wrote there while
+/// it made the new schema is right; what the old database had is not.
+const VERSION_TABLES: [&str; 8] = [
+    "alembic_version",
+    "ar_internal_metadata",
+    "django_migrations",
+    "flyway_schema_history",
+    "_prisma_migrations",
+    "refinery_schema_history",
+    "schema_migrations",
+    "_sqlx_migrations",
+];
+
+/// The schema with our own history of schema files.
+const OUR_SCHEMA: &str = "rebuild";
+
+/// Which rows are restored, and which may be left behind.
+#[derive(Clone, Debug, Default)]
+pub struct RestoreChoice {
+    /// Tables to restore; empty for all.
+    pub tables: TablePatterns,
+    /// Data that may have no place.
+    pub may_drop: TablePatterns,
+}
+
+/// Where the rows of one table of the backup go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Placement {
+    /// The table's place in the manifest.
+    pub(super) entry: usize,
+    /// The table that takes them.
+    pub(super) target: TableName,
+    /// What that is.
+    pub(super) kind: TableKind,
+    /// The columns of the stream, in order.
+    pub(super) columns: Vec<Placed>,
+    /// True if other tables' rows go into the same target, which is emptied beforehand.
+    pub(super) shared: bool,
+}
+
+/// Where one column of the stream goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Placed {
+    /// Its name, in the backup and in the target.
+    pub(super) name: String,
+    /// Its type in the target; `None` if it is left out.
+    pub(super) into: Option<String>,
+    /// True if that is the type it had.
+    pub(super) same: bool,
+}
+
+impl Placement {
+    /// True if the stream can go straight into the target.
+    pub(super) fn is_direct(&self) -> bool {
+        self.columns.iter().all(|c| c.same)
+    }
+}
+
+/// Where everything goes, and what has no place.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Placements {
+    pub(super) placed: Vec<Placement>,
+    pub(super) new_columns: Vec<(TableName, String)>,
+    pub(super) unplaced: Vec<Unplaced>,
+    /// Tables whose rows in the target stay as the migrator wrote them.
+    pub(super) kept: Vec<TableName>,
+}
+
+impl Placements {
+    /// Compares the manifest with the database that `session` is in. `own_schema` is true where
+    /// the schema came from the backup itself.
+    ///
+    /// # Errors
+    /// The database could not be read.
+    pub(super) async fn find(
+        session: &Session,
+        manifest: &Manifest,
+        choice: &RestoreChoice,
+        own_schema: bool,
+    ) -> Result<Self> {
+        let live = read_tables(session).await?;
+        let mut found = Self::default();
+        let by_name: BTreeMap<&TableName, &LiveTable> =
+            live.iter().map(|t| (&t.table, t)).collect();
+        for (index, entry) in manifest.tables.iter().enumerate() {
+            if !choice.tables.is_empty() && !choice.tables.matches(&entry.table) {
+                continue;
+            }
+            if !own_schema && is_bookkeeping(session, entry, &by_name).await? {
+                found.kept.push(entry.table.clone());
+                continue;
+            }
+            found.place(index, entry, &by_name);
+        }
+        found.mark_shared();
+        Ok(found)
+    }
+
+    fn place(&mut self, index: usize, entry: &TableEntry, live: &BTreeMap<&TableName, &LiveTable>) {
+        let root = entry.root.as_ref().and_then(|root| live.get(root));
+        let target = root
+            .or_else(|| live.get(&entry.table))
+            .filter(|t| t.holds_rows() || t.kind == TableKind::Partitioned);
+        let Some(target) = target else {
+            if entry.rows > 0 {
+                self.unplaced.push(Unplaced {
+                    table: entry.table.clone(),
+                    column: None,
+                    rows: entry.rows,
+                });
+            }
+            return;
+        };
+        let columns: BTreeMap<&str, &LiveColumn> = target
+            .columns
+            .iter()
+            .map(|c| (c.name.as_str(), c))
+            .collect();
+        let mut placed = Vec::new();
+        for column in &entry.columns {
+            let into = columns.get(column.name.as_str());
+            if into.is_none() && column.filled > 0 {
+                self.unplaced.push(Unplaced {
+                    table: entry.table.clone(),
+                    column: Some(column.name.clone()),
+                    rows: column.filled,
+                });
+            }
+            placed.push(Placed {
+                name: column.name.clone(),
+                into: into.map(|c| c.type_name.clone()),
+                same: into.is_some_and(|c| c.type_name == column.type_name),
+            });
+        }
+        let known: BTreeSet<&str> = entry.columns.iter().map(|c| c.name.as_str()).collect();
+        for column in &target.columns {
+            if !known.contains(column.name.as_str()) {
+                self.new_columns
+                    .push((entry.table.clone(), column.name.clone()));
+            }
+        }
+        self.placed.push(Placement {
+            entry: index,
+            target: target.table.clone(),
+            kind: target.kind,
+            columns: placed,
+            shared: false,
+        });
+    }
+
+    fn mark_shared(&mut self) {
+        let mut uses: BTreeMap<TableName, usize> = BTreeMap::new();
+        for placement in &self.placed {
+            *uses.entry(placement.target.clone()).or_default() += 1;
+        }
+        for placement in &mut self.placed {
+            placement.shared = uses[&placement.target] > 1;
+        }
+    }
+
+    /// Splits what has no place into what may be left out, and the rest, which is a refusal.
+    ///
+    /// # Errors
+    /// A refusal that names every table and column whose data has no place.
+    pub(super) fn require_places(&self, choice: &RestoreChoice) -> Result<Vec<Unplaced>> {
+        let allowed = |u: &Unplaced| match &u.column {
+            Some(column) => choice.may_drop.matches_column(&u.table, column),
+            None => choice.may_drop.matches(&u.table),
+        };
+        let (left_out, forbidden): (Vec<_>, Vec<_>) =
+            self.unplaced.iter().cloned().partition(allowed);
+        if forbidden.is_empty() {
+            return Ok(left_out);
+        }
+        let names: Vec<String> = forbidden.iter().map(describe).collect();
+        Err(Error::refused(format!(
+            "the new schema has no place for data of the backup: {}",
+            names.join(", ")
+        ))
+        .hint(
+            "give the schema a place for it, or name it in restore.allow_dropped; the backup \
+             keeps it either way",
+        ))
+    }
+
+    pub(super) fn outline(&self, manifest: &Manifest) -> RestoreOutline {
+        RestoreOutline {
+            tables: self
+                .placed
+                .iter()
+                .map(|p| manifest.tables[p.entry].table.clone())
+                .collect(),
+            new_columns: self.new_columns.clone(),
+            unplaced: self.unplaced.clone(),
+        }
+    }
+}
+
+fn describe(unplaced: &Unplaced) -> String {
+    match &unplaced.column {
+        Some(column) => format!(
+            "column {}.{column} ({} rows have a value there)",
+            unplaced.table, unplaced.rows
+        ),
+        None => format!("table {} ({} rows)", unplaced.table, unplaced.rows),
+    }
+}
+
+/// True for a table in which a migrator, or we ourselves, keep book of what was applied.
+pub(super) fn is_a_migrators(table: &TableName) -> bool {
+    table.schema == OUR_SCHEMA || VERSION_TABLES.contains(&table.name.as_str())
+}
+
+async fn is_bookkeeping(
+    session: &Session,
+    entry: &TableEntry,
+    live: &BTreeMap<&TableName, &LiveTable>,
+) -> Result<bool> {
+    if entry.table.schema == OUR_SCHEMA {
+        return Ok(true);
+    }
+    let here = live.get(&entry.table).filter(|t| t.holds_rows());
+    if here.is_none() || !is_a_migrators(&entry.table) {
+        return Ok(false);
+    }
+    let sql = format!("select exists (select from {})", qualified(&entry.table)?);
+    let row = session
+        .query_one(&sql, &[])
+        .await
+        .map_err(|e| server_error(format!("could not read table {}", entry.table), e))?;
+    Ok(row.get(0))
+}

@@ -1,0 +1,195 @@
+//! The workers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use tokio::task::JoinSet;
+
+use super::PgRestorer;
+use super::load::Loading;
+use super::placement::{Placement, Placements};
+use super::schedule::{Next, Schedule, Weight};
+use super::work::{Item, Work, mark_done};
+use crate::error::{Error, Result};
+use crate::event::Ctx;
+use crate::model::{Endpoint, Identity};
+use crate::postgres::backup::Manifest;
+use crate::postgres::rows::RowOptions;
+use crate::postgres::rows::units::join_workers;
+use crate::postgres::{Session, qualified, server_error};
+use crate::store::Store;
+
+/// Settings of every worker: those that pg_dump's own scripts set, and those that make the
+/// building of indexes fast. A lost commit is redone by the next call, and the promote's own
+/// commit makes everything before it durable.
+const WORKER: &str = "
+    set synchronous_commit = off;
+    set check_function_bodies = off;
+    set client_min_messages = warning;
+    set default_tablespace = '';
+    select pg_catalog.set_config('maintenance_work_mem', greatest(
+        pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem')),
+        least(pg_catalog.pg_size_bytes(pg_catalog.current_setting('shared_buffers')),
+              pg_catalog.pg_size_bytes('1GB')) / 2)::pg_catalog.text || 'B', false)";
+
+/// Does every piece of `items` that is not done.
+///
+/// # Errors
+/// The first error of any piece; the others are left for the next call.
+pub(super) async fn run(
+    restorer: &PgRestorer,
+    ctx: &Ctx,
+    db: &Identity,
+    manifest: &Manifest,
+    placements: &Placements,
+    items: Vec<Item>,
+) -> Result<()> {
+    let placed: HashMap<usize, Placement> = placements
+        .placed
+        .iter()
+        .map(|p| (p.entry, p.clone()))
+        .collect();
+    let total = items.iter().map(|i| weight(manifest, &i.work)).sum();
+    let open = items.iter().filter(|i| !i.done).count();
+    let mut tables = HashMap::new();
+    for (entry, placement) in &placed {
+        tables.insert(*entry, qualified(&placement.target)?);
+    }
+    let schedule = Schedule::new(items, |work| match work {
+        Work::Rows { entry, .. } => (tables.get(entry).cloned(), weight(manifest, work)),
+        _ => (None, 0),
+    });
+    let work = Arc::new(Shared {
+        ctx: ctx.clone(),
+        endpoint: restorer.endpoint.clone(),
+        db: db.clone(),
+        store: restorer.store.clone(),
+        options: restorer.options.clone(),
+        manifest: manifest.clone(),
+        placed,
+        tables,
+        schedule,
+        loaded: AtomicU64::new(0),
+        total,
+        large_objects: super::large_objects::LargeObjects::of(restorer),
+    });
+    let mut workers = JoinSet::new();
+    for _ in 0..restorer.options.jobs.get().min(open) {
+        workers.spawn(work.clone().worker());
+    }
+    join_workers(workers).await?;
+    Ok(())
+}
+
+fn weight(manifest: &Manifest, work: &Work) -> Weight {
+    match work {
+        Work::Rows {
+            entry, from, to, ..
+        } => manifest.tables[*entry].chunks[*from..*to]
+            .iter()
+            .map(|c| c.raw_bytes)
+            .sum(),
+        _ => 0,
+    }
+}
+
+struct Shared {
+    ctx: Ctx,
+    endpoint: Endpoint,
+    db: Identity,
+    store: Store,
+    options: RowOptions,
+    manifest: Manifest,
+    placed: HashMap<usize, Placement>,
+    /// The quoted name of each target.
+    tables: HashMap<usize, String>,
+    schedule: Schedule,
+    loaded: AtomicU64,
+    total: u64,
+    large_objects: super::large_objects::LargeObjects,
+}
+
+impl Shared {
+    async fn worker(self: Arc<Self>) -> Result<()> {
+        let session = Session::open_at(&self.endpoint, &self.db, &self.ctx).await?;
+        session
+            .batch_execute(WORKER)
+            .await
+            .map_err(|e| server_error("could not prepare a session for the restore", e))?;
+        loop {
+            // Asked for before looking, so that no change is missed.
+            let changed = self.schedule.changed();
+            let item = match self.schedule.next() {
+                Next::Do(item) => item,
+                Next::Wait => {
+                    changed.await;
+                    continue;
+                }
+                Next::Nothing => break,
+            };
+            self.ctx.check_stop("the restore")?;
+            if let Err(e) = self.piece(&session, &item).await {
+                self.schedule.fail();
+                return Err(e);
+            }
+            let table = match &item.work {
+                Work::Rows { entry, .. } => self.tables.get(entry).map(String::as_str),
+                _ => None,
+            };
+            self.schedule.done(&item, table);
+        }
+        session.close().await;
+        Ok(())
+    }
+
+    async fn piece(&self, session: &Session, item: &Item) -> Result<()> {
+        match &item.work {
+            Work::Rows {
+                entry,
+                from,
+                to,
+                whole,
+            } => {
+                let placement = self.placed.get(entry).ok_or_else(|| {
+                    Error::refused("the spec chooses other tables than when the restore began")
+                        .hint("put restore.tables back as it was")
+                })?;
+                let loading = Loading {
+                    ctx: &self.ctx,
+                    store: &self.store,
+                    manifest: &self.manifest,
+                    options: &self.options,
+                    loaded: &self.loaded,
+                    total: self.total,
+                };
+                loading
+                    .load(session, item.id, placement, *from..*to, *whole)
+                    .await
+            }
+            Work::LargeObjects => {
+                self.large_objects
+                    .restore(&self.ctx, session, &self.db, &self.manifest)
+                    .await?;
+                self.statement(session, item.id, "").await
+            }
+            Work::Build { sql, .. }
+            | Work::Attach { sql }
+            | Work::ForeignKey { sql, .. }
+            | Work::Then { sql } => self.statement(session, item.id, sql).await,
+        }
+    }
+
+    /// Runs a statement and marks its piece as done, all or nothing.
+    async fn statement(&self, session: &Session, id: i32, sql: &str) -> Result<()> {
+        let head = sql.lines().last().unwrap_or_default();
+        let what = format!("{:.120}", head.trim());
+        let all = format!("begin;\n{sql};\n{};\ncommit", mark_done(id));
+        self.ctx
+            .within(self.options.statement_limit, &what, async {
+                let done = session.batch_execute(&all).await;
+                done.map_err(|e| server_error(format!("could not run {sql:.400?}"), e))
+            })
+            .await
+    }
+}

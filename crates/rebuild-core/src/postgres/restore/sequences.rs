@@ -1,0 +1,78 @@
+//! Sequences: as the backup has them, and never behind the columns that draw from them.
+
+use std::collections::BTreeSet;
+
+use crate::error::Result;
+use crate::model::TableName;
+use crate::postgres::backup::SequenceEntry;
+use crate::postgres::{Session, qualified, server_error};
+
+const SEQUENCES: &str = "
+    select n.nspname, c.relname, tn.nspname, t.relname, a.attname, s.seqincrement > 0
+      from pg_catalog.pg_class c
+      join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+      join pg_catalog.pg_sequence s on s.seqrelid = c.oid
+      left join pg_catalog.pg_depend d
+        on d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid
+       and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjsubid > 0
+       and d.deptype in ('a', 'i')
+      left join pg_catalog.pg_class t on t.oid = d.refobjid
+      left join pg_catalog.pg_namespace tn on tn.oid = t.relnamespace
+      left join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid
+     where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and n.nspname <> 'rebuild'
+     order by n.nspname, c.relname";
+
+/// Sets every sequence that the backup knows, and moves the others past the columns they belong
+/// to.
+///
+/// *Repeats:* sets them again.
+///
+/// # Errors
+/// The server said no.
+pub(super) async fn restore(session: &Session, known: &[SequenceEntry]) -> Result<()> {
+    let rows = session
+        .query(SEQUENCES, &[])
+        .await
+        .map_err(|e| server_error("could not read the sequences", e))?;
+    let mut seen = BTreeSet::new();
+    for row in rows {
+        let sequence = TableName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+        if !seen.insert(sequence.clone()) {
+            continue;
+        }
+        let name = qualified(&sequence)?;
+        let entry = known.iter().find(|s| s.sequence == sequence);
+        let what = || format!("could not set sequence {sequence}");
+        if let Some(entry) = entry {
+            session
+                .execute(
+                    "select pg_catalog.setval($1::pg_catalog.text::pg_catalog.regclass, $2, $3)",
+                    &[&name, &entry.last_value, &entry.is_called],
+                )
+                .await
+                .map_err(|e| server_error(what(), e))?;
+            continue;
+        }
+        let schema: Option<String> = row.get(2);
+        let (Some(schema), Some(table), Some(column)) = (
+            schema,
+            row.get::<_, Option<String>>(3),
+            row.get::<_, Option<String>>(4),
+        ) else {
+            continue;
+        };
+        let owner = qualified(&TableName::new(schema, table))?;
+        let column = crate::postgres::ident(&column)?;
+        let furthest = if row.get(5) { "max" } else { "min" };
+        let sql = format!(
+            "select pg_catalog.setval($1::pg_catalog.text::pg_catalog.regclass, v::pg_catalog.int8)
+               from (select pg_catalog.{furthest}({column}) as v from {owner}) as t
+              where v is not null"
+        );
+        session
+            .execute(&sql, &[&name])
+            .await
+            .map_err(|e| server_error(what(), e))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! What a restore consists of, as a list in the database itself.
+//!
+//! The list lies in a schema of its own in the staged database, and each piece is marked as done
+//! in the transaction that does it. A restore that was killed goes on from there; when the last
+//! piece is done, the schema is dropped.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::postgres::{Session, server_error};
+
+const SCHEMA: &str = "rebuild_restore";
+
+/// A piece of work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "work", rename_all = "snake_case")]
+pub(super) enum Work {
+    /// Load chunks `from..to` of a table.
+    Rows {
+        /// The table's place in the manifest.
+        entry: usize,
+        /// The first chunk.
+        from: usize,
+        /// The one after the last chunk.
+        to: usize,
+        /// True if this is all there is, so that the table is emptied in the same transaction.
+        whole: bool,
+    },
+    /// Restore the large objects.
+    LargeObjects,
+    /// Build an index, or a constraint that has one.
+    Build {
+        /// The statement.
+        sql: String,
+        /// The table, quoted.
+        table: String,
+        /// True if the statement keeps readers of the table out.
+        exclusive: bool,
+    },
+    /// Attach the index of a partition to the index of its parent.
+    Attach {
+        /// The statement.
+        sql: String,
+    },
+    /// Add a foreign key.
+    ForeignKey {
+        /// The statement.
+        sql: String,
+        /// Both tables, quoted, where they could be told.
+        tables: Vec<String>,
+    },
+    /// Everything that comes after, in order.
+    Then {
+        /// The statement.
+        sql: String,
+    },
+}
+
+/// A piece of work with its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Item {
+    pub(super) id: i32,
+    pub(super) work: Work,
+    pub(super) done: bool,
+}
+
+/// The statement that marks piece `id` as done.
+pub(super) fn mark_done(id: i32) -> String {
+    format!("update {SCHEMA}.work set done = true where id operator(pg_catalog.=) {id}")
+}
+
+/// Makes the list; in the caller's transaction.
+///
+/// # Errors
+/// The server said no.
+pub(super) async fn create(session: &Session, work: &[Work]) -> Result<()> {
+    let what = "could not make the restore's list of work";
+    session
+        .batch_execute(&format!(
+            "create schema {SCHEMA};
+             create table {SCHEMA}.work (
+                 id pg_catalog.int4 primary key,
+                 item pg_catalog.text not null,
+                 done pg_catalog.bool not null default false)"
+        ))
+        .await
+        .map_err(|e| server_error(what, e))?;
+    let items: Vec<String> = work
+        .iter()
+        .map(|w| {
+            serde_json::to_string(w)
+                .map_err(|e| Error::internal("a piece of work is not JSON").caused_by(e))
+        })
+        .collect::<Result<_>>()?;
+    session
+        .execute(
+            &format!(
+                "insert into {SCHEMA}.work (id, item)
+                 select position::pg_catalog.int4, item
+                   from pg_catalog.unnest($1::pg_catalog.text[]) with ordinality as t (item, position)"
+            ),
+            &[&items],
+        )
+        .await
+        .map_err(|e| server_error(what, e))?;
+    Ok(())
+}
+
+/// Reads the list, or `None` if there is none.
+///
+/// # Errors
+/// The server could not be asked; the list is not one of ours.
+pub(super) async fn read(session: &Session) -> Result<Option<Vec<Item>>> {
+    let what = "could not read the restore's list of work";
+    let there: bool = session
+        .query_one(
+            "select pg_catalog.to_regclass($1) is not null",
+            &[&format!("{SCHEMA}.work")],
+        )
+        .await
+        .map_err(|e| server_error(what, e))?
+        .get(0);
+    if !there {
+        return Ok(None);
+    }
+    let rows = session
+        .query(
+            &format!("select id, item, done from {SCHEMA}.work order by id"),
+            &[],
+        )
+        .await
+        .map_err(|e| server_error(what, e))?;
+    let item = |row: &tokio_postgres::Row| {
+        let text: String = row.get(1);
+        let work = serde_json::from_str(&text).map_err(|e| Error::corrupt(what).caused_by(e))?;
+        Ok(Item {
+            id: row.get(0),
+            work,
+            done: row.get(2),
+        })
+    };
+    rows.iter().map(item).collect::<Result<_>>().map(Some)
+}
+
+/// Drops the list, if there is one; nothing is restored after this.
+///
+/// # Errors
+/// The server said no.
+pub(super) async fn drop(session: &Session) -> Result<()> {
+    session
+        .batch_execute(&format!("drop schema if exists {SCHEMA} cascade"))
+        .await
+        .map_err(|e| server_error("could not drop the restore's list of work", e))
+}

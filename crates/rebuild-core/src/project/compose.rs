@@ -1,0 +1,306 @@
+//! From the spec to the implementations of each contract.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Project;
+use crate::command::{CommandTask, CommandWorkload};
+use crate::engine::Backends;
+use crate::error::{Error, Result};
+use crate::event::Ctx;
+use crate::model::{Endpoint, Identity, SessionFacts, TableName};
+use crate::plan::{Rules, SchemaFrom, Strategy};
+use crate::postgres::{
+    self, CommandMigrator, DatabaseKey, EndSessions, Environment, PgBackup, PgBackupSchema,
+    PgFixtures, PgProvision, PgRestorer, PgSchemaFiles, PgSurveyor, PgTeardown, PgVerifier,
+    ProvisionOptions, ReadOnlyGate, RestoreChoice, RowOptions, Session, TargetLock, application,
+};
+use crate::spec::{EndSessionsSpec, RestoreFrom, SchemaSource, Spec, StrategySpec, TablePatterns};
+use crate::traits::{SchemaApplier, Task, Workload};
+
+/// How long one schema file may take.
+const FILE_LIMIT: Duration = Duration::from_secs(3600);
+
+/// Where the target is.
+pub(super) fn endpoint(spec: &Spec, environment: &Environment) -> Result<Endpoint> {
+    let mut endpoint = environment.endpoint(spec.target.url.expose(), spec.target.insecure_tls)?;
+    if let Some(password) = &spec.target.password {
+        endpoint.password = Some(password.clone());
+    }
+    if endpoint.database == spec.target.maintenance_database {
+        return Err(Error::usage(format!(
+            "target.url: {:?} is the database to connect to while the target is renamed, so it \
+             cannot be the target",
+            endpoint.database
+        ))
+        .hint("name another one in target.maintenance_database"));
+    }
+    Ok(endpoint)
+}
+
+/// The URL of the store; a path is relative to the spec.
+pub(super) fn store_url(spec: &Spec) -> Result<String> {
+    let given = &spec.store.url;
+    if given.contains("://") {
+        return Ok(given.clone());
+    }
+    let bad = || Error::usage(format!("store.url: {given:?} is neither a URL nor a path"));
+    let path = std::path::absolute(spec.folder().join(given)).map_err(|e| bad().caused_by(e))?;
+    let url = url::Url::from_file_path(&path).map_err(|()| bad())?;
+    Ok(url.to_string())
+}
+
+pub(super) fn row_options(spec: &Spec) -> RowOptions {
+    let mut options = RowOptions {
+        level: spec.backup.compression,
+        ..RowOptions::default()
+    };
+    if let Some(jobs) = spec.backup.jobs {
+        options.jobs = jobs;
+    }
+    options
+}
+
+pub(super) fn tools(spec: &Spec) -> Option<PathBuf> {
+    spec.backup.tools.as_ref().map(|t| spec.folder().join(t))
+}
+
+pub(super) fn policy(spec: &Spec) -> Result<EndSessions> {
+    match &spec.quiesce.end_sessions {
+        EndSessionsSpec::All(false) => Ok(EndSessions::None),
+        EndSessionsSpec::All(true) => Ok(EndSessions::All),
+        EndSessionsSpec::Matching(patterns) => {
+            EndSessions::matching(&patterns.roles, &patterns.applications)
+        }
+    }
+}
+
+pub(super) fn choice(spec: &Spec) -> Result<RestoreChoice> {
+    Ok(RestoreChoice {
+        tables: TablePatterns::compile(&spec.restore.tables)?,
+        may_drop: TablePatterns::compile(&spec.restore.allow_dropped)?,
+    })
+}
+
+pub(super) fn provision_options(spec: &Spec) -> ProvisionOptions {
+    let wanted = spec.provision.clone();
+    ProvisionOptions {
+        owner: wanted.owner,
+        encoding: wanted.encoding,
+        locale: wanted.collate,
+        ctype: wanted.ctype,
+        locale_provider: wanted.locale_provider,
+        icu_locale: wanted.locale,
+        template: wanted.template,
+        connection_limit: wanted.connection_limit,
+        tablespace: wanted.tablespace,
+        settings: wanted.settings.into_iter().collect(),
+        grants: wanted.grants,
+        extensions: wanted.extensions,
+    }
+}
+
+impl Project {
+    pub(super) fn pg_backup(&self) -> PgBackup {
+        PgBackup::new(
+            self.endpoint.clone(),
+            self.store.clone(),
+            row_options(&self.spec),
+            tools(&self.spec),
+            self.environment.clone(),
+        )
+        .with_csv(self.spec.backup.csv)
+    }
+
+    pub(super) fn restores_rows(&self) -> bool {
+        self.spec.restore.source == RestoreFrom::Backup
+    }
+
+    pub(super) fn schema(&self) -> Result<Arc<dyn SchemaApplier>> {
+        let spec = &self.spec;
+        let endpoint = self.endpoint.clone();
+        let folder = spec.folder().to_path_buf();
+        Ok(match (spec.schema.source, &spec.schema.command) {
+            (SchemaSource::Files, _) => Arc::new(PgSchemaFiles::new(
+                endpoint,
+                folder,
+                spec.schema.files.clone(),
+                spec.schema.order,
+                FILE_LIMIT,
+            )),
+            (SchemaSource::Command, Some(command)) => {
+                Arc::new(CommandMigrator::new(command, endpoint, &folder))
+            }
+            (SchemaSource::Backup | SchemaSource::Command, _) => Arc::new(PgBackupSchema {
+                endpoint,
+                store: self.store.clone(),
+                rows_follow: self.restores_rows(),
+            }),
+        })
+    }
+
+    fn fixtures(&self) -> Option<Arc<dyn SchemaApplier>> {
+        let schema = &self.spec.schema;
+        (!schema.fixtures.is_empty()).then(|| {
+            Arc::new(PgFixtures::new(
+                self.endpoint.clone(),
+                self.spec.folder().to_path_buf(),
+                schema.fixtures.clone(),
+                schema.order,
+                FILE_LIMIT,
+            )) as Arc<dyn SchemaApplier>
+        })
+    }
+
+    pub(super) fn verifier(&self) -> Result<PgVerifier> {
+        let checks = if self.spec.checks.is_empty() {
+            PgVerifier::default_checks(self.restores_rows())
+        } else {
+            self.spec.checks.clone()
+        };
+        PgVerifier::new(
+            self.endpoint.clone(),
+            checks,
+            Arc::new(self.restorer(self.spec.schema.source == SchemaSource::Backup)?),
+            row_options(&self.spec).jobs,
+        )
+    }
+
+    pub(super) fn restorer(&self, own_schema: bool) -> Result<PgRestorer> {
+        Ok(PgRestorer {
+            endpoint: self.endpoint.clone(),
+            store: self.store.clone(),
+            options: row_options(&self.spec),
+            choice: choice(&self.spec)?,
+            own_schema,
+            tools: tools(&self.spec),
+            environment: self.environment.clone(),
+        })
+    }
+
+    /// A surveyor of the target. The programs are looked for only where the server's version is
+    /// known, so a survey that needs none works without them.
+    pub(super) async fn surveyor(&self) -> Result<PgSurveyor> {
+        Ok(PgSurveyor {
+            endpoint: self.endpoint.clone(),
+            maintenance: self.maintenance(),
+            database: self.endpoint.database.clone(),
+            schema: self.schema()?,
+            files: self.spec.schema.source != SchemaSource::Backup,
+            provision: provision_options(&self.spec),
+            tools: self.pg_backup().programs().await?,
+            store: self.store.clone(),
+        })
+    }
+
+    fn commands(&self, commands: &[crate::spec::CommandSpec]) -> Vec<Arc<dyn Task>> {
+        commands
+            .iter()
+            .map(|c| {
+                let task = CommandTask::new(c, self.endpoint.clone(), self.spec.folder());
+                Arc::new(task) as Arc<dyn Task>
+            })
+            .collect()
+    }
+
+    fn workloads(
+        &self,
+        target: &Identity,
+        lock: &Arc<TargetLock>,
+    ) -> Result<Vec<Arc<dyn Workload>>> {
+        let mut workloads: Vec<Arc<dyn Workload>> = Vec::new();
+        for spec in &self.spec.workloads {
+            workloads.push(Arc::new(CommandWorkload::new(spec, self.spec.folder())));
+        }
+        // Last, so that programs that are stopped orderly are not cut off.
+        if self.spec.quiesce.read_only {
+            workloads.push(Arc::new(ReadOnlyGate::new(
+                target.clone(),
+                lock.clone(),
+                policy(&self.spec)?,
+            )));
+        }
+        Ok(workloads)
+    }
+
+    /// One implementation of each contract, for `target`.
+    pub(super) fn backends(&self, target: &Identity) -> Result<Backends> {
+        let spec = &self.spec;
+        let lock = Arc::new(TargetLock::new(self.maintenance(), target.clone()));
+        let backup = Arc::new(self.pg_backup());
+        Ok(Backends {
+            teardown: Arc::new(PgTeardown::new(
+                self.maintenance(),
+                lock.clone(),
+                policy(spec)?,
+                backup.clone(),
+            )),
+            provision: Arc::new(PgProvision::new(
+                self.maintenance(),
+                lock.clone(),
+                provision_options(spec),
+            )),
+            schema: self.schema()?,
+            restorer: Arc::new(self.restorer(spec.schema.source == SchemaSource::Backup)?),
+            fixtures: self.fixtures(),
+            loads: self.commands(&spec.loads),
+            verifier: Arc::new(self.verifier()?),
+            workloads: self.workloads(target, &lock)?,
+            tasks: self.commands(&spec.after),
+            backup,
+            lock,
+        })
+    }
+
+    /// Calls `with` with the spec's rules.
+    pub(super) fn with_rules<T>(&self, with: impl FnOnce(&Rules<'_>) -> T) -> Result<T> {
+        let spec = &self.spec;
+        let policy = policy(spec)?;
+        let choice = choice(spec)?;
+        let mut workloads: Vec<String> = spec.workloads.iter().map(|w| w.name.clone()).collect();
+        if spec.quiesce.read_only {
+            workloads.push(postgres::READ_ONLY_GATE.to_owned());
+        }
+        let names = |commands: &[crate::spec::CommandSpec]| -> Vec<String> {
+            commands.iter().map(|c| c.name.clone()).collect()
+        };
+        let (loads, tasks) = (names(&spec.loads), names(&spec.after));
+        let may_end = |session: &SessionFacts| policy.allows(session);
+        let may_drop = |table: &TableName, column: Option<&str>| match column {
+            Some(column) => choice.may_drop.matches_column(table, column),
+            None => choice.may_drop.matches(table),
+        };
+        let endpoint = self.endpoint.describe();
+        Ok(with(&Rules {
+            endpoint: &endpoint,
+            environment: spec.target.environment.as_deref(),
+            strategy: match spec.target.strategy {
+                StrategySpec::Aside => Strategy::Aside,
+                StrategySpec::InPlace => Strategy::InPlace,
+            },
+            backup: spec.backup.mode,
+            schema: match spec.schema.source {
+                SchemaSource::Backup => SchemaFrom::Backup,
+                SchemaSource::Files => SchemaFrom::Files,
+                SchemaSource::Command => SchemaFrom::Command,
+            },
+            restore: self.restores_rows(),
+            fixtures: !spec.schema.fixtures.is_empty(),
+            loads: &loads,
+            workloads: &workloads,
+            tasks: &tasks,
+            may_end: &may_end,
+            may_drop: &may_drop,
+            spec_digest: spec.digest(),
+        }))
+    }
+
+    /// Which database the target's name leads to now.
+    pub(super) async fn target(&self, ctx: &Ctx) -> Result<Identity> {
+        let session = Session::open(&self.endpoint, &application(ctx)).await?;
+        let facts = postgres::database_facts(&session, DatabaseKey::Current).await?;
+        session.close().await;
+        Ok(facts.identity)
+    }
+}

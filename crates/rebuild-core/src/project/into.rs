@@ -1,0 +1,121 @@
+//! A backup into a new database that stands on its own.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::event::Ctx;
+use crate::model::{BackupId, Endpoint, Identity, Verdict};
+use crate::postgres::{
+    Environment, PgBackup, PgBackupSchema, PgProvision, PgRestorer, PgVerifier, ProvisionOptions, RestoreChoice,
+    RowOptions, Session, TargetLock, application, server_facts,
+};
+use crate::spec::CheckSpec;
+use crate::store::Store;
+use crate::traits::{
+    Lock, Provision, ProvisionRequest, Restorer, SchemaApplier, Verifier, VerifyRequest,
+};
+
+/// A server to restore to, and how.
+pub(super) struct Destination {
+    /// The server, at its maintenance database.
+    pub(super) maintenance: Endpoint,
+    /// Where the backup is.
+    pub(super) store: Store,
+    pub(super) options: RowOptions,
+    pub(super) tools: Option<PathBuf>,
+    pub(super) environment: Environment,
+}
+
+impl Destination {
+    /// Makes a database `name` like the one that was backed up, restores everything into it, and
+    /// compares every row. What was made is removed if anything fails.
+    pub(super) async fn restore(
+        &self,
+        ctx: &Ctx,
+        id: &BackupId,
+        name: &str,
+    ) -> Result<(Identity, Verdict)> {
+        let backup = PgBackup::new(
+            self.maintenance.clone(),
+            self.store.clone(),
+            self.options.clone(),
+            self.tools.clone(),
+            self.environment.clone(),
+        );
+        let manifest = backup.manifest(id).await?;
+        let session = Session::open(&self.maintenance, &application(ctx)).await?;
+        let server = server_facts(&session).await?.system_identifier;
+        session.close().await;
+        // One at a time on a server: there is no database yet whose lock could be taken.
+        let nothing = Identity {
+            server,
+            name: name.to_owned(),
+            uid: "0".to_owned(),
+        };
+        let lock = Arc::new(TargetLock::new(self.maintenance.clone(), nothing));
+        lock.acquire(ctx).await?;
+        let provision = PgProvision::new(
+            self.maintenance.clone(),
+            lock.clone(),
+            ProvisionOptions::default(),
+        )
+        .modelled_on(manifest.database.clone());
+        let request = ProvisionRequest {
+            name: name.to_owned(),
+            like: None,
+        };
+        let db = provision.provision(ctx, &request).await?;
+        match self.fill(ctx, &db, id).await {
+            Ok(verdict) => {
+                provision.settle(ctx, &db, None).await?;
+                lock.release(ctx).await?;
+                Ok((db, verdict))
+            }
+            Err(e) => {
+                if let Err(left) = provision.discard(ctx, &db).await {
+                    ctx.events
+                        .warn(format!("{db} could not be removed: {}", left.chain()));
+                }
+                Err(e)
+            }
+        }
+    }
+
+    async fn fill(&self, ctx: &Ctx, db: &Identity, id: &BackupId) -> Result<Verdict> {
+        let schema = PgBackupSchema {
+            endpoint: self.maintenance.clone(),
+            store: self.store.clone(),
+            rows_follow: true,
+        };
+        schema.apply(ctx, db, id).await?;
+        let restorer = PgRestorer {
+            endpoint: self.maintenance.clone(),
+            store: self.store.clone(),
+            options: self.options.clone(),
+            choice: RestoreChoice::default(),
+            own_schema: true,
+            tools: self.tools.clone(),
+            environment: self.environment.clone(),
+        };
+        restorer.restore(ctx, db, id).await?;
+        restorer.finish(ctx, db, id).await?;
+        let checks = vec![
+            CheckSpec::Content { except: Vec::new() },
+            CheckSpec::Sequences {},
+            CheckSpec::Indexes {},
+        ];
+        let verifier = PgVerifier::new(
+            self.maintenance.clone(),
+            checks,
+            Arc::new(restorer),
+            self.options.jobs,
+        )?;
+        let request = VerifyRequest {
+            db: db.clone(),
+            backup: Some(id.clone()),
+            live: false,
+        };
+        verifier.verify(ctx, &request).await
+    }
+}

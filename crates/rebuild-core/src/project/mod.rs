@@ -1,0 +1,76 @@
+//! A spec, opened: one method for each verb of the command line.
+//!
+//! This is the one place that knows both the engine and the backends.
+
+mod backups;
+mod compose;
+mod copy;
+mod init;
+mod into;
+mod prune;
+mod runs;
+mod verbs;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Result;
+use crate::event::{Ctx, Events};
+use crate::model::{Endpoint, RunId};
+use crate::postgres::Environment;
+use crate::spec::Spec;
+use crate::store::Store;
+
+pub use copy::copy;
+pub use init::template;
+pub use verbs::Status;
+
+/// A spec with everything it needs to act. Opening it connects to nothing but the store.
+pub struct Project {
+    spec: Spec,
+    environment: Environment,
+    endpoint: Endpoint,
+    store: Store,
+    events: Events,
+    stop: CancellationToken,
+}
+
+impl Project {
+    /// Opens the store and works out where the target is.
+    ///
+    /// # Errors
+    /// The target's address cannot be understood; the store cannot be opened.
+    pub async fn open(
+        spec: Spec,
+        environment: &Environment,
+        events: Events,
+        stop: CancellationToken,
+    ) -> Result<Self> {
+        let endpoint = compose::endpoint(&spec, environment)?;
+        let store = Store::open(&compose::store_url(&spec)?).await?;
+        Ok(Self {
+            spec,
+            environment: environment.clone(),
+            endpoint,
+            store,
+            events,
+            stop,
+        })
+    }
+
+    /// The store of backups and journals.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// A context for verbs that are no run: it has an id of its own for the names of sessions.
+    fn ctx(&self) -> Ctx {
+        let mut ctx = Ctx::new(RunId::generate(), self.events.clone());
+        ctx.stop = self.stop.clone();
+        ctx
+    }
+
+    fn maintenance(&self) -> Endpoint {
+        self.endpoint
+            .with_database(&self.spec.target.maintenance_database)
+    }
+}

@@ -1,0 +1,125 @@
+//! `backups prune`: which backups go.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Project;
+use crate::error::{Error, Result};
+use crate::journal::RunSummary;
+use crate::model::BackupId;
+use crate::traits::{Backup, BackupMode, BackupSummary, DestroyPermit};
+
+impl Project {
+    /// Removes the backups that neither rule keeps; without a rule given, the spec's. With `act`
+    /// false it only says which. The newest full backup is always kept.
+    ///
+    /// *Destroys:* those copies of the data.
+    ///
+    /// # Errors
+    /// There is no rule; a run has not ended, and may need its backup; the store failed.
+    pub async fn prune_backups(
+        &self,
+        keep_last: Option<u32>,
+        keep_days: Option<u32>,
+        act: bool,
+    ) -> Result<Vec<BackupId>> {
+        let rules = if keep_last.is_none() && keep_days.is_none() {
+            (self.spec.retention.keep_last, self.spec.retention.keep_days)
+        } else {
+            (keep_last, keep_days)
+        };
+        if rules == (None, None) {
+            return Err(Error::usage("nothing says which backups to keep")
+                .hint("give --keep-last or --keep-days, or set them in [retention]"));
+        }
+        let ctx = self.ctx();
+        let backup = self.pg_backup();
+        let doomed = doomed(&backup.list(&ctx).await?, rules, Timestamp::now());
+        if !act {
+            return Ok(doomed.into_iter().map(|b| b.id).collect());
+        }
+        if let Some(run) = self.runs().await?.into_iter().find(RunSummary::is_open) {
+            return Err(Error::refused(format!(
+                "{} has not ended, and may need its backup",
+                run.id
+            ))
+            .hint(format!(
+                "rebuild resume {0}, or rebuild rollback {0}",
+                run.id
+            )));
+        }
+        let mut gone = Vec::new();
+        for summary in doomed {
+            let permit = DestroyPermit::by_name(&summary.of, &summary.of.name)?;
+            backup.remove(&ctx, &summary.id, permit).await?;
+            gone.push(summary.id);
+        }
+        Ok(gone)
+    }
+}
+
+/// The backups that no rule keeps. `backups` are sorted, newest first.
+fn doomed(
+    backups: &[BackupSummary],
+    (keep_last, keep_days): (Option<u32>, Option<u32>),
+    now: Timestamp,
+) -> Vec<BackupSummary> {
+    let mut kept: BTreeSet<&BackupId> = BTreeSet::new();
+    let full = || backups.iter().filter(|b| b.mode == BackupMode::Full);
+    let last = usize::try_from(keep_last.unwrap_or(0)).unwrap_or(usize::MAX);
+    kept.extend(full().take(last.max(1)).map(|b| &b.id));
+    if let Some(days) = keep_days {
+        let age = SignedDuration::from_hours(24 * i64::from(days));
+        let young = |b: &&BackupSummary| now.duration_since(b.taken_at) <= age;
+        kept.extend(backups.iter().filter(young).map(|b| &b.id));
+    }
+    let goes = |b: &&BackupSummary| !kept.contains(&b.id);
+    backups.iter().filter(goes).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Identity;
+
+    fn backup(mode: BackupMode, days_ago: i64, now: Timestamp) -> BackupSummary {
+        BackupSummary {
+            id: BackupId::generate(),
+            of: Identity {
+                server: "7".to_owned(),
+                name: "app".to_owned(),
+                uid: "1".to_owned(),
+            },
+            mode,
+            taken_at: now - SignedDuration::from_hours(24 * days_ago),
+            tables: 1,
+            rows: 1,
+            large_objects: 0,
+            stored_bytes: 1,
+        }
+    }
+
+    #[test]
+    fn rules_add_up_and_the_newest_full_one_stays() {
+        let now: Timestamp = "2026-03-01T00:00:00Z".parse().expect("a time");
+        let list: Vec<BackupSummary> = [
+            (BackupMode::SchemaOnly, 1),
+            (BackupMode::Full, 3),
+            (BackupMode::Full, 5),
+            (BackupMode::Full, 40),
+        ]
+        .map(|(mode, days)| backup(mode, days, now))
+        .into();
+        let ages = |rules| -> Vec<usize> {
+            let doomed = doomed(&list, rules, now);
+            let place = |d: &BackupSummary| list.iter().position(|b| b.id == d.id);
+            doomed.iter().filter_map(place).collect()
+        };
+        assert_eq!(ages((Some(1), None)), [0, 2, 3]);
+        assert_eq!(ages((Some(2), None)), [0, 3]);
+        assert_eq!(ages((None, Some(4))), [2, 3]);
+        assert_eq!(ages((Some(3), Some(2))), [0usize; 0]);
+        assert_eq!(ages((Some(0), Some(0))), [0, 2, 3], "never the last one");
+    }
+}

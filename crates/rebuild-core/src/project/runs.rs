@@ -1,0 +1,68 @@
+//! `runs`, and the hooks that follow one.
+
+use super::Project;
+use crate::command;
+use crate::engine::Report;
+use crate::error::{Error, Result};
+use crate::journal::{self, Ending, RunSummary};
+use crate::model::RunId;
+
+impl Project {
+    /// Every run in the store, newest first.
+    ///
+    /// # Errors
+    /// The store could not be read, or a journal is damaged.
+    pub async fn runs(&self) -> Result<Vec<RunSummary>> {
+        journal::list_runs(&self.store).await
+    }
+
+    /// One run, with its steps.
+    ///
+    /// # Errors
+    /// There is none of that id, or its journal is damaged.
+    pub async fn show_run(&self, run: &RunId) -> Result<RunSummary> {
+        journal::summary(&self.store, run).await
+    }
+
+    /// `run`, or the newest one in the store.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn run_or_newest(&self, run: Option<RunId>) -> Result<RunId> {
+        if let Some(run) = run {
+            return Ok(run);
+        }
+        let newest = self.runs().await?.into_iter().next();
+        newest
+            .map(|r| r.id)
+            .ok_or_else(|| Error::usage("there is no run in the store yet"))
+    }
+
+    /// Runs the spec's hook for how the run ended. A hook that fails is a warning: the run has
+    /// ended as it has.
+    pub(super) async fn hooks(&self, report: &Report) {
+        let hooks = &self.spec.hooks;
+        let program = if report.ending == Ending::Done {
+            &hooks.on_success
+        } else {
+            &hooks.on_failure
+        };
+        let Some(program) = program else {
+            return;
+        };
+        let told = [
+            ("REBUILD_RUN".to_owned(), report.run.to_string()),
+            ("REBUILD_ENDING".to_owned(), report.ending.to_string()),
+            ("REBUILD_TARGET".to_owned(), self.endpoint.database.clone()),
+            (
+                "REBUILD_ERROR".to_owned(),
+                report.error.clone().unwrap_or_default(),
+            ),
+        ];
+        let limit = hooks.timeout.0;
+        let folder = self.spec.folder();
+        if let Err(e) = command::run_hook(&self.ctx(), program, folder, limit, &told).await {
+            self.events.warn(format!("the hook failed: {}", e.chain()));
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! `status`, `plan`, `run`, `resume`, `rollback`, `purge`, `verify`.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Project;
+use crate::engine::{Engine, Report, RollbackOptions};
+use crate::error::{Error, Result};
+use crate::journal::{self, RunSummary};
+use crate::model::{BackupId, Identity, RunId, Verdict};
+use crate::plan::{Plan, Survey};
+use crate::traits::{Surveyor, Verifier, VerifyRequest};
+
+/// What is there.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Status {
+    /// Where the target is, without the password.
+    pub endpoint: String,
+    /// The target, its server, its drift.
+    pub survey: Survey,
+    /// The last runs, newest first.
+    pub runs: Vec<RunSummary>,
+}
+
+impl Project {
+    /// What is there: the target, its drift, its migration version, the last runs.
+    ///
+    /// *Destroys:* nothing; with `drift`, a scratch database is made and removed.
+    ///
+    /// # Errors
+    /// The target or the store could not be read.
+    pub async fn status(&self, drift: bool) -> Result<Status> {
+        let mut runs = self.runs().await?;
+        runs.truncate(5);
+        Ok(Status {
+            endpoint: self.endpoint.describe(),
+            survey: self.survey(drift).await?,
+            runs,
+        })
+    }
+
+    /// What a run would do, and what would be lost.
+    ///
+    /// *Destroys:* nothing; with `drift`, a scratch database is made and removed.
+    ///
+    /// # Errors
+    /// The target could not be read. A guard that refuses is in the plan.
+    pub async fn plan(&self, drift: bool) -> Result<Plan> {
+        let survey = self.survey(drift).await?;
+        self.plan_of(survey)
+    }
+
+    async fn survey(&self, drift: bool) -> Result<Survey> {
+        let ctx = self.ctx();
+        self.surveyor().await?.survey(&ctx, drift).await
+    }
+
+    fn plan_of(&self, survey: Survey) -> Result<Plan> {
+        self.with_rules(|rules| Plan::build(rules, survey))?
+    }
+
+    /// Rebuilds the target. A stored plan is checked against the state of this moment.
+    ///
+    /// # Errors
+    /// A guard refused, the plan is stale, or the name was not typed: nothing was touched. What
+    /// happens once the run has begun is in the report.
+    pub async fn run(&self, stored: Option<&Plan>, confirm: Option<&str>) -> Result<Report> {
+        let plan = self.plan(true).await?;
+        if let Some(stored) = stored {
+            stored.require_same_state(&plan)?;
+        }
+        plan.permit_run(confirm)?;
+        self.refuse_open_run().await?;
+        let report = self
+            .engine(&plan.target)?
+            .run(RunId::generate(), plan)
+            .await?;
+        self.hooks(&report).await;
+        Ok(report)
+    }
+
+    /// A run that has not ended holds the workloads still and a staged database: it is ended
+    /// first.
+    async fn refuse_open_run(&self) -> Result<()> {
+        let open = self.runs().await?.into_iter().find(RunSummary::is_open);
+        match open {
+            None => Ok(()),
+            Some(run) => Err(
+                Error::refused(format!("{} has not ended", run.id)).hint(format!(
+                    "rebuild resume {0}, or rebuild rollback {0}",
+                    run.id
+                )),
+            ),
+        }
+    }
+
+    /// Goes on with a run that was killed or halted.
+    ///
+    /// # Errors
+    /// See [`Engine::resume`].
+    pub async fn resume(&self, run: &RunId) -> Result<Report> {
+        let target = journal::target_of(&self.store, run).await?;
+        let report = self
+            .engine(&target)?
+            .resume(run, self.spec.digest())
+            .await?;
+        self.hooks(&report).await;
+        Ok(report)
+    }
+
+    /// Brings the old database back. A production target's name must be typed.
+    ///
+    /// # Errors
+    /// See [`Engine::rollback`].
+    pub async fn rollback(
+        &self,
+        run: &RunId,
+        confirm: Option<&str>,
+        accept_writes: bool,
+    ) -> Result<Report> {
+        let target = journal::target_of(&self.store, run).await?;
+        self.require_typed(&target, confirm)?;
+        self.engine(&target)?
+            .rollback(run, RollbackOptions { accept_writes })
+            .await
+    }
+
+    fn require_typed(&self, target: &Identity, confirm: Option<&str>) -> Result<()> {
+        let production = self.with_rules(|rules| rules.is_production())?;
+        if production && confirm != Some(target.name.as_str()) {
+            return Err(Error::refused(format!(
+                "{:?} is labelled as production, so its name must be typed",
+                target.name
+            ))
+            .hint(format!("give --confirm {}", target.name)));
+        }
+        Ok(())
+    }
+
+    /// Destroys what a run set aside, once its retention has ended (or `now`). Returns its name,
+    /// or nothing if it is gone already.
+    ///
+    /// # Errors
+    /// A refusal while the retention runs, or if neither a proven backup nor a typed name allows
+    /// it.
+    pub async fn purge(
+        &self,
+        run: &RunId,
+        confirm: Option<&str>,
+        now: bool,
+    ) -> Result<Option<String>> {
+        let summary = self.show_run(run).await?;
+        if !now {
+            self.refuse_retained(&summary)?;
+        }
+        let target = journal::target_of(&self.store, run).await?;
+        self.require_typed(&target, confirm)?;
+        self.engine(&target)?.purge(run, confirm).await
+    }
+
+    fn refuse_retained(&self, run: &RunSummary) -> Result<()> {
+        let keep = self.spec.retention.keep_retired.0;
+        let Some(ended) = run.ended else {
+            return Err(Error::refused(format!("{} has not ended", run.id)));
+        };
+        let free = ended + keep;
+        if jiff::Timestamp::now() < free {
+            return Err(
+                Error::refused(format!("what {} set aside is kept until {free}", run.id))
+                    .hint("wait, or give --now"),
+            );
+        }
+        Ok(())
+    }
+
+    /// Verifies the target as it is, or against a backup.
+    ///
+    /// # Errors
+    /// The target or the backup could not be read. A difference is in the verdict.
+    pub async fn verify(&self, backup: Option<&BackupId>) -> Result<Verdict> {
+        let ctx = self.ctx();
+        let db = self.target(&ctx).await?;
+        let request = VerifyRequest {
+            db,
+            backup: backup.cloned(),
+            live: backup.is_none(),
+        };
+        self.verifier()?.verify(&ctx, &request).await
+    }
+
+    /// An engine for `target`, which pins what its backends act on.
+    fn engine(&self, target: &Identity) -> Result<Engine> {
+        Ok(Engine::new(
+            self.backends(target)?,
+            self.store.clone(),
+            self.events.clone(),
+            self.stop.clone(),
+        ))
+    }
+}
