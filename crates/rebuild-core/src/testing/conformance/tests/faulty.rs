@@ -117,6 +117,15 @@ impl Provision for Subject {
             None => self.sim.discard(ctx, made).await,
         }
     }
+
+    async fn settle<'a>(
+        &self,
+        ctx: &Ctx,
+        made: &Identity,
+        like: Option<&'a Identity>,
+    ) -> Result<()> {
+        self.sim.settle(ctx, made, like).await
+    }
 }
 
 #[async_trait]
@@ -218,6 +227,10 @@ impl Restorer for Subject {
             db.rows.extend(there);
         }
         Ok(report)
+    }
+
+    async fn finish(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<()> {
+        self.sim.finish(ctx, db, backup).await
     }
 }
 
