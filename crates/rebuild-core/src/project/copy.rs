@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::event::{Ctx, Events};
 use crate::model::{BackupId, Endpoint, Identity, RunId, Verdict};
 use crate::postgres::{
-    DatabaseKey, Environment, PgBackup, RowOptions, Session, application, database_facts, find_database,
+    DatabaseKey, Environment, PgBackup, RowOptions, Session, application, database_facts,
+    find_database,
 };
 use crate::store::Store;
 use crate::traits::{Backup, BackupMode, ProvenBackup};

@@ -7,8 +7,8 @@ use crate::error::Result;
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity, Verdict};
 use crate::postgres::{
-    Environment, PgBackup, PgBackupSchema, PgProvision, PgRestorer, PgVerifier, ProvisionOptions, RestoreChoice,
-    RowOptions, Session, TargetLock, application, server_facts,
+    Environment, PgBackup, PgBackupSchema, PgProvision, PgRestorer, PgVerifier, ProvisionOptions,
+    RestoreChoice, RowOptions, Session, TargetLock, application, server_facts,
 };
 use crate::spec::CheckSpec;
 use crate::store::Store;

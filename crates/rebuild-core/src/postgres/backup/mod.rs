@@ -36,9 +36,9 @@ use async_trait::async_trait;
 use crate::error::Result;
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity, Verdict};
-use crate::postgres::Environment;
 use crate::plan::ToolFacts;
 use crate::postgres::rows::RowOptions;
+use crate::postgres::{ClientTool, Environment};
 use crate::store::Store;
 use crate::traits::{Backup, BackupMode, BackupSummary, DestroyPermit};
 
