@@ -76,10 +76,8 @@ impl Sink for Human {
                 self.line(&format!("{mark}  {message}"));
             }
             EventKind::Output { program, line } => self.line(&format!("      {program}: {line}")),
-            EventKind::RunFinished { ending, seconds } => {
-                self.clear();
-                self.line(&format!("{ending} after {}", seconds_text(*seconds)));
-            }
+            // The report says how it ended.
+            EventKind::RunFinished { .. } => self.clear(),
             _ => {}
         }
     }
@@ -88,7 +86,7 @@ impl Sink for Human {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let bar = open.entry(progress.of.clone()).or_insert_with(|| {
             let bar = self.bars.add(ProgressBar::new(0));
-            bar.set_style(style(progress.unit));
+            bar.set_style(style(progress.unit, progress.total.is_some()));
             bar.set_message(progress.of.clone());
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
@@ -100,11 +98,17 @@ impl Sink for Human {
     }
 }
 
-fn style(unit: Unit) -> ProgressStyle {
-    let template = match unit {
-        Unit::Bytes => "      {msg} {bytes} of {total_bytes}, {binary_bytes_per_sec}, {eta} left",
-        Unit::Rows => "      {msg} {human_pos} of {human_len} rows, {per_sec}, {eta} left",
-        Unit::Items => "      {msg} {pos} of {len}, {eta} left",
+/// Without a total there is no time left to tell.
+fn style(unit: Unit, total: bool) -> ProgressStyle {
+    let template = match (unit, total) {
+        (Unit::Bytes, true) => {
+            "      {msg} {bytes} of {total_bytes}, {binary_bytes_per_sec}, {eta} left"
+        }
+        (Unit::Rows, true) => "      {msg} {human_pos} of {human_len} rows, {per_sec}, {eta} left",
+        (Unit::Items, true) => "      {msg} {pos} of {len}, {eta} left",
+        (Unit::Bytes, false) => "      {msg} {bytes}, {binary_bytes_per_sec}",
+        (Unit::Rows, false) => "      {msg} {human_pos} rows, {per_sec}",
+        (Unit::Items, false) => "      {msg} {pos}",
     };
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

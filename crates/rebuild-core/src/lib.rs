@@ -25,3 +25,8 @@ pub mod traits;
 
 pub use error::{Error, ErrorKind, Result};
 pub use secret::Secret;
+
+/// The examples of the README are compiled with the others.
+#[cfg(all(doctest, feature = "postgres"))]
+#[doc = include_str!("../../../README.md")]
+pub struct ReadmeExamples;

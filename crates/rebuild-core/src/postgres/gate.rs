@@ -14,8 +14,8 @@ use crate::event::Ctx;
 use crate::model::Identity;
 use crate::traits::{Workload, WorkloadState};
 
-/// The name of the workload that [`ReadOnlyGate`] is.
-pub const READ_ONLY_GATE: &str = "read-only gate";
+/// The name of the workload that [`ReadOnlyGate`] is: what a plan stops and starts by it.
+pub const READ_ONLY_GATE: &str = "writes";
 
 /// How long sessions may take to end.
 const END_WITHIN: Duration = Duration::from_secs(30);
