@@ -1,6 +1,6 @@
 //! PostgreSQL: the backend over SQL, pg_dump and pg_restore.
 
-pub mod backup;
+mod backup;
 mod catalog;
 mod client_tools;
 pub mod compare;
@@ -16,7 +16,7 @@ mod migrate;
 mod pooler;
 mod provision;
 mod restore;
-pub mod rows;
+mod rows;
 pub mod schema;
 mod server_error;
 mod session;

@@ -5,11 +5,12 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::check::ended_early;
 use super::manifest::{ChunkEntry, Manifest, TableEntry};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Ctx, Unit};
 use crate::model::RowForm;
 use crate::postgres::rows::pack::{Unpacker, checksum};
@@ -19,6 +20,9 @@ use crate::store::{Name, Store};
 
 /// Bytes that are decompressed at a time.
 const PIECE: usize = 512 * 1024;
+
+/// KiB of chunks that all workers together may hold.
+const MEMORY_KIB: u32 = 48 << 10;
 
 /// What was found.
 #[derive(Default)]
@@ -45,6 +49,8 @@ struct Reader {
     store: Store,
     folder: Name,
     queue: Queue<Job>,
+    /// One permit for each KiB.
+    memory: Semaphore,
     bytes: AtomicU64,
     total: u64,
 }
@@ -90,6 +96,7 @@ pub(super) async fn read_chunks(
         total: jobs.iter().map(|j| j.chunk.stored_bytes).sum(),
         bytes: AtomicU64::new(0),
         queue: Queue::new(jobs),
+        memory: Semaphore::new(MEMORY_KIB as usize),
     });
     let mut running = JoinSet::new();
     for _ in 0..workers.get() {
@@ -114,6 +121,12 @@ impl Reader {
         let mut found = Vec::new();
         while let Some(job) = self.queue.next() {
             self.ctx.check_stop("the check of the backup")?;
+            let room = u32::try_from(job.chunk.stored_bytes >> 10).unwrap_or(u32::MAX);
+            // One that is larger than all the room there is has it for itself.
+            let room = self.memory.acquire_many(room.min(MEMORY_KIB));
+            let _room = room
+                .await
+                .map_err(|e| Error::internal("no room").caused_by(e))?;
             let stored = self.store.get(&self.folder.join(&job.chunk.file)?).await?;
             let read = stored.len() as u64;
             let table = job.table;

@@ -4,50 +4,50 @@ use crate::error::{Error, Result};
 use crate::model::{BackupId, TableName};
 
 /// The folder of all backups in a store.
-pub const BACKUPS: &str = "backups";
+pub(crate) const BACKUPS: &str = "backups";
 /// Written last: a folder without it is no backup.
-pub const MANIFEST: &str = "manifest.json";
+pub(crate) const MANIFEST: &str = "manifest.json";
 /// The schema as pg_dump's custom archive, with the large objects.
-pub const SCHEMA_DUMP: &str = "schema.dump";
+pub(crate) const SCHEMA_DUMP: &str = "schema.dump";
 /// What comes before the rows, as SQL.
-pub const PRE_DATA: &str = "pre-data.sql";
+pub(crate) const PRE_DATA: &str = "pre-data.sql";
 /// What comes after the rows, as SQL.
-pub const POST_DATA: &str = "post-data.sql";
+pub(crate) const POST_DATA: &str = "post-data.sql";
 /// The large objects' contents as SQL, compressed.
-pub const LARGE_OBJECTS: &str = "large-objects.sql.zst";
+pub(crate) const LARGE_OBJECTS: &str = "large-objects.sql.zst";
 /// The database itself and its settings, as SQL.
-pub const DATABASE: &str = "database.sql";
+pub(crate) const DATABASE: &str = "database.sql";
 /// Roles that the database needs, as SQL.
-pub const ROLES_SQL: &str = "roles.sql";
+pub(crate) const ROLES_SQL: &str = "roles.sql";
 /// Roles that the database needs, as data.
-pub const ROLES: &str = "roles.json";
+pub(crate) const ROLES: &str = "roles.json";
 /// The values of sequences, as SQL.
-pub const SEQUENCES: &str = "sequences.sql";
+pub(crate) const SEQUENCES: &str = "sequences.sql";
 /// Refreshes the materialised views that had rows, as SQL.
-pub const REFRESH: &str = "refresh.sql";
+pub(crate) const REFRESH: &str = "refresh.sql";
 /// Restores the backup with psql and zstd.
-pub const RESTORE_SCRIPT: &str = "restore.sh";
+pub(crate) const RESTORE_SCRIPT: &str = "restore.sh";
 /// The folder of the rows.
-pub const ROWS: &str = "rows";
+pub(crate) const ROWS: &str = "rows";
 
 /// The folder of the CSV files.
-pub const CSV: &str = "csv";
+pub(crate) const CSV: &str = "csv";
 
 /// The folder of the backup `id` in a store.
-pub fn folder(id: &BackupId) -> String {
+pub(crate) fn folder(id: &BackupId) -> String {
     format!("{BACKUPS}/{id}")
 }
 
 /// The file of a chunk: the table's place in the manifest, the part of the table that one worker
 /// read, and the chunk's place in it.
-pub fn chunk_file(table: usize, part: u32, chunk: usize) -> String {
+pub(crate) fn chunk_file(table: usize, part: u32, chunk: usize) -> String {
     format!("{ROWS}/{table:05}-{part:05}-{chunk:05}.copy.zst")
 }
 
 /// The CSV file of a table: its own name where no file system objects to it, and otherwise what
 /// is left of it with the table's place in the manifest. Two tables never share a file, not even
 /// where upper and lower case are the same.
-pub fn csv_file(index: usize, table: &TableName) -> String {
+pub(crate) fn csv_file(index: usize, table: &TableName) -> String {
     let plain = |name: &str| {
         name.bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
@@ -68,7 +68,7 @@ pub fn csv_file(index: usize, table: &TableName) -> String {
 ///
 /// # Errors
 /// The manifest is damaged, or somebody made it.
-pub fn check_file_name(path: &str) -> Result<()> {
+pub(crate) fn check_file_name(path: &str) -> Result<()> {
     let component = |c: &str| {
         !c.is_empty()
             && !c.starts_with('.')

@@ -5,6 +5,7 @@
 //! restores it all with psql and zstd, and last of all the manifest. A folder without a manifest
 //! is no backup.
 
+mod assemble;
 mod check;
 mod check_rows;
 mod contents;
@@ -13,7 +14,7 @@ mod database_sql;
 mod files;
 mod fingerprints;
 mod large_objects;
-pub mod layout;
+pub(crate) mod layout;
 mod manifest;
 mod roles;
 mod rows_out;

@@ -1,6 +1,5 @@
 //! The rows of every table, from the server into the store.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -26,9 +25,9 @@ use crate::postgres::rows::units::{Extent, Queue, Reading, Unit, units};
 use crate::postgres::{Session, application};
 use crate::store::{Name, Store};
 
-/// Bytes that all workers together may hold, were nothing to compress. Each has a chunk that
-/// grows, one that waits and one on its way to the store.
-const MEMORY: u64 = 96 << 20;
+/// Bytes of compressed chunks that all workers together may hold. Each has a chunk that grows,
+/// one that waits and one on its way to the store.
+const MEMORY: u64 = 48 << 20;
 const CHUNKS_EACH: u64 = 3;
 
 /// What is read, from where, and where it goes.
@@ -70,7 +69,6 @@ enum Done {
 struct Work {
     out: RowsOut,
     queue: Queue<Job>,
-    chunk_bytes: u64,
     bytes: AtomicU64,
     rows: AtomicU64,
     total: u64,
@@ -127,7 +125,6 @@ impl RowsOut {
         let count = self.options.jobs.get().min(jobs.len());
         let together = Together::new(&self.ctx);
         let work = Arc::new(Work {
-            chunk_bytes: chunk_bytes(&self.options),
             total: self.tables.iter().map(|t| t.bytes).sum(),
             queue: Queue::new(jobs),
             bytes: AtomicU64::new(0),
@@ -146,9 +143,9 @@ impl RowsOut {
     }
 }
 
-fn chunk_bytes(options: &RowOptions) -> u64 {
-    let jobs = NonZeroUsize::get(options.jobs) as u64;
-    options.chunk_bytes.min(MEMORY / (CHUNKS_EACH * jobs))
+/// The most bytes that a chunk may have after compression.
+fn stored_bytes(options: &RowOptions) -> u64 {
+    MEMORY / (CHUNKS_EACH * options.jobs.get() as u64)
 }
 
 impl Work {
@@ -209,7 +206,9 @@ impl Work {
         ready: mpsc::Sender<PackedChunk>,
     ) -> Result<Tally> {
         let options = &self.out.options;
-        let packer = Packer::new(form, table.columns.len(), options.level, self.chunk_bytes);
+        let columns = table.columns.len();
+        let packer = Packer::new(form, columns, options.level, options.chunk_bytes)
+            .bounded(stored_bytes(options));
         let what = format!("table {}", table.table);
         let packer = copy_out(&self.patience(), session, sql, &what, packer, &ready).await?;
         let (last, tally) = tokio::task::spawn_blocking(move || packer.finish())

@@ -7,19 +7,12 @@ use jiff::Timestamp;
 use super::PgBackup;
 use super::contents;
 use super::database_sql::database_sql;
-use super::files::put;
 use super::large_objects;
-use super::layout::{
-    DATABASE, MANIFEST, REFRESH, RESTORE_SCRIPT, ROLES, ROLES_SQL, SEQUENCES as SEQUENCES_SQL,
-};
-use super::manifest::{
-    ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry, SequenceEntry,
-    TableEntry,
-};
-use super::roles::{RoleEntry, read_roles, roles_sql};
+use super::layout::MANIFEST;
+use super::manifest::{LargeObjectEntry, Manifest, MatviewEntry, SequenceEntry};
+use super::roles::{RoleEntry, read_roles};
 use super::rows_out::{RowsOut, StoredRows};
 use super::schema_dump::{Dumped, SchemaDump};
-use super::script::{refresh_sql, restore_script, sequences_sql};
 use super::together::{Together, both};
 use super::tools::Tools;
 use crate::error::{Error, ErrorKind, Result};
@@ -78,32 +71,32 @@ fn already_taken(
 }
 
 /// A backup that is being taken: the snapshot is open, nothing is stored yet.
-struct Taking<'a> {
-    backup: &'a PgBackup,
-    ctx: &'a Ctx,
-    target: &'a Identity,
-    id: &'a BackupId,
-    mode: BackupMode,
+pub(super) struct Taking<'a> {
+    pub(super) backup: &'a PgBackup,
+    pub(super) ctx: &'a Ctx,
+    pub(super) target: &'a Identity,
+    pub(super) id: &'a BackupId,
+    pub(super) mode: BackupMode,
     /// The database itself.
-    endpoint: Endpoint,
-    folder: Name,
-    server: ServerFacts,
-    database: DatabaseFacts,
-    marks: WriteMarks,
-    taken_at: Timestamp,
-    snapshot: Snapshot,
+    pub(super) endpoint: Endpoint,
+    pub(super) folder: Name,
+    pub(super) server: ServerFacts,
+    pub(super) database: DatabaseFacts,
+    pub(super) marks: WriteMarks,
+    pub(super) taken_at: Timestamp,
+    pub(super) snapshot: Snapshot,
     /// Every relation, those without rows of their own too.
-    relations: Vec<LiveTable>,
-    estimates: BTreeMap<TableName, Option<u64>>,
+    pub(super) relations: Vec<LiveTable>,
+    pub(super) estimates: BTreeMap<TableName, Option<u64>>,
 }
 
 /// What is read beside the tables.
-struct Rest {
-    sequences: Vec<SequenceEntry>,
-    views: Vec<MatviewEntry>,
-    extensions: Vec<(String, String, String)>,
-    roles: Vec<RoleEntry>,
-    database_sql: String,
+pub(super) struct Rest {
+    pub(super) sequences: Vec<SequenceEntry>,
+    pub(super) views: Vec<MatviewEntry>,
+    pub(super) extensions: Vec<(String, String, String)>,
+    pub(super) roles: Vec<RoleEntry>,
+    pub(super) database_sql: String,
 }
 
 impl<'a> Taking<'a> {
@@ -293,130 +286,6 @@ impl<'a> Taking<'a> {
         )
         .await?;
         large_objects::add_up(ctx, &session, &self.backup.options).await
-    }
-
-    fn entries(
-        &self,
-        tables: Vec<LiveTable>,
-        stored: Vec<StoredRows>,
-    ) -> Vec<(TableEntry, Option<FileEntry>)> {
-        tables
-            .into_iter()
-            .zip(stored)
-            .map(|(table, stored)| {
-                let entry = TableEntry {
-                    form: table.form(),
-                    estimated_rows: self.estimates.get(&table.table).copied().flatten(),
-                    csv: stored.csv.as_ref().map(|f| f.file.clone()),
-                    columns: table
-                        .columns
-                        .into_iter()
-                        .zip(&stored.tally.non_null)
-                        .map(|(column, filled)| ColumnEntry {
-                            name: column.name,
-                            type_name: column.type_name,
-                            base: column.base_name,
-                            filled: *filled,
-                        })
-                        .collect(),
-                    table: table.table,
-                    kind: table.kind,
-                    root: table.root,
-                    condition: table.condition,
-                    rows: stored.tally.rows,
-                    hash: stored.tally.hash,
-                    chunks: stored.chunks,
-                };
-                (entry, stored.csv)
-            })
-            .collect()
-    }
-
-    /// Two queries that were written apart must agree on which tables there are.
-    fn check_listing(&self, entries: &[(TableEntry, Option<FileEntry>)]) -> Result<()> {
-        let missed: Vec<String> = self
-            .estimates
-            .keys()
-            .filter(|name| !entries.iter().any(|(e, _)| e.table == **name))
-            .map(ToString::to_string)
-            .collect();
-        if missed.is_empty() && entries.len() == self.estimates.len() {
-            return Ok(());
-        }
-        Err(Error::internal(format!(
-            "the catalog counts {} tables with rows, and {} were read; not read: {}",
-            self.estimates.len(),
-            entries.len(),
-            missed.join(", ")
-        )))
-    }
-
-    /// Everything but rows and schema, and the manifest that names it all.
-    async fn store_rest(
-        &self,
-        entries: Vec<(TableEntry, Option<FileEntry>)>,
-        rest: Rest,
-        dumped: Option<Dumped>,
-        large_objects: LargeObjectEntry,
-    ) -> Result<Manifest> {
-        let (tables, csv): (Vec<TableEntry>, Vec<Option<FileEntry>>) = entries.into_iter().unzip();
-        let (mut files, tools) = dumped.map_or_else(Default::default, |d| (d.files, d.tools));
-        files.extend(csv.into_iter().flatten());
-        if self.mode != BackupMode::CountsOnly {
-            files.extend(self.put_scripts(&tables, &rest).await?);
-        }
-        files.sort_by(|a, b| a.file.cmp(&b.file));
-        let of_kind = |kind: TableKind| {
-            let found = self.relations.iter().filter(|t| t.kind == kind);
-            found.map(|t| t.table.clone()).collect()
-        };
-        Ok(Manifest {
-            format: FORMAT,
-            id: self.id.clone(),
-            of: self.target.clone(),
-            mode: self.mode,
-            taken_at: self.taken_at,
-            finished_at: Timestamp::now(),
-            rebuild_version: env!("CARGO_PKG_VERSION").to_owned(),
-            server_version: self.server.version_num,
-            tools,
-            database: self.database.clone(),
-            encoding: self.database.encoding.clone(),
-            marks: self.marks.clone(),
-            catalog_tables: self.estimates.len() as u64,
-            tables,
-            partitioned: of_kind(TableKind::Partitioned),
-            foreign_tables: of_kind(TableKind::Foreign),
-            materialized_views: rest.views,
-            sequences: rest.sequences,
-            large_objects,
-            extensions: rest.extensions,
-            files,
-        })
-    }
-
-    async fn put_scripts(&self, tables: &[TableEntry], rest: &Rest) -> Result<Vec<FileEntry>> {
-        let json = serde_json::to_vec_pretty(&rest.roles)
-            .map_err(|e| Error::internal("roles cannot be written as JSON").caused_by(e))?;
-        let script = restore_script(
-            &self.database.identity.name,
-            &self.database.encoding,
-            self.mode,
-            tables,
-        )?;
-        let scripts = [
-            (ROLES, json),
-            (ROLES_SQL, roles_sql(&rest.roles)?.into_bytes()),
-            (DATABASE, rest.database_sql.clone().into_bytes()),
-            (SEQUENCES_SQL, sequences_sql(&rest.sequences)?.into_bytes()),
-            (REFRESH, refresh_sql(&rest.views)?.into_bytes()),
-            (RESTORE_SCRIPT, script.into_bytes()),
-        ];
-        let mut files = Vec::new();
-        for (file, bytes) in scripts {
-            files.push(put(&self.backup.store, &self.folder, file, bytes).await?);
-        }
-        Ok(files)
     }
 
     /// The session that exported the snapshot kept the tables from being changed; had it ended,

@@ -16,7 +16,7 @@ use crate::postgres::{Session, server_error};
 const PIECE: usize = 512 * 1024;
 
 /// What is done with the pieces of a COPY stream, on a thread of its own.
-pub trait PieceWork: Send + 'static {
+pub(crate) trait PieceWork: Send + 'static {
     /// What becomes ready now and then.
     type Ready: Send + 'static;
 
@@ -29,7 +29,7 @@ pub trait PieceWork: Send + 'static {
 
 /// Gives up on a stream that stands still.
 #[derive(Clone, Copy)]
-pub struct Patience<'a> {
+pub(crate) struct Patience<'a> {
     /// The act that waits.
     pub ctx: &'a Ctx,
     /// How long nothing may arrive.
@@ -42,7 +42,7 @@ pub struct Patience<'a> {
 ///
 /// # Errors
 /// The server failed, or sent nothing for too long; the work failed; nobody takes what is ready.
-pub async fn copy_out<W: PieceWork>(
+pub(crate) async fn copy_out<W: PieceWork>(
     patience: &Patience<'_>,
     session: &Session,
     sql: &str,

@@ -18,7 +18,7 @@ use crate::model::{Endpoint, RowForm, TableName};
 
 /// A table whose rows are to be added up.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// The table; rows of tables that inherit from it are not its own.
     pub table: TableName,
     /// One SQL expression for each column, names quoted for a session in `encoding`.
@@ -38,7 +38,7 @@ pub struct Wanted {
 ///
 /// # Errors
 /// A table could not be read.
-pub async fn add_up(
+pub(crate) async fn add_up(
     ctx: &Ctx,
     endpoint: &Endpoint,
     snapshot: &Snapshot,

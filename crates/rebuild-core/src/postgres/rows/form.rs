@@ -49,7 +49,7 @@ const BINARY: &[u32] = &[
 
 /// What the type of a column comes down to, once domains are taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BaseType {
+pub(crate) enum BaseType {
     /// A type by oid.
     Plain(u32),
     /// An array, by the oid of its elements.
@@ -68,7 +68,7 @@ impl BaseType {
 }
 
 /// The form for a table with columns of these types: binary if that is stable for all of them.
-pub fn form_for(types: impl IntoIterator<Item = BaseType>) -> RowForm {
+pub(crate) fn form_for(types: impl IntoIterator<Item = BaseType>) -> RowForm {
     if types.into_iter().all(BaseType::has_stable_binary_form) {
         RowForm::Binary
     } else {
@@ -77,7 +77,7 @@ pub fn form_for(types: impl IntoIterator<Item = BaseType>) -> RowForm {
 }
 
 /// The `WITH` clause of COPY for `form`.
-pub fn copy_options(form: RowForm) -> &'static str {
+pub(crate) fn copy_options(form: RowForm) -> &'static str {
     match form {
         RowForm::Text => "(format text)",
         RowForm::Binary => "(format binary)",

@@ -1,14 +1,14 @@
 //! Rows: reading, counting, packing and unpacking them.
 
-pub mod copy_out;
-pub mod fingerprint;
-pub mod form;
-pub mod names;
-pub mod options;
-pub mod pack;
-pub mod scan;
-pub mod snapshot;
-pub mod tables;
-pub mod units;
+pub(crate) mod copy_out;
+pub(crate) mod fingerprint;
+pub(crate) mod form;
+pub(crate) mod names;
+mod options;
+pub(crate) mod pack;
+pub(crate) mod scan;
+pub(crate) mod snapshot;
+pub(crate) mod tables;
+pub(crate) mod units;
 
 pub use options::RowOptions;

@@ -8,13 +8,13 @@ use crate::postgres::{ascii_ident, ident};
 /// conversion can change or refuse a byte. Statements are UTF-8 all the same, so names in them
 /// must be ASCII there, by way of escapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Names {
+pub(crate) struct Names {
     escaped: bool,
 }
 
 impl Names {
     /// For statements sent to a session whose `client_encoding` is `encoding`.
-    pub fn under(encoding: &str) -> Self {
+    pub(crate) fn under(encoding: &str) -> Self {
         // A server in SQL_ASCII takes names as bytes, and cannot resolve escapes.
         Self {
             escaped: !matches!(encoding, "UTF8" | "SQL_ASCII"),
@@ -25,7 +25,7 @@ impl Names {
     ///
     /// # Errors
     /// As [`ident`].
-    pub fn ident(self, name: &str) -> Result<String> {
+    pub(crate) fn ident(self, name: &str) -> Result<String> {
         if self.escaped {
             ascii_ident(name)
         } else {
@@ -37,7 +37,7 @@ impl Names {
     ///
     /// # Errors
     /// As [`ident`].
-    pub fn table(self, table: &TableName) -> Result<String> {
+    pub(crate) fn table(self, table: &TableName) -> Result<String> {
         Ok(format!(
             "{}.{}",
             self.ident(&table.schema)?,
@@ -49,7 +49,7 @@ impl Names {
     ///
     /// # Errors
     /// As [`ident`].
-    pub fn list<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Result<String> {
+    pub(crate) fn list<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Result<String> {
         let quoted: Vec<String> = names
             .into_iter()
             .map(|name| self.ident(name))

@@ -10,7 +10,7 @@ use crate::model::RowForm;
 
 /// A finished chunk, ready for the store.
 #[derive(Debug)]
-pub struct PackedChunk {
+pub(crate) struct PackedChunk {
     /// The stored bytes: one zstd frame with its own checksum.
     pub stored: Vec<u8>,
     /// Bytes of the COPY stream inside.
@@ -22,10 +22,11 @@ pub struct PackedChunk {
 }
 
 /// Takes one COPY stream, cut anywhere, and makes chunks of whole rows.
-pub struct Packer {
+pub(crate) struct Packer {
     form: RowForm,
     level: i32,
     chunk_bytes: u64,
+    stored_bytes: u64,
     scanner: RowScanner,
     tally: Tally,
     open: Option<OpenChunk>,
@@ -40,22 +41,31 @@ struct OpenChunk {
 impl Packer {
     /// Chunks of about `chunk_bytes` before compression at `level`. A row is never divided, so a
     /// chunk may be larger by one row.
-    pub fn new(form: RowForm, columns: usize, level: i32, chunk_bytes: u64) -> Self {
+    pub(crate) fn new(form: RowForm, columns: usize, level: i32, chunk_bytes: u64) -> Self {
         Self {
             form,
             level,
             chunk_bytes,
+            stored_bytes: u64::MAX,
             scanner: RowScanner::new(form),
             tally: Tally::new(columns),
             open: None,
         }
     }
 
+    /// Ends a chunk also when it has about `stored_bytes` after compression: that is what it
+    /// takes of memory, which matters where rows do not compress.
+    #[must_use]
+    pub(crate) fn bounded(mut self, stored_bytes: u64) -> Self {
+        self.stored_bytes = stored_bytes;
+        self
+    }
+
     /// Takes the next piece of the stream; returns the chunk that it filled, if it did.
     ///
     /// # Errors
     /// The bytes are no COPY stream.
-    pub fn push(&mut self, piece: &[u8]) -> Result<Option<PackedChunk>> {
+    pub(crate) fn push(&mut self, piece: &[u8]) -> Result<Option<PackedChunk>> {
         let rows_before = self.tally.rows;
         let (form, level, open) = (self.form, self.level, &mut self.open);
         self.scanner.feed(piece, &mut self.tally, |rows| {
@@ -69,7 +79,12 @@ impl Packer {
             open.write(rows)
         })?;
         match &self.open {
-            Some(open) if open.raw_bytes >= self.chunk_bytes => self.close(),
+            Some(open)
+                if open.raw_bytes >= self.chunk_bytes
+                    || open.encoder.get_ref().len() as u64 >= self.stored_bytes =>
+            {
+                self.close()
+            }
             _ => Ok(None),
         }
     }
@@ -78,7 +93,7 @@ impl Packer {
     ///
     /// # Errors
     /// The stream was cut off.
-    pub fn finish(mut self) -> Result<(Option<PackedChunk>, Tally)> {
+    pub(crate) fn finish(mut self) -> Result<(Option<PackedChunk>, Tally)> {
         self.scanner.end()?;
         let last = self.close()?;
         Ok((last, self.tally))
@@ -127,13 +142,13 @@ fn compression(e: std::io::Error) -> Error {
 }
 
 /// BLAKE3 of `bytes`, in hexadecimal.
-pub fn checksum(bytes: &[u8]) -> String {
+pub(crate) fn checksum(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex().to_string()
 }
 
 /// Reads the COPY stream in a stored chunk back, piece by piece, and never more of it than
 /// `raw_bytes`.
-pub struct Unpacker {
+pub(crate) struct Unpacker {
     decoder: Decoder<'static, Cursor<bytes::Bytes>>,
     left: u64,
 }
@@ -143,7 +158,7 @@ impl Unpacker {
     ///
     /// # Errors
     /// It cannot be read as zstd.
-    pub fn new(stored: bytes::Bytes, raw_bytes: u64) -> Result<Self> {
+    pub(crate) fn new(stored: bytes::Bytes, raw_bytes: u64) -> Result<Self> {
         let decoder = Decoder::with_buffer(Cursor::new(stored)).map_err(damaged)?;
         Ok(Self {
             decoder: decoder.single_frame(),
@@ -155,7 +170,7 @@ impl Unpacker {
     ///
     /// # Errors
     /// The frame is damaged, or holds more or less than was promised.
-    pub fn next_piece(&mut self, size: usize) -> Result<Vec<u8>> {
+    pub(crate) fn next_piece(&mut self, size: usize) -> Result<Vec<u8>> {
         let mut piece = Vec::with_capacity(size);
         let limit = size as u64;
         self.decoder
@@ -246,6 +261,26 @@ mod tests {
             sum.merge(&part);
         }
         assert_eq!(sum, whole);
+    }
+
+    #[test]
+    fn rows_that_do_not_compress_make_smaller_chunks() {
+        let mut seed = 1u64;
+        let mut noise = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            format!("{:016x}", seed)
+        };
+        let mut packer = Packer::new(RowForm::Text, 1, 1, u64::MAX).bounded(200 << 10);
+        let mut chunks = Vec::new();
+        for _ in 0..100 {
+            let rows: String = (0..1000).map(|_| noise() + "\n").collect();
+            chunks.extend(packer.push(rows.as_bytes()).expect("packed"));
+        }
+        let (last, tally) = packer.finish().expect("whole");
+        chunks.extend(last);
+        assert!(chunks.len() > 3, "{}", chunks.len());
+        assert!(chunks.iter().all(|c| c.stored.len() < 500 << 10));
+        assert_eq!(chunks.iter().map(|c| c.rows).sum::<u64>(), tally.rows);
     }
 
     #[test]

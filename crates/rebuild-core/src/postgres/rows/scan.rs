@@ -9,17 +9,17 @@ use crate::model::{ContentHash, RowForm};
 
 /// What every binary COPY stream begins with: the signature, no flags, no header extension
 /// (<https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-BINARY-FORMAT>).
-pub const BINARY_HEADER: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+pub(crate) const BINARY_HEADER: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
 /// What every binary COPY stream ends with: a field count of -1.
-pub const BINARY_TRAILER: &[u8; 2] = b"\xff\xff";
+pub(crate) const BINARY_TRAILER: &[u8; 2] = b"\xff\xff";
 
 /// Bytes before the length of a header extension.
 const BINARY_FIXED: usize = 15;
 
 /// The sum of the rows that were seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// How many.
     pub rows: u64,
     /// The sum of their hashes.
@@ -30,7 +30,7 @@ pub struct Tally {
 
 impl Tally {
     /// Nothing, of a table with that many columns.
-    pub fn new(columns: usize) -> Self {
+    pub(crate) fn new(columns: usize) -> Self {
         Self {
             non_null: vec![0; columns],
             ..Self::default()
@@ -38,7 +38,7 @@ impl Tally {
     }
 
     /// Adds another part of the same table.
-    pub fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.rows += other.rows;
         self.hash.merge(other.hash);
         for (mine, theirs) in self.non_null.iter_mut().zip(&other.non_null) {
@@ -55,7 +55,7 @@ impl Tally {
 /// Finds whole rows in a COPY stream that arrives in pieces cut anywhere. It relies on nothing
 /// but the stream's own bytes, and refuses what cannot be one.
 #[derive(Debug)]
-pub struct RowScanner {
+pub(crate) struct RowScanner {
     form: RowForm,
     stage: Stage,
     /// A row whose end has not come yet.
@@ -79,7 +79,7 @@ struct Scanned {
 
 impl RowScanner {
     /// At the beginning of a stream of that form.
-    pub fn new(form: RowForm) -> Self {
+    pub(crate) fn new(form: RowForm) -> Self {
         let stage = match form {
             RowForm::Text => Stage::Rows,
             RowForm::Binary => Stage::Header,
@@ -96,7 +96,7 @@ impl RowScanner {
     ///
     /// # Errors
     /// The bytes are no COPY stream of that form and number of columns; `rows` failed.
-    pub fn feed(
+    pub(crate) fn feed(
         &mut self,
         piece: &[u8],
         tally: &mut Tally,
@@ -120,7 +120,7 @@ impl RowScanner {
     ///
     /// # Errors
     /// The stream was cut off.
-    pub fn end(&self) -> Result<()> {
+    pub(crate) fn end(&self) -> Result<()> {
         let whole = match self.form {
             RowForm::Text => true,
             RowForm::Binary => self.stage == Stage::Ended,

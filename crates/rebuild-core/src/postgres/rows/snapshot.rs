@@ -22,26 +22,18 @@ const CARRIER: &str = "
 
 /// A snapshot that other sessions can take part in, for as long as this lives
 /// (<https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-SYNCHRONIZATION>).
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     holder: Session,
     id: String,
 }
 
 impl Snapshot {
-    /// Opens a session, and a read-only transaction in it whose snapshot others can import.
-    ///
-    /// # Errors
-    /// The server could not be reached or said no.
-    pub async fn export(endpoint: &Endpoint, application: &str) -> Result<Self> {
-        let holder = Session::open(endpoint, application).await?;
-        Self::export_from(holder).await
-    }
-
-    /// As [`export`](Self::export), from a session that is open and not in a transaction.
+    /// Opens a read-only transaction in `holder`, which is not in one yet; others can import its
+    /// snapshot.
     ///
     /// # Errors
     /// The server said no.
-    pub async fn export_from(holder: Session) -> Result<Self> {
+    pub(crate) async fn export_from(holder: Session) -> Result<Self> {
         let what = "could not export a snapshot";
         holder
             .batch_execute(CARRIER)
@@ -60,12 +52,12 @@ impl Snapshot {
     }
 
     /// The session that holds it, in its transaction.
-    pub fn session(&self) -> &Session {
+    pub(crate) fn session(&self) -> &Session {
         &self.holder
     }
 
     /// Its name, for `pg_dump --snapshot`.
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         &self.id
     }
 
@@ -77,7 +69,7 @@ impl Snapshot {
     /// # Errors
     /// [`ErrorKind::Deadline`] if somebody holds a lock for longer than `options.lock_wait`; a
     /// refusal that can be tried again if a table has changed.
-    pub async fn hold(&self, tables: &[TableName], options: &RowOptions) -> Result<()> {
+    pub(crate) async fn hold(&self, tables: &[TableName], options: &RowOptions) -> Result<()> {
         limit_lock_wait(&self.holder, options).await?;
         for group in tables.chunks(100) {
             let names: Vec<String> = group
@@ -101,7 +93,7 @@ impl Snapshot {
 ///
 /// # Errors
 /// The server could not be asked.
-pub async fn limit_lock_wait(session: &Session, options: &RowOptions) -> Result<()> {
+pub(crate) async fn limit_lock_wait(session: &Session, options: &RowOptions) -> Result<()> {
     let limit = format!("{}ms", millis(options.lock_wait));
     session
         .execute(
@@ -117,7 +109,7 @@ pub async fn limit_lock_wait(session: &Session, options: &RowOptions) -> Result<
 ///
 /// # Errors
 /// There is such a table; the snapshot is of no use.
-pub fn refuse_rewritten(tables: &[LiveTable]) -> Result<()> {
+pub(crate) fn refuse_rewritten(tables: &[LiveTable]) -> Result<()> {
     let names: Vec<String> = tables
         .iter()
         .filter(|t| t.holds_rows() && t.files.0 != t.files.1)
@@ -159,7 +151,7 @@ fn millis(limit: Duration) -> u128 {
 ///
 /// # Errors
 /// The server does not know the encoding.
-pub async fn prepare_carrier(session: &Session, encoding: &str) -> Result<()> {
+pub(crate) async fn prepare_carrier(session: &Session, encoding: &str) -> Result<()> {
     let what = || format!("could not prepare a session for rows in {encoding}");
     session
         .batch_execute(CARRIER)
@@ -179,7 +171,7 @@ pub async fn prepare_carrier(session: &Session, encoding: &str) -> Result<()> {
 ///
 /// # Errors
 /// The server could not be reached, or the snapshot is gone.
-pub async fn reader(
+pub(crate) async fn reader(
     endpoint: &Endpoint,
     application: &str,
     id: &str,

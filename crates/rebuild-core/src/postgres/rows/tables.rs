@@ -11,7 +11,7 @@ use crate::postgres::{Session, server_error};
 
 /// A column that is stored and not computed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LiveColumn {
+pub(crate) struct LiveColumn {
     /// Its name.
     pub name: String,
     /// Its type as SQL, with schema where it has one of its own.
@@ -27,7 +27,7 @@ pub struct LiveColumn {
 
 /// A table that exists now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LiveTable {
+pub(crate) struct LiveTable {
     /// Its oid.
     pub oid: u32,
     /// Its name.
@@ -57,7 +57,7 @@ pub struct LiveTable {
 
 impl LiveTable {
     /// True if it can hold rows of its own.
-    pub fn holds_rows(&self) -> bool {
+    pub(crate) fn holds_rows(&self) -> bool {
         matches!(
             self.kind,
             TableKind::Table | TableKind::Partition | TableKind::Unlogged
@@ -65,12 +65,12 @@ impl LiveTable {
     }
 
     /// The form in which its rows are best carried.
-    pub fn form(&self) -> RowForm {
+    pub(crate) fn form(&self) -> RowForm {
         form_for(self.columns.iter().map(|c| c.base))
     }
 
     /// The names of its columns.
-    pub fn column_names(&self) -> Vec<String> {
+    pub(crate) fn column_names(&self) -> Vec<String> {
         self.columns.iter().map(|c| c.name.clone()).collect()
     }
 }
@@ -138,7 +138,7 @@ const COLUMNS: &str = "
 ///
 /// # Errors
 /// The server could not be asked, or a name is not valid in its encoding.
-pub async fn read_tables(session: &Session) -> Result<Vec<LiveTable>> {
+pub(crate) async fn read_tables(session: &Session) -> Result<Vec<LiveTable>> {
     read(session, true).await
 }
 
@@ -146,7 +146,7 @@ pub async fn read_tables(session: &Session) -> Result<Vec<LiveTable>> {
 ///
 /// # Errors
 /// As [`read_tables`].
-pub async fn list_tables(session: &Session) -> Result<Vec<LiveTable>> {
+pub(crate) async fn list_tables(session: &Session) -> Result<Vec<LiveTable>> {
     read(session, false).await
 }
 
@@ -276,7 +276,7 @@ fn ascii(c: char) -> i8 {
 ///
 /// # Errors
 /// A refusal that names each such table, why, and the cure.
-pub fn refuse_unreadable(tables: &[LiveTable]) -> Result<()> {
+pub(crate) fn refuse_unreadable(tables: &[LiveTable]) -> Result<()> {
     let complaints: Vec<String> = tables
         .iter()
         .filter(|t| t.holds_rows())

@@ -12,7 +12,7 @@ use crate::model::{RowForm, TableName};
 
 /// What one worker reads at a time: a table, or the part of one that lies in a range of pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unit {
+pub(crate) struct Unit {
     /// The table's place in the list.
     pub table: usize,
     /// Which part of the table, from 0.
@@ -26,7 +26,7 @@ pub struct Unit {
 
 /// What is known of a table's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
+pub(crate) struct Extent {
     /// Bytes of rows.
     pub bytes: u64,
     /// Pages of the heap, or 0 if the table cannot be read by ranges of pages.
@@ -34,7 +34,7 @@ pub struct Extent {
 }
 
 /// Units that cover the tables, the largest first, each of about `split_bytes`.
-pub fn units(tables: &[Extent], split_bytes: u64) -> Vec<Unit> {
+pub(crate) fn units(tables: &[Extent], split_bytes: u64) -> Vec<Unit> {
     let mut units = Vec::new();
     for (table, extent) in tables.iter().enumerate() {
         let wanted = extent.bytes.div_ceil(split_bytes.max(1)).max(1);
@@ -64,7 +64,7 @@ fn page_range(pages: u32, part: u32, parts: u32) -> (u32, Option<u32>) {
 
 /// What to read of a table, and how.
 #[derive(Clone, Debug)]
-pub struct Reading<'a> {
+pub(crate) struct Reading<'a> {
     /// The table.
     pub table: &'a TableName,
     /// One expression for each column: its quoted name, or a cast of it.
@@ -84,7 +84,7 @@ impl Reading<'_> {
     ///
     /// # Errors
     /// A name cannot be quoted.
-    pub fn sql(&self, names: Names) -> Result<String> {
+    pub(crate) fn sql(&self, names: Names) -> Result<String> {
         let table = names.table(self.table)?;
         let columns = self.columns.join(", ");
         let options = copy_options(self.form);
@@ -114,16 +114,16 @@ impl Reading<'_> {
 
 /// Work that is handed out in order, each piece once.
 #[derive(Debug)]
-pub struct Queue<T>(Mutex<VecDeque<T>>);
+pub(crate) struct Queue<T>(Mutex<VecDeque<T>>);
 
 impl<T> Queue<T> {
     /// A queue of `items`, in their order.
-    pub fn new(items: impl IntoIterator<Item = T>) -> Self {
+    pub(crate) fn new(items: impl IntoIterator<Item = T>) -> Self {
         Self(Mutex::new(items.into_iter().collect()))
     }
 
     /// The next piece, if there is one left.
-    pub fn next(&self) -> Option<T> {
+    pub(crate) fn next(&self) -> Option<T> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -131,13 +131,8 @@ impl<T> Queue<T> {
     }
 
     /// How many pieces are left.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
-    /// True if nothing is left.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 
@@ -145,7 +140,7 @@ impl<T> Queue<T> {
 ///
 /// # Errors
 /// The first error of any worker.
-pub async fn join_workers<T: 'static>(mut workers: JoinSet<Result<T>>) -> Result<Vec<T>> {
+pub(crate) async fn join_workers<T: 'static>(mut workers: JoinSet<Result<T>>) -> Result<Vec<T>> {
     let mut results = Vec::new();
     while let Some(ended) = workers.join_next().await {
         results.push(ended.map_err(|e| Error::internal("a worker ended early").caused_by(e))??);

@@ -99,7 +99,7 @@ async fn a_table_that_was_truncated_after_the_snapshot_is_not_taken_for_empty() 
          insert into public.t values (1)",
     )
     .await;
-    let snapshot = Snapshot::export(&world.endpoint, "test")
+    let snapshot = Snapshot::export_from(world.session().await)
         .await
         .expect("snapshot");
     world.run("truncate public.t").await;
