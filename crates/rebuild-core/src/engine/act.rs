@@ -40,7 +40,8 @@ pub(super) async fn act(
         }
         Intent::Settle { db, like } => {
             backends.provision.settle(ctx, db, Some(like)).await?;
-            Ok(Outcome::Done)
+            let marks = backends.teardown.marks(ctx, db).await?;
+            Ok(Outcome::Settled { marks })
         }
         Intent::Fill { db, backup } => fill(backends, ctx, kind, db, backup).await,
         Intent::Verify { request } => {

@@ -97,12 +97,19 @@ impl Facts<'_> {
     /// How the old database comes back, if retiring it was as much as intended. What took its
     /// place goes back to the staged name.
     pub(super) fn retired(&self) -> Option<Retired> {
-        let mut outcomes = self
+        let outcomes: Vec<Outcome> = self
             .plan
             .steps
             .iter()
-            .filter_map(|step| Outcome::from_value(self.state.outcome(&step.id)?).ok());
-        let done = outcomes.find(|o| matches!(o, Outcome::Retired { .. }));
+            .filter_map(|step| Outcome::from_value(self.state.outcome(&step.id)?).ok())
+            .collect();
+        let settled = outcomes.iter().find_map(|o| match o {
+            Outcome::Settled { marks } => Some(marks.clone()),
+            _ => None,
+        });
+        let done = outcomes
+            .into_iter()
+            .find(|o| matches!(o, Outcome::Retired { .. }));
         let mut retired = match done {
             Some(Outcome::Retired { retired }) => retired,
             _ => self.intents().find_map(|(_, intent)| match intent {
@@ -121,6 +128,9 @@ impl Facts<'_> {
                 name: self.names().staged,
                 ..db
             });
+        }
+        if let Some(marks) = settled {
+            retired.successor_marks = marks;
         }
         Some(retired)
     }

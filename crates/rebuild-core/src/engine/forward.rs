@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::act::act;
 use super::records::{Intent, Outcome};
@@ -144,7 +145,8 @@ impl Engine {
                 step: step.id.clone(),
                 title: step.title.clone(),
             });
-            match self.step(active, step, began).await {
+            let span = tracing::info_span!("step", run = %active.run, step = step.id);
+            match self.step(active, step, began).instrument(span).await {
                 Ok(()) => active.events.send(EventKind::StepFinished {
                     step: step.id.clone(),
                     seconds: began.elapsed().as_secs_f64(),

@@ -101,6 +101,11 @@ pub enum Outcome {
         /// How it comes back.
         retired: Retired,
     },
+    /// The new database was declared to be in service.
+    Settled {
+        /// The backend's marks of its writes at that moment.
+        marks: serde_json::Value,
+    },
     /// A schema was applied.
     Schema {
         /// What was done.

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use tracing::Instrument;
+
 use super::records::Intent;
 use super::{Active, Boundary, Engine, Report, RollbackOptions};
 use crate::error::{Error, ErrorKind, Result};
@@ -85,7 +87,9 @@ impl Engine {
             if !step.kind.has_undo() || !active.journal.state().needs_undo(&step.id) {
                 continue;
             }
-            if let Err(e) = self.undo_step(&mut active, &ctx, step).await? {
+            let span = tracing::info_span!("undo", run = %active.run, step = step.id);
+            let undone = self.undo_step(&mut active, &ctx, step);
+            if let Err(e) = undone.instrument(span).await? {
                 let ending = if e.kind() == ErrorKind::Unreachable {
                     Ending::Halted
                 } else {

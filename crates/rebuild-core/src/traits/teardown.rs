@@ -67,6 +67,13 @@ pub trait Teardown: Send + Sync {
     /// The old database is gone; something else carries the name; the server failed.
     async fn reinstate(&self, ctx: &Ctx, retired: &Retired) -> Result<()>;
 
+    /// The backend's marks of the writes that `db` has seen until now, for
+    /// [`Retired::successor_marks`].
+    ///
+    /// # Errors
+    /// The server could not be asked.
+    async fn marks(&self, ctx: &Ctx, db: &Identity) -> Result<serde_json::Value>;
+
     /// What was written to the successor since it went into service, or that it cannot be told:
     /// one line for each table. A reinstate would take these rows out of service.
     ///

@@ -85,10 +85,22 @@ impl Teardown for PgTeardown {
         reinstate::reinstate(self, ctx, retired).await
     }
 
+    async fn marks(&self, ctx: &Ctx, db: &Identity) -> Result<serde_json::Value> {
+        let session = Session::open_at(&self.maintenance, db, ctx).await?;
+        let marks = self.watch.marks(&session).await;
+        session.close().await;
+        marks
+    }
+
     async fn written_since(&self, ctx: &Ctx, retired: &Retired) -> Result<Vec<String>> {
         let Some(successor) = &retired.successor else {
             return Ok(Vec::new());
         };
+        if retired.successor_marks.is_null() {
+            return Ok(vec![format!(
+                "it cannot be told what was written to {successor}: its marks were not recorded"
+            )]);
+        }
         let second = self.second(ctx).await?;
         let oid = place::oid_here(&second, successor).await?;
         let now = place::by_oid(&second, oid).await?;

@@ -119,6 +119,10 @@ impl Teardown for Sim {
         Ok(())
     }
 
+    async fn marks(&self, _: &Ctx, db: &Identity) -> Result<serde_json::Value> {
+        self.state().database(db).map(|_| serde_json::Value::Null)
+    }
+
     async fn written_since(&self, _: &Ctx, retired: &Retired) -> Result<Vec<String>> {
         let mut state = self.state();
         let Some(successor) = &retired.successor else {

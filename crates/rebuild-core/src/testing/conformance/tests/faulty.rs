@@ -147,6 +147,10 @@ impl Teardown for Subject {
         self.sim.reinstate(ctx, retired).await
     }
 
+    async fn marks(&self, ctx: &Ctx, db: &Identity) -> Result<serde_json::Value> {
+        self.sim.marks(ctx, db).await
+    }
+
     async fn written_since(&self, ctx: &Ctx, retired: &Retired) -> Result<Vec<String>> {
         self.sim.written_since(ctx, retired).await
     }
