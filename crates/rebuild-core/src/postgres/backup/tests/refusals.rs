@@ -219,3 +219,28 @@ async fn a_backup_whose_snapshot_holder_died_fails() {
     );
     assert!(!last.exists());
 }
+
+/// Stops the run as soon as the backup has stored something.
+struct Stopper(tokio_util::sync::CancellationToken);
+
+impl Sink for Stopper {
+    fn event(&self, _event: &Event) {}
+
+    fn progress(&self, _progress: &Progress) {
+        self.0.cancel();
+    }
+}
+
+#[tokio::test]
+async fn a_backup_that_the_operator_stops_leaves_nothing() {
+    let mut world = World::with(
+        "create table public.t (x text);
+         insert into public.t select pg_catalog.md5(i::text)
+           from pg_catalog.generate_series(1, 200000) i",
+    )
+    .await;
+    let sink: Arc<dyn Sink> = Arc::new(Stopper(world.ctx.stop.clone()));
+    world.ctx.events = Events::new(None, vec![sink]);
+    let error = refused(&world, &world.backup(), &world.identity).await;
+    assert_eq!(error.kind(), ErrorKind::Interrupted, "{error:?}");
+}
