@@ -134,11 +134,17 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR", default_value = "rebuild-store")]
         backup_folder: PathBuf,
     },
-    /// Verify the target, or compare it with a backup.
+    /// Verify the target, or compare it with a backup or with another database.
     Verify {
         /// The backup to compare with.
         #[arg(long, value_name = "ID")]
         backup: Option<BackupId>,
+        /// The database to compare with: a URL or a conninfo string.
+        #[arg(long, value_name = "URL", conflicts_with = "backup")]
+        with: Option<String>,
+        /// Name the keys of the rows that differ.
+        #[arg(long, requires = "with")]
+        rows: bool,
     },
     /// List and show runs.
     #[command(subcommand)]

@@ -1,6 +1,7 @@
 //! One file for each group of verbs; each parses nothing, decides nothing, and calls the core.
 
 mod backups;
+mod compare;
 mod copy;
 mod init;
 mod rebuild;
@@ -81,7 +82,12 @@ pub(crate) async fn dispatch(args: Args, output: &Output) -> Result<Code> {
             )
             .await
         }
-        Command::Verify { backup } => {
+        Command::Verify {
+            with: Some(other),
+            rows,
+            ..
+        } => compare::compare(&open(&file, output).await?, &other, rows, output).await,
+        Command::Verify { backup, .. } => {
             status::verify(&open(&file, output).await?, backup, output).await
         }
         Command::Runs(command) => runs::runs(&open(&file, output).await?, command, output).await,

@@ -7,8 +7,9 @@ use super::Project;
 use crate::engine::{Engine, Report, RollbackOptions};
 use crate::error::{Error, Result};
 use crate::journal::{self, RunSummary};
-use crate::model::{BackupId, Identity, RunId, Verdict};
+use crate::model::{BackupId, Endpoint, Identity, RunId, Verdict};
 use crate::plan::{Plan, Survey};
+use crate::postgres::{Comparison, compare};
 use crate::traits::{Surveyor, Verifier, VerifyRequest};
 
 /// What is there.
@@ -186,6 +187,17 @@ impl Project {
             live: backup.is_none(),
         };
         self.verifier()?.verify(&ctx, &request).await
+    }
+
+    /// Compares every row of the target with those of the database at `other`. With `rows`, the
+    /// keys of rows that differ are told as well.
+    ///
+    /// *Destroys:* nothing.
+    ///
+    /// # Errors
+    /// Both are the same database, or one could not be read. A difference is in the comparison.
+    pub async fn compare(&self, other: &Endpoint, rows: bool) -> Result<Comparison> {
+        compare(&self.ctx(), &self.endpoint, other, rows).await
     }
 
     /// An engine for `target`, which pins what its backends act on.

@@ -1,0 +1,103 @@
+//! `verify --with`.
+
+use std::fmt::Write as _;
+
+use rebuild_core::Result;
+use rebuild_core::postgres::compare::{Difference, Differs, KeyDifferences};
+use rebuild_core::postgres::{Comparison, Environment};
+use rebuild_core::project::Project;
+
+use crate::exit::Code;
+use crate::output::Output;
+
+pub(super) async fn compare(
+    project: &Project,
+    other: &str,
+    rows: bool,
+    output: &Output,
+) -> Result<Code> {
+    let other = Environment::from_process().endpoint(other, false)?;
+    let comparison = project.compare(&other, rows).await?;
+    output.data(&comparison, text);
+    Ok(if comparison.same() {
+        Code::Done
+    } else {
+        Code::Mismatch
+    })
+}
+
+fn text(c: &Comparison) -> String {
+    let mut out = String::new();
+    let [first, second] = &c.databases;
+    let _ = writeln!(
+        out,
+        "{first}: {} tables in both, {} rows\n{second}: {} rows",
+        c.tables, c.rows[0], c.rows[1]
+    );
+    if c.same() {
+        let _ = writeln!(out, "every row is equal");
+    }
+    for table in &c.differing {
+        for difference in &table.differences {
+            let _ = writeln!(out, "  {}: {}", table.table, line(difference));
+        }
+    }
+    out
+}
+
+fn line(difference: &Difference) -> String {
+    match difference {
+        Difference::OnlyInFirst => "only in the first".to_owned(),
+        Difference::OnlyInSecond => "only in the second".to_owned(),
+        Difference::Columns {
+            only_first,
+            only_second,
+            types,
+        } => {
+            let types = types
+                .iter()
+                .map(|(name, first, second)| format!("{name} is {first} and {second}"));
+            let parts = only_first
+                .iter()
+                .map(|c| format!("{c} only in the first"))
+                .chain(
+                    only_second
+                        .iter()
+                        .map(|c| format!("{c} only in the second")),
+                )
+                .chain(types);
+            format!("columns: {}", parts.collect::<Vec<_>>().join(", "))
+        }
+        Difference::Rows {
+            first,
+            second,
+            keys: None,
+        } => format!("other rows ({first} and {second})"),
+        Difference::Rows {
+            first,
+            second,
+            keys: Some(keys),
+        } => format!("other rows ({first} and {second}){}", key_lines(keys)),
+    }
+}
+
+/// Keys are data, so control characters in them are escaped.
+fn key_lines(keys: &KeyDifferences) -> String {
+    let mut out = format!(
+        ": by {}: {} only in the first, {} only in the second, {} changed",
+        keys.columns.join(", "),
+        keys.only_first,
+        keys.only_second,
+        keys.changed
+    );
+    for differing in &keys.shown {
+        let how = match differing.how {
+            Differs::OnlyInFirst => "-",
+            Differs::OnlyInSecond => "+",
+            Differs::Changed => "~",
+        };
+        let key = differing.key.join(", ");
+        let _ = write!(out, "\n      {how} {}", key.escape_debug());
+    }
+    out
+}
