@@ -116,8 +116,8 @@ fn left(active: &Active, ending: Ending) -> Vec<String> {
             ));
         }
         Ending::RolledBack if active.journal.state().went_live() => left.push(format!(
-            "the new database was in service, and is kept as {:?}",
-            names.staged
+            "the new database was in service, and is kept as {0:?}; `rebuild purge {1} --confirm {0}` destroys it",
+            names.staged, active.run
         )),
         Ending::RolledBack => left.push(format!("{target:?} is the database it was before")),
         Ending::Halted | Ending::Stuck => left.push(format!(

@@ -126,9 +126,12 @@ impl Project {
             .await
     }
 
+    fn is_production(&self) -> Result<bool> {
+        self.with_rules(|rules| rules.is_production())
+    }
+
     fn require_typed(&self, target: &Identity, confirm: Option<&str>) -> Result<()> {
-        let production = self.with_rules(|rules| rules.is_production())?;
-        if production && confirm != Some(target.name.as_str()) {
+        if self.is_production()? && confirm != Some(target.name.as_str()) {
             return Err(Error::refused(format!(
                 "{:?} is labelled as production, so its name must be typed",
                 target.name
@@ -155,7 +158,14 @@ impl Project {
             self.refuse_retained(&summary)?;
         }
         let target = journal::target_of(&self.store, run).await?;
-        self.require_typed(&target, confirm)?;
+        // Which name it must be, that of the old database or of the new one, the engine knows.
+        if self.is_production()? && confirm.is_none() {
+            return Err(Error::refused(format!(
+                "{:?} is labelled as production, so the name of what is destroyed must be typed",
+                target.name
+            ))
+            .hint(format!("give --confirm {}", target.name)));
+        }
         self.engine(&target)?.purge(run, confirm).await
     }
 
