@@ -194,15 +194,9 @@ impl Engine {
         self.hook
             .at(&step.id, Boundary::AfterIntent)
             .map_err(StepError::Act)?;
-        let outcome = act(
-            &self.backends,
-            &ctx,
-            &active.plan.target,
-            &step.kind,
-            &intent,
-        )
-        .await
-        .map_err(StepError::Act)?;
+        let outcome = act(&self.backends, &ctx, &active.plan, &step.kind, &intent)
+            .await
+            .map_err(StepError::Act)?;
         self.hook
             .at(&step.id, Boundary::AfterEffect)
             .map_err(StepError::Act)?;

@@ -81,7 +81,15 @@ impl Engine {
         if !active.journal.state().rolling_back() {
             active.journal.append(Body::RollbackBegan { why }).await?;
         }
-        self.note_promoted(&mut active, &ctx).await?;
+        match self.is_promoted(&active, &ctx).await {
+            Ok(true) => active.journal.append(Body::WentLive).await?,
+            Ok(false) => {}
+            // Undone as if it were not in service, the new database would be thrown away.
+            Err(e) => {
+                let e = cause.unwrap_or(e);
+                return self.end(active, Ending::Halted, Some(e), began).await;
+            }
+        }
         let steps = active.plan.steps.clone();
         for step in steps.iter().rev() {
             if !step.kind.has_undo() || !active.journal.state().needs_undo(&step.id) {
@@ -101,14 +109,14 @@ impl Engine {
         self.end(active, Ending::RolledBack, cause, began).await
     }
 
-    /// Records that the new database went into service, if a promote was under way whose answer
-    /// was lost. From then on the new database is kept.
-    async fn note_promoted(&self, active: &mut Active, ctx: &Ctx) -> Result<()> {
+    /// True if the new database went into service without a record of it, as when the answer to
+    /// a promote was lost. From then on it is kept.
+    async fn is_promoted(&self, active: &Active, ctx: &Ctx) -> Result<bool> {
         if active.journal.state().went_live() {
-            return Ok(());
+            return Ok(false);
         }
         let facts = active.facts();
-        let live = match (&facts.made(), active.plan.strategy) {
+        Ok(match (&facts.made(), active.plan.strategy) {
             _ if facts.live() => true,
             (Some(made), Strategy::Aside) => {
                 let name = &active.plan.target.name;
@@ -117,19 +125,12 @@ impl Engine {
             }
             // Whether the mark was taken off is not known here, so it counts as taken off.
             (Some(_), Strategy::InPlace) => {
-                let promote = active
-                    .plan
-                    .steps
-                    .iter()
-                    .find(|s| s.kind == StepKind::Promote);
+                let mut steps = active.plan.steps.iter();
+                let promote = steps.find(|s| s.kind == StepKind::Promote);
                 promote.is_some_and(|s| active.journal.state().intent(&s.id).is_some())
             }
             _ => false,
-        };
-        if live {
-            active.journal.append(Body::WentLive).await?;
-        }
-        Ok(())
+        })
     }
 
     /// The outer result is the journal's, the inner one the undo's.

@@ -1,5 +1,8 @@
 //! The engine against a simulated server: every step, every boundary, every repeat.
 
+mod guards;
+mod mocks;
+mod order;
 mod purge;
 mod sweep;
 mod world;
