@@ -2,6 +2,8 @@ mod command;
 mod faulty;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "postgres")]
+mod restored;
 mod sim;
 #[cfg(feature = "postgres")]
 mod staged;

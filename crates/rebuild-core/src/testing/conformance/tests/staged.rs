@@ -1,6 +1,5 @@
-//! What fills and looks at a staged PostgreSQL database keeps the contracts, on a real server.
+//! What gives a staged PostgreSQL database its schema keeps the contract, on a real server.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,17 +7,14 @@ use async_trait::async_trait;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::error::{Error, Result};
 use crate::event::Ctx;
-use crate::model::{BackupId, Endpoint, Identity, TableName};
-
+use crate::model::{BackupId, Endpoint, Identity};
 use crate::postgres::schema::{PgFixtures, PgSchemaFiles};
-use crate::postgres::verify::{BackedUp, ContentReport, PgVerifier, Picks};
 use crate::postgres::{CommandMigrator, DatabaseKey, LocalCluster, Session, find_database};
 use crate::spec::FileOrder;
-use crate::testing::conformance::{self, SchemaStage, VerifyStage};
+use crate::testing::conformance::{self, SchemaStage};
 use crate::testing::{client_bin_dir, cluster, scratch_database};
-use crate::traits::{SchemaApplier, Verifier};
+use crate::traits::SchemaApplier;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -67,7 +63,7 @@ impl<T> Stage<T> {
     }
 }
 
-async fn identity(endpoint: &Endpoint) -> Identity {
+pub(super) async fn identity(endpoint: &Endpoint) -> Identity {
     let session = Session::open(endpoint, "conformance")
         .await
         .expect("a session");
@@ -77,12 +73,12 @@ async fn identity(endpoint: &Endpoint) -> Identity {
         .expect("there")
 }
 
-async fn another(cluster: &LocalCluster) -> Identity {
+pub(super) async fn another(cluster: &LocalCluster) -> Identity {
     identity(&scratch_database(cluster).await.expect("a database")).await
 }
 
 /// Every column of every table in the schema public.
-const SHAPE: &str = "
+pub(super) const SHAPE: &str = "
     select coalesce(pg_catalog.string_agg(
              pg_catalog.format('%s.%s.%s', n.nspname, c.relname, a.attname), ' '
              order by n.nspname, c.relname, a.attnum), '')
@@ -178,100 +174,6 @@ async fn command_migrator() {
             CommandMigrator::new(&spec, endpoint, folder.path())
         })
         .await
-    })
-    .await;
-}
-
-/// One backup, of a database with the table `public.t` of two rows.
-struct TwoRows(BackupId);
-
-impl TwoRows {
-    fn refuse_another(&self, backup: &BackupId) -> Result<()> {
-        if *backup == self.0 {
-            Ok(())
-        } else {
-            Err(Error::refused(format!("there is no backup {backup}")))
-        }
-    }
-}
-
-#[async_trait]
-impl BackedUp for TwoRows {
-    async fn counts(&self, _: &Ctx, backup: &BackupId) -> Result<Vec<(TableName, u64)>> {
-        self.refuse_another(backup)?;
-        Ok(vec![(TableName::new("public", "t"), 2)])
-    }
-
-    async fn differences(
-        &self,
-        _: &Ctx,
-        _: &Identity,
-        backup: &BackupId,
-        _: Picks<'_>,
-    ) -> Result<ContentReport> {
-        self.refuse_another(backup)?;
-        Err(Error::internal("no check of this test compares contents"))
-    }
-}
-
-#[async_trait]
-impl VerifyStage for Stage<PgVerifier> {
-    fn verifier(&self) -> &dyn Verifier {
-        &self.subject
-    }
-
-    fn ctx(&self) -> &Ctx {
-        &self.ctx
-    }
-
-    fn db(&self) -> &Identity {
-        &self.db
-    }
-
-    async fn stranger(&self) -> Identity {
-        another(&self.cluster).await
-    }
-
-    fn backup(&self) -> &BackupId {
-        &self.backup
-    }
-
-    async fn content(&self) -> String {
-        let rows = "select pg_catalog.array_agg(n order by n)::pg_catalog.text from public.t";
-        self.text(rows).await + &self.text(SHAPE).await
-    }
-
-    async fn spoil(&self) {
-        let session = self.session().await;
-        let lose = "delete from public.t where n = 2";
-        session.batch_execute(lose).await.expect("spoilt");
-    }
-}
-
-#[tokio::test]
-async fn pg_verifier() {
-    let cluster = Arc::new(cluster().await.expect("a server"));
-    conformance::verify(async || {
-        let stage = Stage::new(&cluster, |endpoint, _, backup| {
-            let checks = json!([
-                { "kind": "counts" },
-                { "kind": "tables", "tables": ["public.t"] },
-                { "kind": "indexes" },
-            ]);
-            let checks = serde_json::from_value(checks).expect("checks");
-            let backups = Arc::new(TwoRows(backup.clone()));
-            PgVerifier::new(endpoint, checks, backups, NonZeroUsize::MIN).expect("a verifier")
-        })
-        .await;
-        let rows =
-            "create table public.t (n int primary key); insert into public.t values (1), (2)";
-        stage
-            .session()
-            .await
-            .batch_execute(rows)
-            .await
-            .expect("rows");
-        stage
     })
     .await;
 }
