@@ -141,6 +141,20 @@ impl Session {
         )))
     }
 
+    /// From now on the server refuses whatever would write in this session's database, whoever
+    /// wrote the function that tries.
+    ///
+    /// # Errors
+    /// The server failed.
+    pub async fn only_read(self) -> Result<Self> {
+        // https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-DEFAULT-TRANSACTION-READ-ONLY
+        let set = "set default_transaction_read_only = on";
+        match self.batch_execute(set).await {
+            Ok(()) => Ok(self),
+            Err(e) => Err(server_error("could not make a session read-only", e)),
+        }
+    }
+
     /// The process id of the server's side of the connection.
     pub fn backend_pid(&self) -> i32 {
         self.pid

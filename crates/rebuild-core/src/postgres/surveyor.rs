@@ -37,8 +37,7 @@ pub struct PgSurveyor {
 #[async_trait]
 impl Surveyor for PgSurveyor {
     async fn survey(&self, ctx: &Ctx, drift: bool) -> Result<Survey> {
-        let target = self.endpoint.with_database(&self.database);
-        let session = Session::open(&target, &application(ctx)).await?;
+        let session = self.open(ctx).await?;
         let inventory = inventory(&session).await?;
         let live = CatalogSnapshot::read(&session).await?;
         session.close().await;
@@ -67,6 +66,13 @@ impl Surveyor for PgSurveyor {
 }
 
 impl PgSurveyor {
+    /// A session in the target that cannot write.
+    async fn open(&self, ctx: &Ctx) -> Result<Session> {
+        let target = self.endpoint.with_database(&self.database);
+        let session = Session::open(&target, &application(ctx)).await?;
+        session.only_read().await
+    }
+
     /// Applies the schema to a scratch database and compares it with the `live` one.
     async fn drift(
         &self,

@@ -299,6 +299,7 @@ impl Project {
     /// Which database the target's name leads to now.
     pub(super) async fn target(&self, ctx: &Ctx) -> Result<Identity> {
         let session = Session::open(&self.endpoint, &application(ctx)).await?;
+        let session = session.only_read().await?;
         let facts = postgres::database_facts(&session, DatabaseKey::Current).await?;
         session.close().await;
         Ok(facts.identity)

@@ -64,6 +64,7 @@ impl SchemaApplier for CommandMigrator {
     async fn look(&self, ctx: &Ctx, db: &Identity) -> Result<SchemaState> {
         let work = async {
             let session = Session::open_at(&self.endpoint, db, ctx).await?;
+            let session = session.only_read().await?;
             let migration = migration_version(&session).await?;
             session.close().await;
             Ok(SchemaState {

@@ -47,6 +47,7 @@ const ANYTHING: &str = "
 impl SchemaApplier for PgBackupSchema {
     async fn look(&self, ctx: &Ctx, db: &Identity) -> Result<SchemaState> {
         let session = Session::open_at(&self.endpoint, db, ctx).await?;
+        let session = session.only_read().await?;
         let migration = migration_version(&session).await?;
         session.close().await;
         Ok(SchemaState {

@@ -106,6 +106,7 @@ impl SqlFiles {
         let (files, _) = self.files().await?;
         let reading = async {
             let history = History::open(ctx, &self.endpoint, db, self.part).await?;
+            let history = history.only_read().await?;
             let entries = history.entries().await;
             history.close().await;
             entries

@@ -93,6 +93,14 @@ impl History {
         })
     }
 
+    /// The same, over a session that cannot write.
+    pub(super) async fn only_read(self) -> Result<Self> {
+        Ok(Self {
+            session: self.session.only_read().await?,
+            ..self
+        })
+    }
+
     /// The files of this part, in the order in which they were applied.
     pub(super) async fn entries(&self) -> Result<Vec<Entry>> {
         if !self.exists().await? {

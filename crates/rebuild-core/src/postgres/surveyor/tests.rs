@@ -1,10 +1,14 @@
 //! Surveys of a real server, with a schema that is a string of SQL.
 
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio_postgres::error::SqlState;
 
 use super::*;
 use crate::model::TableName;
 use crate::postgres::LocalCluster;
+use crate::testing::client_bin_dir;
 use crate::traits::{SchemaApplied, SchemaState};
 
 /// A schema that is one script.
@@ -195,4 +199,61 @@ async fn a_store_in_the_data_directory_is_found_through_links() {
         .await;
     let survey = surveyor.survey(&w.ctx, false).await.expect("a survey");
     assert!(survey.store_inside_target);
+}
+
+#[tokio::test]
+async fn the_session_that_looks_at_the_target_cannot_write() {
+    let w = World::new().await;
+    let store = w.folder.path().join("store");
+    let surveyor = w.surveyor(Arc::new(w.script("")), &store).await;
+    let session = surveyor.open(&w.ctx).await.expect("a session");
+    for sql in [
+        "insert into public.forgotten values (0)",
+        "create table public.t (n int)",
+        "begin; delete from public.forgotten; commit",
+    ] {
+        let e = session.batch_execute(sql).await.expect_err(sql);
+        assert_eq!(
+            e.code(),
+            Some(&SqlState::READ_ONLY_SQL_TRANSACTION),
+            "{sql}"
+        );
+        session
+            .batch_execute("rollback")
+            .await
+            .expect("rolled back");
+    }
+}
+
+/// Everything in the target: schema, rows, and its settings and comment.
+fn dump(w: &World) -> String {
+    let endpoint = w.cluster.endpoint("app");
+    let Host::Socket(socket) = &endpoint.host else {
+        panic!("a local server has a socket");
+    };
+    let output = Command::new(client_bin_dir(&w.cluster).join("pg_dump"))
+        .args(["--create", "--host"])
+        .arg(socket)
+        .args(["--port", &endpoint.port.to_string()])
+        .args(["--username", &endpoint.user, &endpoint.database])
+        .output()
+        .expect("pg_dump");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let text = String::from_utf8(output.stdout).expect("text");
+    // The key of the restriction is another one in each dump.
+    let lines = text.lines().filter(|line| !line.contains("restrict "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn a_survey_leaves_the_target_as_it_was() {
+    let w = World::new().await;
+    let store = w.folder.path().join("store");
+    let script = w.script("create table public.other (n int); insert into public.other values (1)");
+    let surveyor = w.surveyor(Arc::new(script), &store).await;
+    let before = dump(&w);
+    assert!(before.contains("forgotten"), "{before}");
+    surveyor.survey(&w.ctx, true).await.expect("a survey");
+    assert_eq!(dump(&w), before);
 }
