@@ -1,7 +1,7 @@
 # The one list of commands. CI calls the same ones.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-matrix lint docs gate
+.PHONY: help setup demo test test-matrix kind-smoke lint docs gate
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ test: ## Run every test on the PostgreSQL that is installed; T=... runs those wh
 
 test-matrix: ## Run the tests of the library on every supported PostgreSQL; V="13 18" picks some
 	@scripts/test-matrix $(V)
+
+kind-smoke: ## Rebuild a database that runs in a kind cluster (needs Docker and kind)
+	@scripts/kind-smoke
 
 lint: ## Check formatting, lints, features and dependencies
 	@scripts/lint
