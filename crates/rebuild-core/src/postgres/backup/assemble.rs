@@ -121,6 +121,7 @@ impl Taking<'_> {
             sequences: rest.sequences,
             large_objects,
             extensions: rest.extensions,
+            public_rights: rest.public_rights,
             files,
         })
     }

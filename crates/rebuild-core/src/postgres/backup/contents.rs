@@ -7,6 +7,30 @@ use crate::error::{Error, Result};
 use crate::model::TableName;
 use crate::postgres::{Session, qualified, server_error};
 
+/// What PUBLIC may do in the schema `public`; `None` if there is no such schema.
+///
+/// pg_dump 15 and later write nothing of it for servers before 15, where PUBLIC may create objects
+/// there unless that was revoked.
+///
+/// # Errors
+/// The server could not be asked.
+pub(super) async fn public_rights(session: &Session) -> Result<Option<Vec<String>>> {
+    let rows = session
+        .query(
+            "select array(
+                 select a.privilege_type
+                   from pg_catalog.aclexplode(coalesce(
+                        n.nspacl, pg_catalog.acldefault('n', n.nspowner))) a
+                  where a.grantee = 0::pg_catalog.oid
+                  order by a.privilege_type)
+               from pg_catalog.pg_namespace n where n.nspname = 'public'",
+            &[],
+        )
+        .await
+        .map_err(|e| server_error("could not read the rights in schema public", e))?;
+    Ok(rows.first().map(|row| row.get(0)))
+}
+
 /// Sequences that are not an extension's own, or that the extension names as configuration.
 const SEQUENCES: &str = "
     select n.nspname::text, c.relname::text,

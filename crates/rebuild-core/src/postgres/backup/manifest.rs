@@ -59,6 +59,9 @@ pub struct Manifest {
     pub large_objects: LargeObjectEntry,
     /// Extensions: (name, version, schema).
     pub extensions: Vec<(String, String, String)>,
+    /// What PUBLIC may do in the schema `public`, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_rights: Option<Vec<String>>,
     /// Every file but the chunks and the manifest.
     pub files: Vec<FileEntry>,
 }

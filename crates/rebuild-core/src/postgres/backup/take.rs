@@ -97,6 +97,7 @@ pub(super) struct Rest {
     pub(super) extensions: Vec<(String, String, String)>,
     pub(super) roles: Vec<RoleEntry>,
     pub(super) database_sql: String,
+    pub(super) public_rights: Option<Vec<String>>,
 }
 
 impl<'a> Taking<'a> {
@@ -205,6 +206,7 @@ impl<'a> Taking<'a> {
     async fn read_rest(&self) -> Result<Rest> {
         let session = self.snapshot.session();
         Ok(Rest {
+            public_rights: contents::public_rights(session).await?,
             sequences: contents::sequences(session).await?,
             views: contents::materialized_views(session).await?,
             extensions: extensions(session).await?,

@@ -82,6 +82,12 @@ impl SchemaApplier for PgBackupSchema {
                     .await?;
                 applied.statements += count;
             }
+            let forgotten = manifest.public_rights.as_ref();
+            if let Some(rights) = forgotten.filter(|_| manifest.server_version < 150_000) {
+                let sql = public_rights_sql(rights)?;
+                let set = session.batch_execute(&sql).await;
+                set.map_err(|e| server_error(&what, e))?;
+            }
             let done = session.batch_execute("commit").await;
             done.map_err(|e| server_error(&what, e))?;
         }
@@ -112,6 +118,22 @@ impl PgBackupSchema {
         }
         Ok(statements.len() as u64)
     }
+}
+
+/// Newer versions of pg_dump leave this out for older servers.
+fn public_rights_sql(rights: &[String]) -> Result<String> {
+    let known = ["CREATE", "USAGE"];
+    if let Some(other) = rights.iter().find(|r| !known.contains(&r.as_str())) {
+        return Err(Error::corrupt(format!("{other:?} is no right on a schema")));
+    }
+    let mut sql = "revoke all on schema public from public".to_owned();
+    if !rights.is_empty() {
+        sql.push_str(&format!(
+            "; grant {} on schema public to public",
+            rights.join(", ")
+        ));
+    }
+    Ok(sql)
 }
 
 /// A text file of a backup, checked against its manifest.
