@@ -120,6 +120,10 @@ pub(crate) enum Command {
         /// The name of the new database.
         #[arg(long, value_name = "NAME")]
         into: String,
+        /// Restore the rows of these tables alone, into the whole schema: a pattern of
+        /// schema.table; may be given several times. Foreign keys must hold among them.
+        #[arg(long = "table", value_name = "PATTERN")]
+        tables: Vec<String>,
     },
     /// Copy a database into a new one, by way of a proven backup, and compare every row.
     Copy {

@@ -71,12 +71,18 @@ pub(super) async fn restore(
     project: &Project,
     backup: Option<BackupId>,
     into: &str,
+    tables: &[String],
     output: &Output,
 ) -> Result<Code> {
     let id = project.backup_or_newest(backup).await?;
-    let (db, verdict) = project.restore(&id, into).await?;
+    let (db, verdict) = project.restore(&id, into, tables).await?;
     output.data(&(&db, &verdict), |(db, verdict)| {
-        format!("restored {id} into {db}\n") + &checks(verdict)
+        let alone = if tables.is_empty() {
+            ""
+        } else {
+            "only the rows of the tables given with --table; the others are empty\n"
+        };
+        format!("restored {id} into {db}\n{alone}") + &checks(verdict)
     });
     Ok(code(&verdict))
 }

@@ -64,8 +64,13 @@ pub(crate) async fn dispatch(args: Args, output: &Output) -> Result<Code> {
         Command::Backups(command) => {
             backups::backups(&open(&file, output).await?, command, output).await
         }
-        Command::Restore { backup, into } => {
-            backups::restore(&open(&file, output).await?, backup, &into, output).await
+        Command::Restore {
+            backup,
+            into,
+            tables,
+        } => {
+            let project = open(&file, output).await?;
+            backups::restore(&project, backup, &into, &tables, output).await
         }
         Command::Copy {
             source,

@@ -107,7 +107,11 @@ fn steps(rules: &Rules<'_>, survey: &Survey) -> Vec<PlannedStep> {
     };
     steps.add("schema", StepKind::Schema, schema);
     if rules.restore {
-        steps.add("restore", StepKind::Restore, "restore the rows");
+        let rows = match rules.csv {
+            None => "restore the rows".to_owned(),
+            Some(folder) => format!("restore rows from the CSV files in {folder:?}"),
+        };
+        steps.add("restore", StepKind::Restore, rows);
     }
     if rules.fixtures {
         steps.add("fixtures", StepKind::Fixtures, "apply the fixtures");
@@ -205,7 +209,7 @@ fn losses(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
             )
         })
         .collect();
-    if !rules.restore {
+    if !rules.restore || rules.csv.is_some() {
         losses.push(format!(
             "the rows of {:?} are not carried over; they stay in the retired database{}",
             inventory.database.identity.name,
@@ -215,6 +219,12 @@ fn losses(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
                 ""
             }
         ));
+        losses.extend(rules.csv.map(|folder| {
+            format!(
+                "the new rows are those of the CSV files in {folder:?}, without large objects; \
+                 they are not compared with the backup"
+            )
+        }));
     } else if let Some(drift) = &survey.drift {
         for (table, rows) in &drift.lost_tables {
             let rows = rows.map_or_else(

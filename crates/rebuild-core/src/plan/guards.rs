@@ -244,7 +244,11 @@ fn store(_: &Rules<'_>, survey: &Survey) -> Found {
 }
 
 fn data_with_no_place(rules: &Rules<'_>, survey: &Survey) -> Found {
-    let Some(drift) = survey.drift.as_ref().filter(|_| rules.restore) else {
+    let Some(drift) = survey
+        .drift
+        .as_ref()
+        .filter(|_| rules.restore && rules.csv.is_none())
+    else {
         return Vec::new();
     };
     let mut lost: Vec<String> = drift

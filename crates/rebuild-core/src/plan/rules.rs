@@ -37,6 +37,8 @@ pub struct Rules<'a> {
     pub schema: SchemaFrom,
     /// True if rows are restored.
     pub restore: bool,
+    /// The folder of CSV files that they come from, if not from the backup.
+    pub csv: Option<&'a str>,
     /// True if there are fixtures.
     pub fixtures: bool,
     /// The commands that load rows, in order.

@@ -14,6 +14,7 @@ fn rules() -> Rules<'static> {
         backup: BackupMode::Full,
         schema: SchemaFrom::Files,
         restore: true,
+        csv: None,
         fixtures: false,
         loads: &[],
         workloads: &[],

@@ -46,7 +46,7 @@ pub use marks::{Change, WriteMarks};
 pub use migrate::{CommandMigrator, migration_version};
 pub use pooler::looks_pooled;
 pub use provision::{PgProvision, ProvisionOptions, ScratchDatabase};
-pub use restore::{PgBackupSchema, PgRestorer, RestoreChoice};
+pub use restore::{PgBackupSchema, PgCsvRestorer, PgRestorer, RestoreChoice};
 pub use rows::RowOptions;
 pub use schema::{PgFixtures, PgSchemaFiles};
 pub use server_error::server_error;

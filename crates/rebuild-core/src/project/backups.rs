@@ -6,7 +6,8 @@ use super::into::Destination;
 use super::{Project, compose};
 use crate::error::{Error, Result};
 use crate::model::{BackupId, Identity, Verdict};
-use crate::postgres::Manifest;
+use crate::postgres::{Manifest, RestoreChoice};
+use crate::spec::TablePatterns;
 use crate::traits::{Backup, BackupSummary};
 
 impl Project {
@@ -73,14 +74,26 @@ impl Project {
         self.pg_backup().export_csv(&self.ctx(), id, folder).await
     }
 
-    /// Restores a backup into a new database beside the target, and compares every row.
+    /// Restores a backup into a new database beside the target, and compares every row. With
+    /// patterns of `tables` (`schema.table`) the whole schema is made, and the rows of those
+    /// tables alone are restored and compared.
     ///
     /// *Repeats:* a database of that name is a refusal. *Destroys:* nothing.
     ///
     /// # Errors
-    /// The name is taken; the backup is damaged; the server failed. What was made until then is
-    /// removed.
-    pub async fn restore(&self, id: &BackupId, into: &str) -> Result<(Identity, Verdict)> {
+    /// The name is taken; no table is called like `tables`; a foreign key of a restored table
+    /// refers to rows that are not; the backup is damaged; the server failed. What was made until
+    /// then is removed.
+    pub async fn restore(
+        &self,
+        id: &BackupId,
+        into: &str,
+        tables: &[String],
+    ) -> Result<(Identity, Verdict)> {
+        let choice = RestoreChoice {
+            tables: TablePatterns::compile(tables)?,
+            may_drop: TablePatterns::default(),
+        };
         let ctx = self.ctx();
         let destination = Destination {
             maintenance: self.maintenance(),
@@ -89,6 +102,6 @@ impl Project {
             tools: compose::tools(&self.spec),
             environment: self.environment.clone(),
         };
-        destination.restore(&ctx, id, into).await
+        destination.restore(&ctx, id, into, choice).await
     }
 }

@@ -13,11 +13,12 @@ use crate::model::{Endpoint, Identity, SessionFacts, TableName};
 use crate::plan::{Rules, SchemaFrom, Strategy};
 use crate::postgres::{
     self, CommandMigrator, DatabaseKey, EndSessions, Environment, PgBackup, PgBackupSchema,
-    PgFixtures, PgProvision, PgRestorer, PgSchemaFiles, PgSurveyor, PgTeardown, PgVerifier,
-    ProvisionOptions, ReadOnlyGate, RestoreChoice, RowOptions, Session, TargetLock, application,
+    PgCsvRestorer, PgFixtures, PgProvision, PgRestorer, PgSchemaFiles, PgSurveyor, PgTeardown,
+    PgVerifier, ProvisionOptions, ReadOnlyGate, RestoreChoice, RowOptions, Session, TargetLock,
+    application,
 };
 use crate::spec::{EndSessionsSpec, RestoreFrom, SchemaSource, Spec, StrategySpec, TablePatterns};
-use crate::traits::{SchemaApplier, Task, Workload};
+use crate::traits::{Restorer, SchemaApplier, Task, Workload};
 
 /// How long one schema file may take.
 const FILE_LIMIT: Duration = Duration::from_secs(3600);
@@ -113,8 +114,15 @@ impl Project {
         .with_csv(self.spec.backup.csv)
     }
 
-    pub(super) fn restores_rows(&self) -> bool {
-        self.spec.restore.source == RestoreFrom::Backup
+    /// True if rows come from the backup or from CSV files.
+    fn restores_rows(&self) -> bool {
+        self.spec.restore.source != RestoreFrom::None
+    }
+
+    /// The folder of CSV files that the rows come from, if they do.
+    pub(super) fn csv_folder(&self) -> Option<PathBuf> {
+        let csv = self.spec.restore.csv.as_ref();
+        csv.map(|folder| self.spec.folder().join(folder))
     }
 
     pub(super) fn schema(&self) -> Result<Arc<dyn SchemaApplier>> {
@@ -155,7 +163,7 @@ impl Project {
 
     pub(super) fn verifier(&self) -> Result<PgVerifier> {
         let checks = if self.spec.checks.is_empty() {
-            PgVerifier::default_checks(self.restores_rows())
+            PgVerifier::default_checks(self.spec.restore.source == RestoreFrom::Backup)
         } else {
             self.spec.checks.clone()
         };
@@ -176,6 +184,14 @@ impl Project {
             own_schema,
             tools: tools(&self.spec),
             environment: self.environment.clone(),
+        })
+    }
+
+    fn rows(&self) -> Result<Arc<dyn Restorer>> {
+        let restorer = self.restorer(self.spec.schema.source == SchemaSource::Backup)?;
+        Ok(match self.csv_folder() {
+            Some(folder) => Arc::new(PgCsvRestorer { restorer, folder }),
+            None => Arc::new(restorer),
         })
     }
 
@@ -242,7 +258,7 @@ impl Project {
                 provision_options(spec),
             )),
             schema: self.schema()?,
-            restorer: Arc::new(self.restorer(spec.schema.source == SchemaSource::Backup)?),
+            restorer: self.rows()?,
             fixtures: self.fixtures(),
             loads: self.commands(&spec.loads),
             verifier: Arc::new(self.verifier()?),
@@ -286,6 +302,7 @@ impl Project {
                 SchemaSource::Command => SchemaFrom::Command,
             },
             restore: self.restores_rows(),
+            csv: spec.restore.csv.as_deref(),
             fixtures: !spec.schema.fixtures.is_empty(),
             loads: &loads,
             workloads: &workloads,

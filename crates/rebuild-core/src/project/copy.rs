@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 use crate::event::{Ctx, Events};
 use crate::model::{BackupId, Endpoint, Identity, RunId, Verdict};
 use crate::postgres::{
-    DatabaseKey, Environment, PgBackup, RowOptions, Session, application, database_facts,
-    find_database,
+    DatabaseKey, Environment, PgBackup, RestoreChoice, RowOptions, Session, application,
+    database_facts, find_database,
 };
 use crate::store::Store;
 use crate::traits::{Backup, BackupMode, ProvenBackup};
@@ -72,5 +72,8 @@ pub async fn copy(
         tools: None,
         environment: environment.clone(),
     };
-    destination.restore(&ctx, &id, &target.database).await
+    let everything = RestoreChoice::default();
+    destination
+        .restore(&ctx, &id, &target.database, everything)
+        .await
 }

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity, Verdict};
 use crate::postgres::{
     Environment, PgBackup, PgBackupSchema, PgProvision, PgRestorer, PgVerifier, ProvisionOptions,
-    RestoreChoice, RowOptions, Session, TargetLock, application, server_facts,
+    RestoreChoice, RowOptions, Session, TableEntry, TargetLock, application, server_facts,
 };
 use crate::spec::CheckSpec;
 use crate::store::Store;
@@ -28,13 +28,15 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    /// Makes a database `name` like the one that was backed up, restores everything into it, and
-    /// compares every row. What was made is removed if anything fails.
+    /// Makes a database `name` like the one that was backed up, restores its schema and the rows
+    /// that `choice` picks into it, and compares every row. What was made is removed if anything
+    /// fails.
     pub(super) async fn restore(
         &self,
         ctx: &Ctx,
         id: &BackupId,
         name: &str,
+        choice: RestoreChoice,
     ) -> Result<(Identity, Verdict)> {
         let backup = PgBackup::new(
             self.maintenance.clone(),
@@ -44,6 +46,13 @@ impl Destination {
             self.environment.clone(),
         );
         let manifest = backup.manifest(id).await?;
+        let chosen = |t: &TableEntry| choice.tables.matches(&t.table);
+        if !choice.tables.is_empty() && !manifest.tables.iter().any(chosen) {
+            return Err(
+                Error::usage(format!("no table of backup {id} is called like that"))
+                    .hint(format!("see its tables with: rebuild backups show {id}")),
+            );
+        }
         let session = Session::open(&self.maintenance, &application(ctx)).await?;
         let server = server_facts(&session).await?.system_identifier;
         session.close().await;
@@ -66,7 +75,7 @@ impl Destination {
             like: None,
         };
         let db = provision.provision(ctx, &request).await?;
-        match self.fill(ctx, &db, id).await {
+        match self.fill(ctx, &db, id, choice).await {
             Ok(verdict) => {
                 provision.settle(ctx, &db, None).await?;
                 lock.release(ctx).await?;
@@ -82,7 +91,13 @@ impl Destination {
         }
     }
 
-    async fn fill(&self, ctx: &Ctx, db: &Identity, id: &BackupId) -> Result<Verdict> {
+    async fn fill(
+        &self,
+        ctx: &Ctx,
+        db: &Identity,
+        id: &BackupId,
+        choice: RestoreChoice,
+    ) -> Result<Verdict> {
         let schema = PgBackupSchema {
             endpoint: self.maintenance.clone(),
             store: self.store.clone(),
@@ -93,7 +108,7 @@ impl Destination {
             endpoint: self.maintenance.clone(),
             store: self.store.clone(),
             options: self.options.clone(),
-            choice: RestoreChoice::default(),
+            choice,
             own_schema: true,
             tools: self.tools.clone(),
             environment: self.environment.clone(),

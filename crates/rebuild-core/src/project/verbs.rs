@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::journal::{self, RunSummary};
 use crate::model::{BackupId, Endpoint, Identity, RunId, Verdict};
 use crate::plan::{Plan, Survey};
-use crate::postgres::{Comparison, compare};
+use crate::postgres::{Comparison, PgCsvRestorer, compare};
 use crate::traits::{Surveyor, Verifier, VerifyRequest};
 
 /// What is there.
@@ -45,8 +45,12 @@ impl Project {
     /// *Destroys:* nothing; with `drift`, a scratch database is made and removed.
     ///
     /// # Errors
-    /// The target could not be read. A guard that refuses is in the plan.
+    /// The target could not be read; the folder of CSV files holds something else. A guard that
+    /// refuses is in the plan.
     pub async fn plan(&self, drift: bool) -> Result<Plan> {
+        if let Some(folder) = self.csv_folder() {
+            PgCsvRestorer::check_folder(&folder).await?;
+        }
         let survey = self.survey(drift).await?;
         self.plan_of(survey)
     }

@@ -112,9 +112,22 @@ fn rows(spec: &Spec) -> Result<()> {
                 .hint("use mode = \"full\", or restore.source = \"none\""),
         );
     }
+    match (spec.restore.source, &spec.restore.csv) {
+        (RestoreFrom::Csv, None) => {
+            return Err(Error::usage(
+                "restore.csv: the source \"csv\" needs the folder of the files",
+            ));
+        }
+        (RestoreFrom::Backup | RestoreFrom::None, Some(_)) => {
+            return Err(Error::usage(
+                "restore.csv: is only used with source = \"csv\"",
+            ));
+        }
+        _ => {}
+    }
     let compares =
         |c: &CheckSpec| matches!(c, CheckSpec::Counts { .. } | CheckSpec::Content { .. });
-    if spec.restore.source == RestoreFrom::None && spec.checks.iter().any(compares) {
+    if spec.restore.source != RestoreFrom::Backup && spec.checks.iter().any(compares) {
         return Err(Error::usage(
             "verify: counts and content compare with the backup, and no rows are restored from it",
         )

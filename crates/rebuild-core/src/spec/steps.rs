@@ -168,6 +168,8 @@ pub enum RestoreFrom {
     /// The backup that the run takes.
     #[default]
     Backup,
+    /// CSV files, as `rebuild backups export` writes them.
+    Csv,
     /// Nowhere: the schema, fixtures and loads fill it.
     None,
 }
@@ -178,6 +180,9 @@ pub enum RestoreFrom {
 pub struct RestoreSpec {
     /// Where they come from.
     pub source: RestoreFrom,
+    /// With `source = "csv"`: the folder of the files `schema.table.csv` or `.csv.zst`, relative
+    /// to the spec. They are in UTF-8, with a header line that names the columns.
+    pub csv: Option<String>,
     /// Patterns of the tables (`schema.table`) to restore; without any, all.
     pub tables: Vec<String>,
     /// Data that may be left behind because the new schema has no place for it: patterns of

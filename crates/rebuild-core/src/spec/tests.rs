@@ -75,6 +75,21 @@ fn what_is_wrong_is_named_with_its_place_and_a_suggestion() {
         ),
         ("[backup]\ncompression = 40\n", "backup.compression", None),
         (
+            "[restore]\nsource = \"csv\"\n",
+            "restore.csv: the source \"csv\" needs",
+            None,
+        ),
+        (
+            "[restore]\ncsv = \"rows\"\n",
+            "restore.csv: is only used with",
+            None,
+        ),
+        (
+            "[restore]\nsource = \"csv\"\ncsv = \"rows\"\n[[verify]]\nkind = \"counts\"\n",
+            "verify: counts and content compare with the backup",
+            Some("use kind = \"query\" or kind = \"tables\""),
+        ),
+        (
             "[[workload]]\nname=\"a\"\nstop=[\"s\"]\nstart=[\"s\"]\n[[workload]]\nname=\"a\"\nstop=[\"s\"]\nstart=[\"s\"]\n",
             "workload.name: \"a\" is there twice",
             None,

@@ -111,6 +111,7 @@ pub(super) fn plan(sim: &Sim, strategy: Strategy) -> Plan {
         backup: BackupMode::Full,
         schema: SchemaFrom::Files,
         restore: true,
+        csv: None,
         fixtures: false,
         loads: &["seed".to_owned()],
         workloads: &workloads,

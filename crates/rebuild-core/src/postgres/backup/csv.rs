@@ -1,17 +1,19 @@
 //! Rows as CSV, compressed, for people and other programs.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use futures::StreamExt;
 use zstd::stream::write::Encoder;
 
+use super::layout;
 use super::manifest::{FileEntry, Manifest};
 use super::shelf::Shelf;
 use super::zstd_stream::Inflater;
 use crate::error::{Error, Result};
 use crate::event::Ctx;
-use crate::model::BackupId;
+use crate::model::{BackupId, TableName};
 use crate::postgres::rows::copy_out::PieceWork;
 
 /// Compressed bytes that are handed on at a time.
@@ -54,7 +56,7 @@ fn compression(e: std::io::Error) -> Error {
     Error::internal("bytes could not be compressed").caused_by(e)
 }
 
-/// Writes the CSV files of a backup into `folder`, decompressed.
+/// Writes the CSV files of a backup into `folder`, decompressed, with a list of their tables.
 ///
 /// # Errors
 /// The backup has none, one is damaged, or the folder cannot be written.
@@ -64,10 +66,10 @@ pub(super) async fn export(
     manifest: &Manifest,
     folder: &Path,
 ) -> Result<Vec<PathBuf>> {
-    let files: Vec<&String> = manifest
+    let files: Vec<(&String, &TableName)> = manifest
         .tables
         .iter()
-        .filter_map(|t| t.csv.as_ref())
+        .filter_map(|t| Some((t.csv.as_ref()?, &t.table)))
         .collect();
     if files.len() != manifest.tables.len() {
         return Err(Error::refused(format!(
@@ -78,15 +80,21 @@ pub(super) async fn export(
     }
     tokio::fs::create_dir_all(folder).await?;
     let mut written = Vec::new();
-    for file in files {
+    let mut tables = BTreeMap::new();
+    for (file, table) in files {
         ctx.check_stop("the export")?;
         let name = file.trim_start_matches("csv/").trim_end_matches(".zst");
         let path = folder.join(name);
         inflate(shelf, &manifest.id, manifest.file(file)?, &path)
             .await
             .map_err(|e| e.context(format!("could not export {file} to {}", path.display())))?;
+        tables.insert(name.trim_end_matches(".csv"), table);
         written.push(path);
     }
+    // The name of a file is not always that of its table.
+    let list = serde_json::to_vec_pretty(&tables)
+        .map_err(|e| Error::internal("the list of tables has no JSON form").caused_by(e))?;
+    tokio::fs::write(folder.join(layout::CSV_TABLES), list).await?;
     Ok(written)
 }
 

@@ -33,6 +33,10 @@ pub(crate) const ROWS: &str = "rows";
 /// The folder of the CSV files.
 pub(crate) const CSV: &str = "csv";
 
+/// The list of which exported CSV file is of which table: an object with the files' names without
+/// `.csv`, and for each the table's schema and name.
+pub(crate) const CSV_TABLES: &str = "tables.json";
+
 /// The folder of the backup `id` in a store.
 pub(crate) fn folder(id: &BackupId) -> String {
     format!("{BACKUPS}/{id}")
@@ -48,19 +52,24 @@ pub(crate) fn chunk_file(table: usize, part: u32, chunk: usize) -> String {
 /// is left of it with the table's place in the manifest. Two tables never share a file, not even
 /// where upper and lower case are the same.
 pub(crate) fn csv_file(index: usize, table: &TableName) -> String {
+    format!("{CSV}/{}.csv.zst", csv_stem(index, table))
+}
+
+/// The name of [`csv_file`] without its folder and what tells its format.
+pub(crate) fn csv_stem(index: usize, table: &TableName) -> String {
     let plain = |name: &str| {
         name.bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
     };
     if plain(&table.schema) && plain(&table.name) && table.schema.len() + table.name.len() <= 80 {
-        return format!("{CSV}/{}.{}.csv.zst", table.schema, table.name);
+        return format!("{}.{}", table.schema, table.name);
     }
     let kept: String = format!("{}.{}", table.schema, table.name)
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))
         .take(60)
         .collect();
-    format!("{CSV}/{index:05}-{kept}.csv.zst")
+    format!("{index:05}-{kept}")
 }
 
 /// Refuses a name that does not stay in the backup's folder: a path of at most two components of

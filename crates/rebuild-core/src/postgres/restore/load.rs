@@ -21,9 +21,9 @@ use crate::postgres::{Session, ident, literal, qualified, server_error};
 use crate::store::{Name, Store};
 
 /// Bytes handed to the server at a time.
-const PIECE: usize = 256 * 1024;
+pub(super) const PIECE: usize = 256 * 1024;
 /// Pieces that may wait for the server.
-const AHEAD: usize = 8;
+pub(super) const AHEAD: usize = 8;
 /// Receives rows that cannot go straight into their table.
 const STAGE: &str = "pg_temp.rebuild_stage";
 
@@ -63,7 +63,7 @@ impl Loading<'_> {
         run("begin".to_owned()).await?;
         let mut freeze = false;
         if whole {
-            run(empty(entry, placement)?).await?;
+            run(empty(entry.condition.as_deref(), placement)?).await?;
             freeze = placement.kind != TableKind::Partitioned && entry.condition.is_none();
         }
         let names = Names::under(&self.manifest.encoding);
@@ -165,13 +165,13 @@ impl Loading<'_> {
 }
 
 /// The statement that empties the target before its rows are loaded. Of an extension's table,
-/// only the user's rows are removed.
+/// only the user's rows are removed, which `condition` picks.
 ///
 /// # Errors
 /// A name cannot be quoted.
-pub(super) fn empty(entry: &TableEntry, placement: &Placement) -> Result<String> {
+pub(super) fn empty(condition: Option<&str>, placement: &Placement) -> Result<String> {
     let table = qualified(&placement.target)?;
-    Ok(match &entry.condition {
+    Ok(match condition {
         Some(condition) => format!("delete from only {table} {condition}"),
         None if placement.kind == TableKind::Partitioned => format!("truncate {table}"),
         None => format!("truncate only {table}"),

@@ -7,6 +7,7 @@
 
 mod after;
 mod against;
+mod csv;
 mod detach;
 mod finish;
 mod large_objects;
@@ -35,6 +36,7 @@ use crate::model::{BackupId, Endpoint, Identity};
 use crate::store::{Name, Store};
 use crate::traits::{BackupMode, RestoreOutline, RestoreReport, Restorer};
 
+pub use csv::PgCsvRestorer;
 pub use placement::RestoreChoice;
 pub use schema::PgBackupSchema;
 
@@ -128,7 +130,7 @@ impl Restorer for PgRestorer {
             Some(items) => items,
             None => self.prepare(&session, &manifest, &placements).await?,
         };
-        run::run(self, ctx, db, &manifest, &placements, items).await?;
+        run::run(self, ctx, db, &manifest, &placements, items, None).await?;
         sequences::restore(&session, &manifest.sequences).await?;
         session.close().await;
         let rows = placements.placed.iter();

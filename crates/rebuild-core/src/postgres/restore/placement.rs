@@ -98,7 +98,7 @@ impl Placements {
             if !choice.tables.is_empty() && !choice.tables.matches(&entry.table) {
                 continue;
             }
-            if !own_schema && is_bookkeeping(session, entry, &by_name).await? {
+            if !own_schema && is_bookkeeping(session, &entry.table, &by_name).await? {
                 found.kept.push(entry.table.clone());
                 continue;
             }
@@ -160,7 +160,8 @@ impl Placements {
         });
     }
 
-    fn mark_shared(&mut self) {
+    /// Finds the targets that take more than one table's rows.
+    pub(super) fn mark_shared(&mut self) {
         let mut uses: BTreeMap<TableName, usize> = BTreeMap::new();
         for placement in &self.placed {
             *uses.entry(placement.target.clone()).or_default() += 1;
@@ -186,12 +187,12 @@ impl Placements {
         }
         let names: Vec<String> = forbidden.iter().map(describe).collect();
         Err(Error::refused(format!(
-            "the new schema has no place for data of the backup: {}",
+            "the new schema has no place for this data: {}",
             names.join(", ")
         ))
         .hint(
-            "give the schema a place for it, or name it in restore.allow_dropped; the backup \
-             keeps it either way",
+            "give the schema a place for it, or name it in restore.allow_dropped; it stays where \
+             it was read from either way",
         ))
     }
 
@@ -223,22 +224,26 @@ pub(super) fn is_a_migrators(table: &TableName) -> bool {
     table.schema == OUR_SCHEMA || VERSION_TABLES.contains(&table.name.as_str())
 }
 
-async fn is_bookkeeping(
+/// True if the rows that the new schema's migrator wrote there are the right ones.
+///
+/// # Errors
+/// The table could not be read.
+pub(super) async fn is_bookkeeping(
     session: &Session,
-    entry: &TableEntry,
+    table: &TableName,
     live: &BTreeMap<&TableName, &LiveTable>,
 ) -> Result<bool> {
-    if entry.table.schema == OUR_SCHEMA {
+    if table.schema == OUR_SCHEMA {
         return Ok(true);
     }
-    let here = live.get(&entry.table).filter(|t| t.holds_rows());
-    if here.is_none() || !is_a_migrators(&entry.table) {
+    let here = live.get(table).filter(|t| t.holds_rows());
+    if here.is_none() || !is_a_migrators(table) {
         return Ok(false);
     }
-    let sql = format!("select exists (select from {})", qualified(&entry.table)?);
+    let sql = format!("select exists (select from {})", qualified(table)?);
     let row = session
         .query_one(&sql, &[])
         .await
-        .map_err(|e| server_error(format!("could not read table {}", entry.table), e))?;
+        .map_err(|e| server_error(format!("could not read table {table}"), e))?;
     Ok(row.get(0))
 }

@@ -15,6 +15,8 @@ use crate::postgres::{Session, server_error};
 /// A table smaller than this is loaded by one worker, which can write its rows as frozen.
 const SPLIT_FROM: u64 = 64 << 20;
 
+const PREPARING: &str = "could not prepare the restore";
+
 impl PgRestorer {
     /// Makes the list of work: takes foreign keys and triggers away, empties the tables that are
     /// loaded in more than one piece, and records what is to be done.
@@ -29,22 +31,32 @@ impl PgRestorer {
         manifest: &Manifest,
         placements: &Placements,
     ) -> Result<Vec<Item>> {
-        let what = "could not prepare the restore";
-        let begun = session.batch_execute("begin").await;
-        begun.map_err(|e| server_error(what, e))?;
-        let loaded: Vec<TableName> = placements.placed.iter().map(|p| p.target.clone()).collect();
-        let detached = detach(session, &loaded).await?;
+        let detached = begin(session, placements).await?;
         let mut list = self.rows(session, manifest, placements).await?;
         if manifest.large_objects.count > 0 {
             list.push(Work::LargeObjects);
         }
         list.extend(detached);
+        self.record(session, manifest, list).await
+    }
+
+    /// Adds to `list` what comes after the rows, records it, and ends the transaction of
+    /// [`begin`].
+    ///
+    /// # Errors
+    /// The server said no; the backup could not be read.
+    pub(super) async fn record(
+        &self,
+        session: &Session,
+        manifest: &Manifest,
+        mut list: Vec<Work>,
+    ) -> Result<Vec<Item>> {
         if self.own_schema {
             list.extend(self.post_data(manifest).await?);
         }
         work::create(session, &list).await?;
         let done = session.batch_execute("commit").await;
-        done.map_err(|e| server_error(what, e))?;
+        done.map_err(|e| server_error(PREPARING, e))?;
         work::read(session)
             .await?
             .ok_or_else(|| Error::internal("the restore's list of work is gone"))
@@ -68,10 +80,7 @@ impl PgRestorer {
             let pieces = if large { jobs * 2 } else { 1 };
             let whole = pieces == 1 && !entry.chunks.is_empty() && !placement.shared;
             if !whole && emptied.insert(&placement.target) && self.needs_emptying(placement) {
-                let sql = empty(entry, placement)?;
-                session.batch_execute(&sql).await.map_err(|e| {
-                    server_error(format!("could not empty {}", placement.target), e)
-                })?;
+                empty_now(session, entry.condition.as_deref(), placement).await?;
             }
             for (from, to) in groups(entry, size, pieces) {
                 list.push(Work::Rows {
@@ -101,6 +110,34 @@ impl PgRestorer {
     async fn backup_text(&self, manifest: &Manifest, file: &str) -> Result<String> {
         super::schema::backup_text(&self.store, manifest, file).await
     }
+}
+
+/// Begins a transaction and takes away foreign keys, and the triggers of the tables that are
+/// loaded. Returns the work that brings them back.
+///
+/// # Errors
+/// The server said no.
+pub(super) async fn begin(session: &Session, placements: &Placements) -> Result<Vec<Work>> {
+    let begun = session.batch_execute("begin").await;
+    begun.map_err(|e| server_error(PREPARING, e))?;
+    let loaded: Vec<TableName> = placements.placed.iter().map(|p| p.target.clone()).collect();
+    detach(session, &loaded).await
+}
+
+/// Empties the target in the transaction of [`begin`].
+///
+/// *Destroys:* its rows; of an extension's table, those that `condition` picks.
+///
+/// # Errors
+/// The server said no.
+pub(super) async fn empty_now(
+    session: &Session,
+    condition: Option<&str>,
+    placement: &Placement,
+) -> Result<()> {
+    let sql = empty(condition, placement)?;
+    let emptied = session.batch_execute(&sql).await;
+    emptied.map_err(|e| server_error(format!("could not empty {}", placement.target), e))
 }
 
 /// Groups of chunks of about equal size.

@@ -7,11 +7,12 @@ use std::sync::atomic::AtomicU64;
 use tokio::task::JoinSet;
 
 use super::PgRestorer;
+use super::csv::{CsvFiles, CsvLoading};
 use super::load::Loading;
 use super::placement::{Placement, Placements};
 use super::schedule::{Next, Schedule, Weight};
 use super::work::{Item, Work, mark_done};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::{Endpoint, Identity};
 use crate::postgres::backup::Manifest;
@@ -33,7 +34,7 @@ const WORKER: &str = "
         least(pg_catalog.pg_size_bytes(pg_catalog.current_setting('shared_buffers')),
               pg_catalog.pg_size_bytes('1GB')) / 2)::pg_catalog.text || 'B', false)";
 
-/// Does every piece of `items` that is not done.
+/// Does every piece of `items` that is not done. `csv` is set where rows come from CSV files.
 ///
 /// # Errors
 /// The first error of any piece; the others are left for the next call.
@@ -44,6 +45,7 @@ pub(super) async fn run(
     manifest: &Manifest,
     placements: &Placements,
     items: Vec<Item>,
+    csv: Option<Arc<CsvFiles>>,
 ) -> Result<()> {
     let placed: HashMap<usize, Placement> = placements
         .placed
@@ -56,9 +58,9 @@ pub(super) async fn run(
     for (entry, placement) in &placed {
         tables.insert(*entry, qualified(&placement.target)?);
     }
-    let schedule = Schedule::new(items, |work| match work {
-        Work::Rows { entry, .. } => (tables.get(entry).cloned(), weight(manifest, work)),
-        _ => (None, 0),
+    let schedule = Schedule::new(items, |work| match work.rows_of() {
+        Some(entry) => (tables.get(&entry).cloned(), weight(manifest, work)),
+        None => (None, 0),
     });
     let work = Arc::new(Shared {
         ctx: ctx.clone(),
@@ -72,6 +74,8 @@ pub(super) async fn run(
         schedule,
         loaded: AtomicU64::new(0),
         total,
+        csv,
+        some_tables: !restorer.choice.tables.is_empty(),
         large_objects: super::large_objects::LargeObjects::of(restorer),
     });
     let mut workers = JoinSet::new();
@@ -90,6 +94,7 @@ fn weight(manifest: &Manifest, work: &Work) -> Weight {
             .iter()
             .map(|c| c.raw_bytes)
             .sum(),
+        Work::CsvFile { bytes, .. } => *bytes,
         _ => 0,
     }
 }
@@ -107,6 +112,9 @@ struct Shared {
     schedule: Schedule,
     loaded: AtomicU64,
     total: u64,
+    csv: Option<Arc<CsvFiles>>,
+    /// True if rows of other tables were left out.
+    some_tables: bool,
     large_objects: super::large_objects::LargeObjects,
 }
 
@@ -133,11 +141,8 @@ impl Shared {
                 self.schedule.fail();
                 return Err(e);
             }
-            let table = match &item.work {
-                Work::Rows { entry, .. } => self.tables.get(entry).map(String::as_str),
-                _ => None,
-            };
-            self.schedule.done(&item, table);
+            let table = item.work.rows_of().and_then(|e| self.tables.get(&e));
+            self.schedule.done(&item, table.map(String::as_str));
         }
         session.close().await;
         Ok(())
@@ -167,17 +172,46 @@ impl Shared {
                     .load(session, item.id, placement, *from..*to, *whole)
                     .await
             }
+            Work::CsvFile { entry, whole, .. } => {
+                let (Some(csv), Some(placement)) = (&self.csv, self.placed.get(entry)) else {
+                    return Err(Error::refused("the restore began from CSV files")
+                        .hint("put restore.source and restore.tables back as they were"));
+                };
+                let loading = CsvLoading {
+                    ctx: &self.ctx,
+                    files: csv,
+                    options: &self.options,
+                    loaded: &self.loaded,
+                    total: self.total,
+                };
+                loading.load(session, item, placement, *whole).await
+            }
             Work::LargeObjects => {
                 self.large_objects
                     .restore(&self.ctx, session, &self.db, &self.manifest)
                     .await?;
                 self.statement(session, item.id, "").await
             }
-            Work::Build { sql, .. }
-            | Work::Attach { sql }
-            | Work::ForeignKey { sql, .. }
-            | Work::Then { sql } => self.statement(session, item.id, sql).await,
+            Work::ForeignKey { sql, tables } => {
+                let added = self.statement(session, item.id, sql).await;
+                added.map_err(|e| self.broken_key(e, tables))
+            }
+            Work::Build { sql, .. } | Work::Attach { sql } | Work::Then { sql } => {
+                self.statement(session, item.id, sql).await
+            }
         }
+    }
+
+    /// With rows of some tables alone, a foreign key need not hold.
+    fn broken_key(&self, e: Error, tables: &[String]) -> Error {
+        if !self.some_tables || e.kind() != ErrorKind::Server {
+            return e;
+        }
+        e.context(format!(
+            "a foreign key between {} does not hold with the rows of the chosen tables alone",
+            tables.join(" and ")
+        ))
+        .hint("choose the table that it refers to as well")
     }
 
     /// Runs a statement and marks its piece as done, all or nothing.

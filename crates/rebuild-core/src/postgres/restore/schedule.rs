@@ -40,7 +40,7 @@ const EXCLUSIVE: usize = 1 << 20;
 /// Rows and builds overlap; what comes after waits for all of them.
 fn stage(work: &Work) -> usize {
     match work {
-        Work::Rows { .. } | Work::LargeObjects | Work::Build { .. } => 0,
+        Work::Rows { .. } | Work::CsvFile { .. } | Work::LargeObjects | Work::Build { .. } => 0,
         Work::Attach { .. } => 1,
         Work::ForeignKey { .. } => 2,
         Work::Then { .. } => 3,
@@ -88,7 +88,7 @@ impl Schedule {
         for item in items.into_iter().filter(|i| !i.done) {
             let (table, weight) = about(&item.work);
             state.open[stage(&item.work)] += 1;
-            if let (Work::Rows { .. }, Some(table)) = (&item.work, table) {
+            if let (Some(_), Some(table)) = (item.work.rows_of(), table) {
                 *state.rows_open.entry(table).or_default() += 1;
             }
             state.waiting.push(Waiting { item, weight });
@@ -128,7 +128,7 @@ impl Schedule {
         let mut state = self.lock();
         state.give(&item.work);
         state.open[stage(&item.work)] -= 1;
-        if let (Work::Rows { .. }, Some(table)) = (&item.work, table)
+        if let (Some(_), Some(table)) = (item.work.rows_of(), table)
             && let Some(open) = state.rows_open.get_mut(table)
         {
             *open -= 1;

@@ -8,7 +8,8 @@ use crate::postgres::backup::SequenceEntry;
 use crate::postgres::{Session, qualified, server_error};
 
 const SEQUENCES: &str = "
-    select n.nspname, c.relname, tn.nspname, t.relname, a.attname, s.seqincrement > 0
+    select n.nspname, c.relname, tn.nspname, t.relname, a.attname, s.seqincrement > 0,
+           s.seqmin, s.seqmax
       from pg_catalog.pg_class c
       join pg_catalog.pg_namespace n on n.oid = c.relnamespace
       join pg_catalog.pg_sequence s on s.seqrelid = c.oid
@@ -19,6 +20,8 @@ const SEQUENCES: &str = "
       left join pg_catalog.pg_class t on t.oid = d.refobjid
       left join pg_catalog.pg_namespace tn on tn.oid = t.relnamespace
       left join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid
+       and a.atttypid in ('int2'::pg_catalog.regtype, 'int4'::pg_catalog.regtype,
+                          'int8'::pg_catalog.regtype, 'numeric'::pg_catalog.regtype)
      where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and n.nspname <> 'rebuild'
      order by n.nspname, c.relname";
 
@@ -63,10 +66,13 @@ pub(super) async fn restore(session: &Session, known: &[SequenceEntry]) -> Resul
         };
         let owner = qualified(&TableName::new(schema, table))?;
         let column = crate::postgres::ident(&column)?;
+        // What lies outside of its bounds, the sequence never gives.
+        let (min, max): (i64, i64) = (row.get(6), row.get(7));
         let furthest = if row.get(5) { "max" } else { "min" };
         let sql = format!(
             "select pg_catalog.setval($1::pg_catalog.text::pg_catalog.regclass, v::pg_catalog.int8)
-               from (select pg_catalog.{furthest}({column}) as v from {owner}) as t
+               from (select pg_catalog.{furthest}({column}) as v from {owner}
+                      where {column} between {min} and {max}) as t
               where v is not null"
         );
         session

@@ -1,3 +1,6 @@
+mod csv;
+mod some_tables;
+
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;

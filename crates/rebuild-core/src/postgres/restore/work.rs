@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::postgres::{Session, server_error};
+use crate::postgres::{Session, literal, server_error};
 
 const SCHEMA: &str = "rebuild_restore";
 
@@ -25,6 +25,20 @@ pub(super) enum Work {
         to: usize,
         /// True if this is all there is, so that the table is emptied in the same transaction.
         whole: bool,
+    },
+    /// Load a CSV file.
+    CsvFile {
+        /// The file's place in the list of files.
+        entry: usize,
+        /// Its name.
+        file: String,
+        /// Its size.
+        bytes: u64,
+        /// True if nothing else goes into the table, so that it is emptied in the same
+        /// transaction.
+        whole: bool,
+        /// How many rows it had, once they are loaded.
+        rows: Option<u64>,
     },
     /// Restore the large objects.
     LargeObjects,
@@ -56,6 +70,16 @@ pub(super) enum Work {
     },
 }
 
+impl Work {
+    /// The place of the table, or of the file, whose rows are loaded.
+    pub(super) fn rows_of(&self) -> Option<usize> {
+        match self {
+            Self::Rows { entry, .. } | Self::CsvFile { entry, .. } => Some(*entry),
+            _ => None,
+        }
+    }
+}
+
 /// A piece of work with its number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Item {
@@ -67,6 +91,22 @@ pub(super) struct Item {
 /// The statement that marks piece `id` as done.
 pub(super) fn mark_done(id: i32) -> String {
     format!("update {SCHEMA}.work set done = true where id operator(pg_catalog.=) {id}")
+}
+
+/// The statement that marks piece `id` as done and keeps `work`, which says how it went.
+///
+/// # Errors
+/// The statement cannot be quoted.
+pub(super) fn mark_done_as(id: i32, work: &Work) -> Result<String> {
+    let item = literal(&item(work)?)?;
+    Ok(format!(
+        "update {SCHEMA}.work set done = true, item = {item} where id operator(pg_catalog.=) {id}"
+    ))
+}
+
+fn item(work: &Work) -> Result<String> {
+    serde_json::to_string(work)
+        .map_err(|e| Error::internal("a piece of work is not JSON").caused_by(e))
 }
 
 /// Makes the list; in the caller's transaction.
@@ -85,13 +125,7 @@ pub(super) async fn create(session: &Session, work: &[Work]) -> Result<()> {
         ))
         .await
         .map_err(|e| server_error(what, e))?;
-    let items: Vec<String> = work
-        .iter()
-        .map(|w| {
-            serde_json::to_string(w)
-                .map_err(|e| Error::internal("a piece of work is not JSON").caused_by(e))
-        })
-        .collect::<Result<_>>()?;
+    let items: Vec<String> = work.iter().map(item).collect::<Result<_>>()?;
     session
         .execute(
             &format!(
