@@ -26,7 +26,7 @@ impl World {
         (id, folder)
     }
 
-    fn from_csv(&self, folder: &Path, own_schema: bool) -> PgCsvRestorer {
+    fn csv_restorer(&self, folder: &Path, own_schema: bool) -> PgCsvRestorer {
         PgCsvRestorer {
             restorer: self.restorer(own_schema),
             folder: folder.to_path_buf(),
@@ -75,7 +75,7 @@ async fn every_value_comes_back_from_exported_files() {
     let applied = world.schema().apply(&world.ctx, &db, &id).await;
     applied.expect("schema");
 
-    let restorer = world.from_csv(&folder, true);
+    let restorer = world.csv_restorer(&folder, true);
     let report = restorer.restore(&world.ctx, &db, &id).await;
     let report = report.expect("restored");
     let manifest = world.backup().manifest(&id).await.expect("the manifest");
@@ -115,7 +115,7 @@ async fn columns_are_matched_by_the_header() {
     std::fs::write(folder.join("public.u.csv.zst"), packed).expect("written");
     put(&folder, "00042-public.OddName.csv", "id\n3\n");
 
-    let mut restorer = world.from_csv(&folder, false);
+    let mut restorer = world.csv_restorer(&folder, false);
     let error = restorer.restore(&world.ctx, &db, &id).await;
     let error = error.expect_err("no place");
     assert_eq!(error.kind(), ErrorKind::Refused);
@@ -157,7 +157,7 @@ async fn a_broken_file_is_named_with_its_line() {
     let tables = "create table t (id int, a text, b int)";
     let (id, db, session) = world.tables(tables).await;
     let folder = world.folder();
-    let restorer = world.from_csv(&folder, false);
+    let restorer = world.csv_restorer(&folder, false);
     // A line break in a value counts as one of the file.
     for (broken, line) in [("3,x", 5), ("3,x,secret", 5), ("3,x,1,2", 5)] {
         let csv = format!("id,a,b\n1,\"x\ny\",1\n2,x,2\n{broken}\n4,x,4\n");
@@ -200,7 +200,7 @@ async fn a_restore_from_files_goes_on_where_it_was_cut() {
     let db = world.staged(&of).await;
     let applied = world.schema().apply(&world.ctx, &db, &id).await;
     applied.expect("schema");
-    let restorer = world.from_csv(&folder, true);
+    let restorer = world.csv_restorer(&folder, true);
     let mut cuts = 0;
     let mut report = None;
     // Each call is dropped after some polls; what was committed until then stays.
@@ -267,7 +267,7 @@ async fn what_does_not_belong_in_the_folder_is_refused() {
         for (name, text) in *files {
             put(folder.path(), name, text);
         }
-        let restorer = world.from_csv(folder.path(), false);
+        let restorer = world.csv_restorer(folder.path(), false);
         let error = restorer.restore(&world.ctx, &db, &id).await;
         let error = error.expect_err(told);
         let text = error.chain();
