@@ -49,6 +49,14 @@ fn session() -> SessionFacts {
     }
 }
 
+/// A table with no place, of which that many rows are believed to be there.
+fn lost_table(rows: Option<u64>) -> Drift {
+    Drift {
+        lost_tables: vec![(TableName::new("public", "forgotten"), rows)],
+        ..Drift::default()
+    }
+}
+
 fn lost_column() -> Drift {
     Drift {
         tables: vec![TableDrift {
@@ -64,7 +72,7 @@ fn lost_column() -> Drift {
 /// What is wrong with a survey, and the guard that must say so.
 type Case = (&'static str, fn(&mut Survey), &'static str);
 
-const CASES: [Case; 19] = [
+const CASES: [Case; 21] = [
     (
         "a system database",
         |s| s.inventory.database.identity.name = "postgres".into(),
@@ -170,6 +178,16 @@ const CASES: [Case; 19] = [
         "store",
     ),
     (
+        "a table with no place",
+        |s| s.drift = Some(lost_table(Some(1))),
+        "data",
+    ),
+    (
+        "a table with no place, never counted",
+        |s| s.drift = Some(lost_table(None)),
+        "data",
+    ),
+    (
         "a column with no place",
         |s| s.drift = Some(lost_column()),
         "data",
@@ -190,6 +208,55 @@ fn every_fault_is_refused_by_its_guard() {
         assert!(e.is_refusal(), "{what}");
         assert!(e.advice().is_some_and(|hint| !hint.is_empty()), "{what}");
     }
+}
+
+#[test]
+fn no_system_database_is_a_target() {
+    for name in [
+        "postgres",
+        "template0",
+        "template1",
+        "cloudsqladmin",
+        "rdsadmin",
+    ] {
+        let plan = plan_of(&rules(), |s| {
+            s.inventory.database.identity.name = name.to_owned();
+        });
+        assert_eq!(guards(&plan.refusals), ["target"], "{name}");
+    }
+}
+
+#[test]
+fn the_sessions_of_other_roles_need_the_right_to_end_them() {
+    let mut allowing = rules();
+    allowing.may_end = &|_| true;
+    let change = |s: &mut Survey| {
+        s.inventory.rights.superuser = false;
+        s.inventory.rights.signal_backend = false;
+    };
+    assert_eq!(guards(&plan_of(&allowing, change).refusals), [""; 0]);
+    let plan = plan_of(&allowing, |s| {
+        change(s);
+        s.inventory.sessions.push(session());
+    });
+    assert_eq!(guards(&plan.refusals), ["rights"]);
+}
+
+#[test]
+fn what_a_plan_does_not_need_is_not_refused() {
+    let plan = plan_of(&rules(), |s| s.drift = Some(lost_table(Some(0))));
+    assert_eq!(guards(&plan.refusals), [""; 0], "an empty table");
+    let mut without_rows = rules();
+    without_rows.restore = false;
+    without_rows.backup = BackupMode::SchemaOnly;
+    let plan = plan_of(&without_rows, |s| {
+        s.inventory.rights.superuser = false;
+        s.inventory.rights.unreadable = vec![TableName::new("public", "secret")];
+        s.server_free_bytes = Some(10);
+        s.store_free_bytes = Some(10);
+        s.drift = Some(lost_column());
+    });
+    assert_eq!(guards(&plan.refusals), [""; 0], "nothing is carried over");
 }
 
 #[test]

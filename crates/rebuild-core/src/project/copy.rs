@@ -77,3 +77,34 @@ pub async fn copy(
         .restore(&ctx, &id, &target.database, everything)
         .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{cluster, scratch_database};
+
+    #[tokio::test]
+    async fn a_database_is_not_copied_onto_itself_or_another() {
+        let cluster = cluster().await.expect("a server");
+        let source = scratch_database(&cluster).await.expect("a database");
+        let other = scratch_database(&cluster).await.expect("a database");
+        let folder = tempfile::tempdir().expect("a folder");
+        let environment = Environment::from_process();
+        for (target, why) in [(&source, "onto itself"), (&other, "exists already")] {
+            let copied = copy(
+                &source,
+                target,
+                "postgres",
+                folder.path(),
+                &environment,
+                Events::none(),
+                CancellationToken::new(),
+            );
+            let e = copied.await.expect_err("refused");
+            assert!(e.is_refusal(), "{e:?}");
+            assert!(e.to_string().contains(why), "{e:?}");
+        }
+        let mut left = std::fs::read_dir(folder.path()).expect("a folder");
+        assert!(left.next().is_none(), "no backup was taken");
+    }
+}

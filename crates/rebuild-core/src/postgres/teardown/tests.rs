@@ -44,6 +44,24 @@ impl WriteWatch for Counters {
     }
 }
 
+/// Says that a row was written between the last comparison and the fence.
+struct LateWrite;
+
+#[async_trait]
+impl WriteWatch for LateWrite {
+    async fn marks(&self, _: &Session) -> Result<serde_json::Value> {
+        Ok(serde_json::Value::Null)
+    }
+
+    async fn moved(&self, _: &Session, _: &serde_json::Value) -> Result<Vec<String>> {
+        Ok(vec!["public.late".to_owned()])
+    }
+
+    async fn changed_since(&self, _: &Ctx, _: &Identity, _: &BackupId) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}
+
 struct World {
     cluster: LocalCluster,
     teardown: PgTeardown,
@@ -55,7 +73,13 @@ struct World {
 impl World {
     /// `app` with a table whose one row says `old`, and a staged copy that says `new`.
     async fn new(policy: EndSessions) -> Self {
-        let cluster = crate::testing::cluster().await.expect("a server");
+        Self::of(policy, Arc::new(Counters), Vec::new()).await
+    }
+
+    async fn of(policy: EndSessions, watch: Arc<dyn WriteWatch>, settings: Vec<String>) -> Self {
+        let mut options = crate::testing::cluster_options();
+        options.settings.extend(settings);
+        let cluster = LocalCluster::start(&options).await.expect("a server");
         let ctx = Ctx::quiet();
         let admin = session(&cluster.endpoint("postgres")).await;
         for (name, says) in [("app", "old"), ("app_new", "new")] {
@@ -84,7 +108,7 @@ impl World {
         let staged = identity(&admin, "app_new").await;
         let lock = Arc::new(TargetLock::new(maintenance.clone(), app.clone()));
         lock.acquire(&ctx).await.expect("the lock");
-        let teardown = PgTeardown::new(maintenance, lock, policy, Arc::new(Counters));
+        let teardown = PgTeardown::new(maintenance, lock, policy, watch);
         Self {
             cluster,
             teardown,
@@ -245,6 +269,37 @@ async fn sessions_that_may_not_be_ended_stop_a_promote_before_it_begins() {
         .await
         .expect("the session lives");
     drop(client);
+    assert_eq!(w.says("app").await, "old");
+}
+
+#[tokio::test]
+async fn rows_written_up_to_the_fence_stop_a_promote() {
+    let w = World::of(EndSessions::All, Arc::new(LateWrite), Vec::new()).await;
+    let e = w
+        .teardown
+        .retire(&w.ctx, &w.request())
+        .await
+        .expect_err("refused");
+    assert!(e.is_refusal(), "{e:?}");
+    assert!(e.to_string().contains("public.late"), "{e:?}");
+    assert_eq!(w.says("app").await, "old");
+    assert!(w.place("app").await.is_some_and(|p| p.open), "open again");
+    assert!(w.place("app_old").await.is_none());
+}
+
+#[tokio::test]
+async fn an_open_prepared_transaction_stops_a_promote() {
+    let settings = vec!["max_prepared_transactions = 5".to_owned()];
+    let w = World::of(EndSessions::All, Arc::new(Counters), settings).await;
+    let prepare = "begin; update public.t set v = 'half'; prepare transaction 'half'";
+    let client = session(&w.cluster.endpoint("app")).await;
+    client.batch_execute(prepare).await.expect("prepared");
+    let retire = w.teardown.retire(&w.ctx, &w.request()).await;
+    let e = retire.expect_err("refused");
+    assert!(e.is_refusal(), "{e:?}");
+    assert!(e.to_string().contains("\"half\""), "{e:?}");
+    let rollback = "rollback prepared 'half'";
+    client.batch_execute(rollback).await.expect("still there");
     assert_eq!(w.says("app").await, "old");
 }
 
