@@ -114,24 +114,20 @@ async fn attempt_swap(
             .map_err(|e| rename_error(first, e))
     };
     let clearing = async {
-        let cleared = async {
-            wait_for_lock(second, holder, first).await?;
-            let own: Vec<i32> = own_pid.into_iter().collect();
-            sessions::end_all(second, &first.from, first.oid, &own, policy, CLEAR_WITHIN).await?;
-            match check.take() {
-                Some(check) => check.look.await,
-                None => Ok(()),
-            }
-        };
-        match cleared.await {
-            Ok(()) => Ok(()),
-            Err(e) => {
-                call_off(second, holder).await?;
-                Err(e)
-            }
+        wait_for_lock(second, holder, first).await?;
+        let own: Vec<i32> = own_pid.into_iter().collect();
+        sessions::end_all(second, &first.from, first.oid, &own, policy, CLEAR_WITHIN).await?;
+        match check.take() {
+            Some(check) => check.look.await,
+            None => Ok(()),
         }
     };
-    tokio::try_join!(biased; renaming, clearing)?;
+    // What the second side found is why the rename does not take place: it is told, and not the
+    // cancelling that follows from it.
+    if let Err(e) = tokio::try_join!(biased; clearing, renaming) {
+        call_off(second, holder).await?;
+        return Err(e);
+    }
     for m in &moves[1..] {
         tx.batch_execute(&rename_sql(m)?)
             .await
