@@ -14,9 +14,10 @@ use crate::postgres::verify::{BackedUp, ContentReport, Picks};
 impl BackedUp for PgRestorer {
     async fn counts(&self, _ctx: &Ctx, backup: &BackupId) -> Result<Vec<(TableName, u64)>> {
         let manifest = read_manifest(&self.store, backup).await?;
+        self.choice.require_some(&manifest)?;
         let restored = manifest.tables.iter().filter(|e| {
             let table = &e.table;
-            let chosen = self.choice.tables.is_empty() || self.choice.tables.matches(table);
+            let chosen = self.choice.takes(table);
             // Of an extension's tables only the user's rows are known.
             let counted = e.condition.is_none();
             let ours = self.own_schema || !super::placement::is_a_migrators(table);

@@ -35,6 +35,31 @@ pub struct RestoreChoice {
     pub may_drop: TablePatterns,
 }
 
+impl RestoreChoice {
+    /// True if rows of `table` are restored.
+    pub(super) fn takes(&self, table: &TableName) -> bool {
+        self.tables.is_empty() || self.tables.matches(table)
+    }
+
+    /// Makes sure that there is something to restore where there is anything at all: a pattern
+    /// that was mistyped would leave an empty database, which compares well with nothing.
+    ///
+    /// # Errors
+    /// A refusal: the backup has tables, and none of them is to be restored.
+    pub(super) fn require_some(&self, manifest: &Manifest) -> Result<()> {
+        let tables = &manifest.tables;
+        if tables.is_empty() || tables.iter().any(|entry| self.takes(&entry.table)) {
+            return Ok(());
+        }
+        Err(Error::refused(format!(
+            "restore.tables matches none of the {} tables of {}",
+            tables.len(),
+            manifest.id
+        ))
+        .hint("its patterns are written schema.table"))
+    }
+}
+
 /// Where the rows of one table of the backup go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Placement {
@@ -83,19 +108,20 @@ impl Placements {
     /// the schema came from the backup itself.
     ///
     /// # Errors
-    /// The database could not be read.
+    /// The database could not be read, or the choice takes none of the backup's tables.
     pub(super) async fn find(
         session: &Session,
         manifest: &Manifest,
         choice: &RestoreChoice,
         own_schema: bool,
     ) -> Result<Self> {
+        choice.require_some(manifest)?;
         let live = read_tables(session).await?;
         let mut found = Self::default();
         let by_name: BTreeMap<&TableName, &LiveTable> =
             live.iter().map(|t| (&t.table, t)).collect();
         for (index, entry) in manifest.tables.iter().enumerate() {
-            if !choice.tables.is_empty() && !choice.tables.matches(&entry.table) {
+            if !choice.takes(&entry.table) {
                 continue;
             }
             if !own_schema && is_bookkeeping(session, &entry.table, &by_name).await? {
