@@ -23,6 +23,8 @@ pub struct PgSurveyor {
     pub database: String,
     /// What brings a database to the newest schema.
     pub schema: Arc<dyn SchemaApplier>,
+    /// What adds rows to the new database, if anything does.
+    pub fixtures: Option<Arc<dyn SchemaApplier>>,
     /// True if the schema comes from files or a migrator, so that there can be drift. What comes
     /// from the backup is what is live.
     pub files: bool,
@@ -42,6 +44,10 @@ impl Surveyor for PgSurveyor {
         let live = CatalogSnapshot::read(&session).await?;
         session.close().await;
         let schema = self.schema.look(ctx, &inventory.database.identity).await?;
+        if let Some(fixtures) = &self.fixtures {
+            // Files that are not there or cannot be run are better known now than after a backup.
+            fixtures.look(ctx, &inventory.database.identity).await?;
+        }
         let drift = if drift && self.files {
             Some(self.drift(ctx, &inventory, &live).await?)
         } else {

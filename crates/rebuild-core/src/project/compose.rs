@@ -17,7 +17,9 @@ use crate::postgres::{
     PgVerifier, ProvisionOptions, ReadOnlyGate, RestoreChoice, RowOptions, Session, TargetLock,
     application,
 };
-use crate::spec::{EndSessionsSpec, RestoreFrom, SchemaSource, Spec, StrategySpec, TablePatterns};
+use crate::spec::{
+    EndSessionsSpec, FileOrder, RestoreFrom, SchemaSource, Spec, StrategySpec, TablePatterns,
+};
 use crate::traits::{Restorer, SchemaApplier, Task, Workload};
 
 /// How long one schema file may take.
@@ -150,12 +152,17 @@ impl Project {
 
     fn fixtures(&self) -> Option<Arc<dyn SchemaApplier>> {
         let schema = &self.spec.schema;
+        // Fixtures are no migrations, and have no versions in their names.
+        let order = match schema.order {
+            FileOrder::Flyway => FileOrder::Lexicographic,
+            order => order,
+        };
         (!schema.fixtures.is_empty()).then(|| {
             Arc::new(PgFixtures::new(
                 self.endpoint.clone(),
                 self.spec.folder().to_path_buf(),
                 schema.fixtures.clone(),
-                schema.order,
+                order,
                 FILE_LIMIT,
             )) as Arc<dyn SchemaApplier>
         })
@@ -203,6 +210,7 @@ impl Project {
             maintenance: self.maintenance(),
             database: self.endpoint.database.clone(),
             schema: self.schema()?,
+            fixtures: self.fixtures(),
             files: self.spec.schema.source != SchemaSource::Backup,
             provision: provision_options(&self.spec),
             tools: self.pg_backup().programs().await?,

@@ -133,7 +133,8 @@ pub struct SchemaSpec {
     pub order: FileOrder,
     /// The migrator, for the source `command`.
     pub command: Option<MigratorSpec>,
-    /// Patterns of SQL files that add rows after the restore.
+    /// Patterns of SQL files that add rows after the restore, in the same order; with Flyway's,
+    /// by name.
     pub fixtures: Vec<String>,
 }
 

@@ -2,12 +2,14 @@
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use tokio_postgres::error::SqlState;
 
 use super::*;
 use crate::model::TableName;
-use crate::postgres::LocalCluster;
+use crate::postgres::{LocalCluster, PgFixtures};
+use crate::spec::FileOrder;
 use crate::testing::client_bin_dir;
 use crate::traits::{SchemaApplied, SchemaState};
 
@@ -96,6 +98,7 @@ impl World {
             maintenance: self.cluster.endpoint("postgres"),
             database: "app".to_owned(),
             schema,
+            fixtures: None,
             files: true,
             provision: ProvisionOptions::default(),
             tools: Vec::new(),
@@ -181,6 +184,25 @@ async fn a_schema_that_cannot_be_applied_leaves_nothing_behind() {
     let e = surveyor.survey(&w.ctx, true).await.expect_err("a division");
     assert!(e.chain().contains("22012"), "{e:?}");
     assert_eq!(w.databases().await, ["app", "postgres"]);
+}
+
+#[tokio::test]
+async fn fixtures_that_are_not_there_are_missed_at_once() {
+    let w = World::new().await;
+    let script = Arc::new(w.script(FILES));
+    let mut surveyor = w
+        .surveyor(script.clone(), &w.folder.path().join("store"))
+        .await;
+    surveyor.fixtures = Some(Arc::new(PgFixtures::new(
+        w.cluster.endpoint("postgres"),
+        w.folder.path().to_owned(),
+        vec!["fixtures/*.sql".to_owned()],
+        FileOrder::Lexicographic,
+        Duration::from_secs(60),
+    )));
+    let e = surveyor.survey(&w.ctx, true).await.expect_err("no file");
+    assert!(e.chain().contains("\"fixtures/*.sql\""), "{e:?}");
+    assert_eq!(script.applied.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]
