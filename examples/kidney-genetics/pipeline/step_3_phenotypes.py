@@ -1,6 +1,11 @@
-"""Loads phenotypes and links them to genes."""
+"""Loads phenotypes and links them to genes; too few links mean that the sources were not whole."""
+
+import os
+import sys
 
 from connection import connect
+
+MIN_LINKS = int(os.environ.get("KIDNEY_MIN_LINKS", "1000"))
 
 with connect() as db:
     db.execute(
@@ -15,4 +20,6 @@ with connect() as db:
         select g.id, p.id from public.gene g join public.phenotype p on (g.id + p.id) % 20 = 0
         """
     )
+    if done.rowcount < MIN_LINKS:
+        sys.exit(f"{done.rowcount} links, where {MIN_LINKS} are the least to go on with")
     print(f"{done.rowcount} links")

@@ -1,0 +1,9 @@
+//! The examples, run as their READMEs say; a database with one of everything; and how long a
+//! plan and a small rebuild may take.
+
+mod everything;
+mod gpu_dev;
+mod kidney_genetics;
+mod quickstart;
+mod site;
+mod speed;
