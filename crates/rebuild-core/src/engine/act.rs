@@ -38,10 +38,9 @@ pub(super) async fn act(
             let db = backends.provision.provision(ctx, request).await?;
             Ok(Outcome::Made { db })
         }
-        Intent::Settle { db, like } => {
+        Intent::Settle { db, like, .. } => {
             backends.provision.settle(ctx, db, Some(like)).await?;
-            let marks = backends.teardown.marks(ctx, db).await?;
-            Ok(Outcome::Settled { marks })
+            Ok(Outcome::Done)
         }
         Intent::Fill { db, backup } => fill(backends, ctx, kind, db, backup).await,
         Intent::Verify { request } => {

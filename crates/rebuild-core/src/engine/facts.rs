@@ -64,7 +64,7 @@ impl Facts<'_> {
         }
     }
 
-    fn require_made(&self) -> Result<Identity> {
+    pub(super) fn require_made(&self) -> Result<Identity> {
         self.made()
             .ok_or_else(|| Error::internal("the run has not made a database yet"))
     }
@@ -97,19 +97,12 @@ impl Facts<'_> {
     /// How the old database comes back, if retiring it was as much as intended. What took its
     /// place goes back to the staged name.
     pub(super) fn retired(&self) -> Option<Retired> {
-        let outcomes: Vec<Outcome> = self
+        let mut outcomes = self
             .plan
             .steps
             .iter()
-            .filter_map(|step| Outcome::from_value(self.state.outcome(&step.id)?).ok())
-            .collect();
-        let settled = outcomes.iter().find_map(|o| match o {
-            Outcome::Settled { marks } => Some(marks.clone()),
-            _ => None,
-        });
-        let done = outcomes
-            .into_iter()
-            .find(|o| matches!(o, Outcome::Retired { .. }));
+            .filter_map(|step| Outcome::from_value(self.state.outcome(&step.id)?).ok());
+        let done = outcomes.find(|o| matches!(o, Outcome::Retired { .. }));
         let mut retired = match done {
             Some(Outcome::Retired { retired }) => retired,
             _ => self.intents().find_map(|(_, intent)| match intent {
@@ -117,7 +110,7 @@ impl Facts<'_> {
                     old: request.target,
                     retired_name: request.retired_name,
                     successor: request.successor,
-                    successor_marks: serde_json::Value::Null,
+                    successor_marks: request.successor_marks,
                     shut_out_ms: 0,
                 }),
                 _ => None,
@@ -128,11 +121,20 @@ impl Facts<'_> {
                 name: self.names().staged,
                 ..db
             });
-        }
-        if let Some(marks) = settled {
-            retired.successor_marks = marks;
+            retired.successor_marks = self.settled_marks();
         }
         Some(retired)
+    }
+
+    /// The marks of the new database when it went into service where it stands.
+    fn settled_marks(&self) -> serde_json::Value {
+        let mut intents = self.intents();
+        intents
+            .find_map(|(_, intent)| match intent {
+                Intent::Settle { marks, .. } => Some(marks),
+                _ => None,
+            })
+            .unwrap_or_default()
     }
 
     /// True once clients may have used the new database, so that it must be kept on the way back.
@@ -140,7 +142,11 @@ impl Facts<'_> {
         self.outcome(|k| *k == StepKind::Promote).is_some()
     }
 
-    fn retire_request(&self, successor: Option<Identity>) -> Result<RetireRequest> {
+    fn retire_request(
+        &self,
+        successor: Option<Identity>,
+        successor_marks: serde_json::Value,
+    ) -> Result<RetireRequest> {
         let unchanged_since = if self.has_full_backup() {
             Some(self.backup()?)
         } else {
@@ -150,11 +156,28 @@ impl Facts<'_> {
             target: self.plan.target.clone(),
             retired_name: self.names().retired,
             successor,
+            successor_marks,
             unchanged_since,
         })
     }
 
-    /// What `step` is to do, but for a stop, whose intent needs a look at the workload.
+    /// How the new database, whose writes so far `marks` tells of, goes into service.
+    pub(super) fn promote(&self, marks: serde_json::Value) -> Result<Intent> {
+        let db = self.require_made()?;
+        Ok(match self.plan.strategy {
+            Strategy::Aside => Intent::Retire {
+                request: self.retire_request(Some(db), marks)?,
+            },
+            Strategy::InPlace => Intent::Settle {
+                db,
+                like: self.plan.target.clone(),
+                marks,
+            },
+        })
+    }
+
+    /// What `step` is to do, but for a stop and the promote, whose intents need a look at the
+    /// workload and at the new database.
     pub(super) fn intent(&self, step: &PlannedStep) -> Result<Intent> {
         Ok(match &step.kind {
             StepKind::Stop { workload } => {
@@ -168,15 +191,13 @@ impl Facts<'_> {
             },
             StepKind::CheckBackup => Intent::CheckBackup { id: self.backup()? },
             StepKind::Retire => Intent::Retire {
-                request: self.retire_request(None)?,
+                request: self.retire_request(None, serde_json::Value::Null)?,
             },
-            StepKind::Promote if self.plan.strategy == Strategy::InPlace => Intent::Settle {
-                db: self.require_made()?,
-                like: self.plan.target.clone(),
-            },
-            StepKind::Promote => Intent::Retire {
-                request: self.retire_request(Some(self.require_made()?))?,
-            },
+            StepKind::Promote => {
+                return Err(Error::internal(
+                    "the new database must be looked at before it goes into service",
+                ));
+            }
             StepKind::Provision => Intent::Provision {
                 request: self.provision_request(),
             },

@@ -241,6 +241,12 @@ impl Engine {
                     before,
                 }
             }
+            StepKind::Promote => {
+                let new = active.facts().require_made().map_err(StepError::Act)?;
+                let marks = self.backends.teardown.marks(ctx, &new).await;
+                let marks = marks.map_err(StepError::Act)?;
+                active.facts().promote(marks).map_err(StepError::Act)?
+            }
             _ => active.facts().intent(step).map_err(StepError::Act)?,
         };
         active

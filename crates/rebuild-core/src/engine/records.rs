@@ -58,6 +58,9 @@ pub enum Intent {
         db: Identity,
         /// The database whose comment it gets.
         like: Identity,
+        /// The marks of the writes to it until then, or null.
+        #[serde(default)]
+        marks: serde_json::Value,
     },
     /// Verify.
     Verify {
@@ -100,11 +103,6 @@ pub enum Outcome {
     Retired {
         /// How it comes back.
         retired: Retired,
-    },
-    /// The new database was declared to be in service.
-    Settled {
-        /// The backend's marks of its writes at that moment.
-        marks: serde_json::Value,
     },
     /// A schema was applied.
     Schema {

@@ -78,7 +78,8 @@ impl Engine {
         let why = cause
             .as_ref()
             .map_or_else(|| "asked for".to_owned(), Error::chain);
-        if !active.journal.state().rolling_back() {
+        // A way back that got stuck is recorded as ended, and begins anew.
+        if !active.journal.state().rolling_back() || active.journal.state().ending().is_some() {
             active.journal.append(Body::RollbackBegan { why }).await?;
         }
         match self.is_promoted(&active, &ctx).await {

@@ -18,6 +18,10 @@ pub struct RetireRequest {
     pub retired_name: String,
     /// What takes its place in the same transaction (the promote of the aside strategy).
     pub successor: Option<Identity>,
+    /// The successor's [`marks`](Teardown::marks), taken before the request was recorded, so that
+    /// they outlive a process that dies in the act; or null.
+    #[serde(default)]
+    pub successor_marks: serde_json::Value,
     /// Refuse when rows were written after this backup's snapshot.
     pub unchanged_since: Option<BackupId>,
 }
@@ -67,11 +71,13 @@ pub trait Teardown: Send + Sync {
     /// The old database is gone; something else carries the name; the server failed.
     async fn reinstate(&self, ctx: &Ctx, retired: &Retired) -> Result<()>;
 
-    /// The backend's marks of the writes that `db` has seen until now, for
-    /// [`Retired::successor_marks`].
+    /// The marks of the writes to `db` so far, taken right before it goes into service and
+    /// compared by [`written_since`](Self::written_since); null where the backend keeps none.
+    ///
+    /// *Destroys:* nothing.
     ///
     /// # Errors
-    /// The server could not be asked.
+    /// It does not exist; the server could not be asked.
     async fn marks(&self, ctx: &Ctx, db: &Identity) -> Result<serde_json::Value>;
 
     /// What was written to the successor since it went into service, or that it cannot be told:

@@ -58,6 +58,8 @@ fn compression(e: std::io::Error) -> Error {
 
 /// Writes the CSV files of a backup into `folder`, decompressed, with a list of their tables.
 ///
+/// *Repeats:* a folder that is not empty is a refusal: an export replaces nothing.
+///
 /// # Errors
 /// The backup has none, one is damaged, or the folder cannot be written.
 pub(super) async fn export(
@@ -79,6 +81,11 @@ pub(super) async fn export(
         .hint("set csv = true in the spec's [backup] section before the backup is taken"));
     }
     tokio::fs::create_dir_all(folder).await?;
+    let mut there = tokio::fs::read_dir(folder).await?;
+    if there.next_entry().await?.is_some() {
+        return Err(Error::refused(format!("{} is not empty", folder.display()))
+            .hint("name a folder that is new or empty"));
+    }
     let mut written = Vec::new();
     let mut tables = BTreeMap::new();
     for (file, table) in files {

@@ -28,7 +28,6 @@ pub(super) async fn retire(
     let there = sessions::foreign(&second, oid, &[]).await?;
     teardown.policy.check(&target.name, &there)?;
 
-    let successor_marks = successor_marks(teardown, ctx, request).await?;
     let check = match &request.unchanged_since {
         Some(backup) => {
             refuse_changed(&teardown.watch.changed_since(ctx, target, backup).await?)?;
@@ -44,7 +43,7 @@ pub(super) async fn retire(
         old: target.clone(),
         retired_name: request.retired_name.clone(),
         successor: request.successor.clone(),
-        successor_marks,
+        successor_marks: request.successor_marks.clone(),
         shut_out_ms: u64::try_from(shut_out.as_millis()).unwrap_or(u64::MAX),
     })
 }
@@ -68,7 +67,7 @@ async fn finish_repeated(second: &Session, request: &RetireRequest) -> Result<Re
         old: request.target.clone(),
         retired_name: request.retired_name.clone(),
         successor: request.successor.clone(),
-        successor_marks: serde_json::Value::Null,
+        successor_marks: request.successor_marks.clone(),
         shut_out_ms: 0,
     })
 }
@@ -135,20 +134,6 @@ async fn refuse_prepared(second: &Session, target: &Identity) -> Result<()> {
         gids.join(", ")
     ))
     .hint("COMMIT PREPARED or ROLLBACK PREPARED each of them, then resume"))
-}
-
-async fn successor_marks(
-    teardown: &PgTeardown,
-    ctx: &Ctx,
-    request: &RetireRequest,
-) -> Result<serde_json::Value> {
-    let Some(successor) = &request.successor else {
-        return Ok(serde_json::Value::Null);
-    };
-    let session = teardown.inside(ctx, &successor.name).await?;
-    let marks = teardown.watch.marks(&session).await;
-    session.close().await;
-    marks
 }
 
 fn refuse_changed(changed: &[String]) -> Result<()> {

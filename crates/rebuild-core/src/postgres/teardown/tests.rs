@@ -123,6 +123,7 @@ impl World {
             target: self.app.clone(),
             retired_name: "app_old".to_owned(),
             successor: Some(self.staged.clone()),
+            successor_marks: serde_json::Value::Null,
             unchanged_since: Some(BackupId::generate()),
         }
     }

@@ -69,6 +69,7 @@ fn request<S: TeardownStage>(stage: &S, successor: Option<Identity>) -> RetireRe
         target: stage.target().clone(),
         retired_name: OLD.to_owned(),
         successor,
+        successor_marks: serde_json::Value::Null,
         unchanged_since: None,
     }
 }
@@ -276,8 +277,19 @@ async fn a_missing_successor_stops_it<S: TeardownStage>(stage: &S) {
 
 async fn writes_to_the_successor_are_seen<S: TeardownStage>(stage: &S) {
     let (ctx, teardown) = (stage.ctx(), stage.teardown());
-    let request = request(stage, stage.successor().cloned());
-    let retired = recorded(&done("retire", teardown.retire(ctx, &request).await));
+    let mut request = request(stage, stage.successor().cloned());
+    if let Some(successor) = stage.successor() {
+        request.successor_marks = done("marks", teardown.marks(ctx, successor).await);
+    }
+    let mut retired = recorded(&done("retire", teardown.retire(ctx, &request).await));
+    for attempt in ["first", "second"] {
+        same(
+            &format!("the marks after the {attempt} retire"),
+            &retired.successor_marks,
+            &request.successor_marks,
+        );
+        retired = recorded(&done("retire", teardown.retire(ctx, &request).await));
+    }
     for _ in 0..2 {
         same(
             "nothing was written to the successor",

@@ -71,7 +71,7 @@ impl Teardown for Sim {
             old: request.target.clone(),
             retired_name: request.retired_name.clone(),
             successor: request.successor.clone(),
-            successor_marks: serde_json::Value::Null,
+            successor_marks: request.successor_marks.clone(),
             shut_out_ms: 1,
         };
         let mut state = self.state();
@@ -120,7 +120,8 @@ impl Teardown for Sim {
     }
 
     async fn marks(&self, _: &Ctx, db: &Identity) -> Result<serde_json::Value> {
-        self.state().database(db).map(|_| serde_json::Value::Null)
+        let mut state = self.state();
+        Ok(serde_json::json!(state.database(db)?.rows))
     }
 
     async fn written_since(&self, _: &Ctx, retired: &Retired) -> Result<Vec<String>> {
@@ -128,9 +129,8 @@ impl Teardown for Sim {
         let Some(successor) = &retired.successor else {
             return Ok(Vec::new());
         };
-        let old = state.moved(&retired.old)?.rows.clone();
-        let new = state.moved(successor)?.rows.clone();
-        Ok(if old == new {
+        let now = serde_json::json!(state.moved(successor)?.rows);
+        Ok(if now == retired.successor_marks {
             Vec::new()
         } else {
             vec!["public.t".to_owned()]
