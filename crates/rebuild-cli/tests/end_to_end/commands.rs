@@ -1,0 +1,282 @@
+//! The verbs, one after the other, as somebody would use them.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::world::{ASIDE, Run, State, Target, World};
+
+/// Runs `rebuild ARGS` for a program: one JSON value on stdout, and JSON lines alone on stderr.
+async fn data(target: &Target<'_>, args: &[&str]) -> Value {
+    let run = target.rebuild_json(args).await.expect(0);
+    only_json_lines(&run);
+    run.json()
+}
+
+fn only_json_lines(run: &Run) {
+    for line in run.stderr.lines() {
+        let value: Value = serde_json::from_str(line)
+            .unwrap_or_else(|e| panic!("not JSON on stderr ({e}): {line:?}"));
+        assert!(value.is_object(), "{line}");
+    }
+}
+
+/// Runs `rebuild ARGS` for a person, and returns what it printed on stdout.
+async fn text(target: &Target<'_>, args: &[&str]) -> String {
+    target.rebuild(args).await.expect(0).stdout
+}
+
+#[tokio::test]
+async fn from_init_to_a_kept_plan_to_a_run() {
+    let world = World::start().await;
+    let target = world.target("app", ASIDE).await;
+    let init = ["--file", "mine.toml", "init", "--store", "mine"];
+    let said = text(&target, &init).await;
+    assert!(said.contains("rebuild -f mine.toml plan"), "{said}");
+    target.rebuild(&init).await.expect(3);
+    let spec = fs::read_to_string(target.folder.join("mine.toml")).expect("the spec");
+    assert!(spec.contains("\"app\" on PostgreSQL"), "{spec}");
+
+    let plan = text(&target, &["-f", "mine.toml", "plan", "--out", "plan.json"]).await;
+    assert!(plan.contains("verify the new database"), "{plan}");
+    let kept: Value =
+        serde_json::from_slice(&fs::read(target.folder.join("plan.json")).expect("the kept plan"))
+            .expect("JSON");
+    let shown = data(&target, &["-f", "mine.toml", "plan"]).await;
+    assert_eq!(kept["digest"], shown["digest"]);
+
+    let (old, oid) = (State::of(&target).await, target.oid().await);
+    let report = data(&target, &["-f", "mine.toml", "run", "--plan", "plan.json"]).await;
+    assert_eq!(report["ending"], "done");
+    assert_ne!(target.oid().await, oid);
+    // Its schema comes from the backup, so all of it is as it was.
+    State::of(&target).await.expect(&old, "after the run");
+}
+
+#[tokio::test]
+async fn a_run_is_shown_verified_rolled_back_and_purged() {
+    let world = World::start().await;
+    let target = world.target("app", ASIDE).await;
+    let status = data(&target, &["status"]).await;
+    assert_eq!(
+        status["survey"]["inventory"]["database"]["identity"]["name"],
+        "app"
+    );
+    let status = text(&target, &["status"]).await;
+    assert!(status.contains("memory_gib"), "the drift: {status}");
+    let old = State::of(&target).await;
+    let oid = target.oid().await;
+
+    let first = data(&target, &["run"]).await["run"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    data(&target, &["verify"]).await;
+    let listed = data(&target, &["runs", "list"]).await;
+    assert_eq!(listed[0]["id"], first.as_str());
+    let shown = data(&target, &["runs", "show", &first]).await;
+    let steps = shown["steps"].as_array().expect("its steps");
+    assert!(steps.len() >= 9);
+    assert!(steps.iter().all(|s| s["status"] == "done"), "{steps:?}");
+    assert_eq!(text(&target, &["runs", "list"]).await.lines().count(), 1);
+    assert!(
+        text(&target, &["runs", "show"])
+            .await
+            .contains("check-backup")
+    );
+
+    data(&target, &["rollback"]).await;
+    world.settle().await;
+    assert_eq!(target.oid().await, oid);
+    State::of(&target).await.expect(&old, "after the rollback");
+
+    let second = data(&target, &["run"]).await["run"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    assert_ne!(first, second);
+    let wait = target.rebuild(&["purge", &second]).await.expect(3);
+    assert!(wait.stderr.contains("--now"), "{}", wait.stderr);
+    target
+        .rebuild(&["purge", &second, "--now", "--confirm", "ap"])
+        .await
+        .expect(3);
+    assert!(target.name_of(oid).await.is_some());
+    let gone = data(&target, &["purge", &second, "--now", "--confirm", "app"]).await;
+    assert!(
+        gone.as_str().expect("a name").starts_with("app_old_"),
+        "{gone}"
+    );
+    assert_eq!(target.name_of(oid).await, None);
+    data(&target, &["purge", &second, "--now"]).await;
+    let late = target.rebuild(&["rollback", &second]).await.expect(3);
+    assert!(late.stderr.contains("purged"), "{}", late.stderr);
+    let listed = text(&target, &["runs", "list"]).await;
+    assert!(
+        listed.contains("purged") && listed.contains("rolled back"),
+        "{listed}"
+    );
+}
+
+#[tokio::test]
+async fn rows_written_to_the_new_database_are_not_taken_away_unasked() {
+    let world = World::start().await;
+    for strategy in [ASIDE, crate::world::IN_PLACE] {
+        let target = world.target(&strategy.replace('-', "_"), strategy).await;
+        let oid = target.oid().await;
+        data(&target, &["run"]).await;
+        target
+            .sql("insert into public.host (name, rack) values ('new', 1)")
+            .await;
+        let refused = target.rebuild(&["rollback"]).await.expect(3);
+        assert!(refused.stderr.contains("public.host"), "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains("--accept-writes"),
+            "{}",
+            refused.stderr
+        );
+        assert_ne!(target.oid().await, oid);
+        let new = target.oid().await;
+        data(&target, &["rollback", "--accept-writes"]).await;
+        world.settle().await;
+        assert_eq!(target.oid().await, oid, "{strategy}");
+        let kept = target.name_of(new).await.expect("the new database is kept");
+        let open = format!("alter database {kept:?} allow_connections true");
+        world
+            .admin()
+            .await
+            .batch_execute(&open)
+            .await
+            .expect("opened");
+        let session = world.session(&kept).await;
+        let rows = session
+            .query("select from public.host where name = 'new'", &[])
+            .await;
+        assert_eq!(rows.expect("its rows").len(), 1, "{strategy}");
+    }
+}
+
+#[tokio::test]
+async fn backups_are_taken_shown_checked_exported_restored_and_pruned() {
+    let world = World::start().await;
+    let target = world.target("app", ASIDE).await;
+    let old = State::of(&target).await;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let taken = data(&target, &["backup"]).await;
+        ids.push(taken[0]["id"].as_str().expect("an id").to_owned());
+    }
+    let listed = data(&target, &["backups", "list"]).await;
+    assert_eq!(listed.as_array().expect("a list").len(), 2);
+    assert_eq!(listed[0]["id"], ids[1].as_str(), "the newest first");
+    assert_eq!(text(&target, &["backups", "list"]).await.lines().count(), 2);
+    let shown = data(&target, &["backups", "show", &ids[0]]).await;
+    assert_eq!(shown["tables"].as_array().expect("tables").len(), 5);
+    assert!(
+        text(&target, &["backups", "show", &ids[0]])
+            .await
+            .contains("public.person")
+    );
+    data(&target, &["backups", "check"]).await;
+    data(&target, &["backups", "check", &ids[0]]).await;
+
+    data(&target, &["backups", "export", &ids[0], "--to", "csv"]).await;
+    let csv = fs::read_to_string(target.folder.join("csv/public.person.csv")).expect("a CSV file");
+    assert_eq!(csv.lines().count(), 401, "a header and 400 rows");
+    target
+        .rebuild(&["backups", "export", &ids[0], "--to", "csv"])
+        .await
+        .expect(3);
+
+    data(&target, &["restore", &ids[0], "--into", "beside"]).await;
+    world.settle().await;
+    State::of_database(&world, "beside")
+        .await
+        .expect(&old, "as restored");
+    target
+        .rebuild(&["restore", &ids[0], "--into", "beside"])
+        .await
+        .expect(3);
+    target
+        .rebuild(&["restore", "--into", "app"])
+        .await
+        .expect(3);
+    State::of(&target).await.expect(&old, "after the refusal");
+
+    target
+        .sql("update public.host set rack = 7 where id = 1")
+        .await;
+    let differs = target
+        .rebuild_json(&["verify", "--backup", &ids[0]])
+        .await
+        .expect(6);
+    assert!(differs.stdout.contains("public.host"), "{}", differs.stdout);
+
+    let would = text(&target, &["backups", "prune"]).await;
+    assert!(
+        would.contains(&format!("would remove {}", ids[0])),
+        "{would}"
+    );
+    assert_eq!(
+        data(&target, &["backups", "list"])
+            .await
+            .as_array()
+            .expect("a list")
+            .len(),
+        2
+    );
+    let gone = data(&target, &["backups", "prune", "--yes"]).await;
+    assert_eq!(gone.as_array().expect("a list").len(), 1);
+    let left = data(&target, &["backups", "list"]).await;
+    assert_eq!(left.as_array().expect("a list").len(), 1);
+    assert_eq!(left[0]["id"], ids[1].as_str());
+    data(&target, &["backups", "check"]).await;
+    target
+        .rebuild(&["backups", "show", &ids[0]])
+        .await
+        .expect(3);
+}
+
+#[tokio::test]
+async fn a_copy_is_the_same_under_another_name() {
+    let world = World::start().await;
+    let target = world.target("app", ASIDE).await;
+    let old = State::of(&target).await;
+    data(&target, &["copy", "dbname=app", "dbname=twin"]).await;
+    world.settle().await;
+    State::of_database(&world, "twin")
+        .await
+        .expect(&old, "as copied");
+    State::of(&target).await.expect(&old, "after the copy");
+    for taken in ["dbname=twin", "dbname=app"] {
+        let run = target
+            .rebuild(&["copy", "dbname=app", taken])
+            .await
+            .expect(3);
+        assert!(run.stderr.contains("copied onto itself") || run.stderr.contains("exists already"));
+    }
+    assert_eq!(world.databases().await, ["app", "twin"]);
+}
+
+#[tokio::test]
+async fn the_program_describes_itself() {
+    let world = World::start().await;
+    let target = world.target("app", ASIDE).await;
+    for shell in ["bash", "zsh", "fish"] {
+        let script = text(&target, &["completions", shell]).await;
+        assert!(
+            script.contains("rollback") && script.contains("accept-writes"),
+            "{shell}"
+        );
+    }
+    let schema = data(&target, &["schema"]).await;
+    let published = include_str!("../../../../schema/rebuild.schema.json");
+    let published: Value = serde_json::from_str(published).expect("JSON");
+    assert_eq!(
+        schema, published,
+        "rebuild schema > schema/rebuild.schema.json"
+    );
+    for verb in ["--help", "--version"] {
+        assert!(text(&target, &[verb]).await.contains("rebuild"));
+    }
+}

@@ -1,0 +1,10 @@
+//! The `rebuild` program as its users meet it: the real binary, a real server, files on disk.
+
+#![allow(clippy::unwrap_used)]
+
+mod commands;
+mod exit_codes;
+mod killed;
+mod refusals;
+mod secrets;
+mod world;

@@ -1,0 +1,161 @@
+//! Running the program under test.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rebuild_core::testing;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::Target;
+
+/// No run of these small databases takes longer.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A moment of a run that it tells of: an event, and the step it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Point {
+    pub(crate) event: String,
+    pub(crate) step: String,
+}
+
+impl Point {
+    pub(crate) fn new(event: &str, step: &str) -> Self {
+        Self {
+            event: event.to_owned(),
+            step: step.to_owned(),
+        }
+    }
+
+    /// The point that a line of stderr tells of, if it is about a step.
+    fn of(line: &str) -> Option<Self> {
+        let event: Value = serde_json::from_str(line).ok()?;
+        Some(Self::new(event["event"].as_str()?, event["step"].as_str()?))
+    }
+}
+
+/// What a run of the program came to.
+#[derive(Debug)]
+pub(crate) struct Run {
+    status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    /// The exit code; a signal has none.
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// True if SIGKILL ended it, and not the program itself.
+    pub(crate) fn was_killed(&self) -> bool {
+        self.status.signal() == Some(Signal::KILL.as_raw())
+    }
+
+    /// Fails the test unless the program ended with `code`.
+    #[track_caller]
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(
+            self.code(),
+            Some(code),
+            "{:?}\n--- stdout\n{}\n--- stderr\n{}",
+            self.status,
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+
+    /// stdout as one JSON value.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|e| panic!("stdout is not JSON ({e}):\n{}", self.stdout))
+    }
+
+    /// Each step that began, ended, or was undone, in order.
+    pub(crate) fn points(&self) -> Vec<Point> {
+        self.stderr.lines().filter_map(Point::of).collect()
+    }
+}
+
+impl Target<'_> {
+    /// Runs `rebuild ARGS` in the target's folder until it ends.
+    pub(crate) async fn rebuild(&self, args: &[&str]) -> Run {
+        finish(self.start(args), None).await
+    }
+
+    /// The same, with its results as JSON on stdout and its events on stderr.
+    pub(crate) async fn rebuild_json(&self, args: &[&str]) -> Run {
+        self.rebuild(&[&["--output", "json"], args].concat()).await
+    }
+
+    /// Runs `rebuild ARGS`, and sends `signal` as soon as it tells of `point`.
+    pub(crate) async fn signal_at(&self, args: &[&str], point: &Point, signal: Signal) -> Run {
+        let child = self.start(&[&["--output", "json"], args].concat());
+        finish(child, Some((point, signal))).await
+    }
+
+    fn start(&self, args: &[&str]) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rebuild"));
+        command.current_dir(&self.folder).args(args);
+        for (name, _) in std::env::vars() {
+            if name.starts_with("PG") || name.starts_with("REBUILD_") || name == "RUST_LOG" {
+                command.env_remove(name);
+            }
+        }
+        let tools = testing::client_bin_dir(self.world.cluster());
+        let path = std::env::var("PATH").unwrap_or_default();
+        command
+            .env("PATH", format!("{}:{path}", tools.display()))
+            .envs(self.variables())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the program")
+    }
+}
+
+async fn finish(mut child: Child, strike: Option<(&Point, Signal)>) -> Run {
+    let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    let mut out = child.stdout.take().expect("stdout");
+    let err = child.stderr.take().expect("stderr");
+    let ended = async {
+        let data = async {
+            let mut text = String::new();
+            out.read_to_string(&mut text).await.expect("stdout");
+            text
+        };
+        let messages = async {
+            let mut text = String::new();
+            let mut lines = BufReader::new(err).lines();
+            while let Some(line) = lines.next_line().await.expect("stderr") {
+                if let Some((point, signal)) = strike
+                    && Point::of(&line).as_ref() == Some(point)
+                {
+                    // It may have ended by now: the caller looks at what ended it.
+                    let _ = kill_process(pid.expect("it was alive"), signal);
+                }
+                text += &line;
+                text.push('\n');
+            }
+            text
+        };
+        let (stdout, stderr) = tokio::join!(data, messages);
+        let status = child.wait().await.expect("its end");
+        Run {
+            status,
+            stdout,
+            stderr,
+        }
+    };
+    tokio::time::timeout(LIMIT, ended)
+        .await
+        .expect("the program ends in time")
+}

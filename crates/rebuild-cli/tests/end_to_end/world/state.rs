@@ -1,0 +1,182 @@
+//! What a database is, to be compared with what it was.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rebuild_core::postgres::{Session, ident};
+use rebuild_core::testing;
+use tokio::process::Command;
+
+use super::{Target, World};
+
+/// Rows and their hash, by table.
+pub(crate) type Tables = BTreeMap<String, (i64, String)>;
+
+/// A database in full: everything but its oid and its name.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct State {
+    /// As pg_dump writes it.
+    pub(crate) schema: String,
+    pub(crate) tables: Tables,
+    /// Sequences and the values they stand at.
+    sequences: BTreeMap<String, Option<i64>>,
+    /// Owner, limits, comment and settings of the database itself.
+    database: Vec<String>,
+}
+
+impl State {
+    pub(crate) async fn of(target: &Target<'_>) -> Self {
+        Self::of_database(target.world, &target.name).await
+    }
+
+    pub(crate) async fn of_database(world: &World, name: &str) -> Self {
+        let session = world.session(name).await;
+        let state = Self {
+            schema: schema(world, name).await,
+            tables: tables(&session).await,
+            sequences: sequences(&session).await,
+            database: properties(&session).await,
+        };
+        session.close().await;
+        state
+    }
+
+    /// Fails the test, naming the part, unless both are the same.
+    #[track_caller]
+    pub(crate) fn expect(&self, expected: &Self, when: &str) {
+        assert_eq!(self.tables, expected.tables, "rows {when}");
+        assert_eq!(self.sequences, expected.sequences, "sequences {when}");
+        assert_eq!(self.database, expected.database, "the database {when}");
+        assert_eq!(self.schema, expected.schema, "schema {when}");
+    }
+}
+
+async fn schema(world: &World, name: &str) -> String {
+    let at = world.cluster().endpoint(name);
+    let program = testing::client_bin_dir(world.cluster()).join("pg_dump");
+    let output = Command::new(program)
+        .arg("--schema-only")
+        .arg("--host")
+        .arg(world.cluster().socket_dir())
+        .args(["--port", &at.port.to_string(), "--username", &at.user])
+        .arg(name)
+        .output()
+        .await
+        .expect("pg_dump");
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    // Newer versions put a random word into these two lines.
+    text.lines()
+        .filter(|l| !l.starts_with("\\restrict") && !l.starts_with("\\unrestrict"))
+        .map(|l| format!("{l}\n"))
+        .collect()
+}
+
+async fn tables(session: &Session) -> Tables {
+    let names = session
+        .query(
+            "select n.nspname::text, c.relname::text from pg_class c
+               join pg_namespace n on n.oid = c.relnamespace
+              where c.relkind in ('r', 'm') and n.nspname <> 'information_schema'
+                and n.nspname !~ '^pg_'",
+            &[],
+        )
+        .await
+        .expect("the tables");
+    let mut tables = Tables::new();
+    for row in names {
+        let (schema, table): (&str, &str) = (row.get(0), row.get(1));
+        let rows = match schema {
+            // When each file was applied, and in how many attempts, is not the state.
+            "rebuild" => {
+                "(select part, path, checksum, statements, state from rebuild.schema_history)"
+                    .to_owned()
+            }
+            _ => format!("{}.{}", ident(schema).unwrap(), ident(table).unwrap()),
+        };
+        let sql = format!(
+            "select count(*), coalesce(md5(string_agg(t::text, E'\\n' order by t::text collate \"C\")), '')
+               from {rows} t"
+        );
+        let row = session.query_one(&sql, &[]).await.expect("the rows");
+        tables.insert(format!("{schema}.{table}"), (row.get(0), row.get(1)));
+    }
+    tables
+}
+
+async fn sequences(session: &Session) -> BTreeMap<String, Option<i64>> {
+    let sql = "select schemaname || '.' || sequencename, last_value from pg_sequences
+                where schemaname <> 'rebuild'";
+    let rows = session.query(sql, &[]).await.expect("the sequences");
+    rows.iter().map(|r| (r.get(0), r.get(1))).collect()
+}
+
+async fn properties(session: &Session) -> Vec<String> {
+    let rows = session
+        .query(
+            "select format('owner %s, limit %s, open %s, acl %s, comment %s, encoding %s, %s, %s',
+                           datdba::regrole, datconnlimit, datallowconn, datacl,
+                           shobj_description(oid, 'pg_database'), encoding, datcollate, datctype)
+               from pg_database where datname = current_database()
+             union all
+             select format('set for %s: %s', setrole::regrole, s.setting)
+               from pg_db_role_setting, unnest(setconfig) s (setting)
+              where setdatabase = (select oid from pg_database where datname = current_database())
+              order by 1",
+            &[],
+        )
+        .await
+        .expect("the database's properties");
+    rows.iter().map(|r| r.get(0)).collect()
+}
+
+impl World {
+    /// Waits until no session and no lock of any run is left, which takes the server a moment
+    /// after their process ended.
+    pub(crate) async fn settle(&self) {
+        let admin = self.admin().await;
+        until("the sessions and locks of the run are gone", async || {
+            let left: i64 = admin
+                .query_one(
+                    "select (select count(*) from pg_stat_activity where application_name like 'rebuild/%')
+                          + (select count(*) from pg_locks where locktype = 'advisory')
+                          + (select count(*) from pg_prepared_xacts)",
+                    &[],
+                )
+                .await
+                .expect("an answer")
+                .get(0);
+            left == 0
+        })
+        .await;
+    }
+
+    /// Every database of the server, all that is said of it and set for it.
+    pub(crate) async fn catalog(&self) -> Vec<String> {
+        let rows = self
+            .admin()
+            .await
+            .query(
+                "select format('%s %s %s %s %s %s %s %s', oid, datname, datdba, datallowconn,
+                               datconnlimit, datistemplate, datacl, shobj_description(oid, 'pg_database'))
+                   from pg_database
+                 union all
+                 select format('%s %s %s', setdatabase, setrole, setconfig) from pg_db_role_setting
+                 union all select format('role %s', rolname) from pg_roles
+                  order by 1",
+                &[],
+            )
+            .await
+            .expect("the catalog");
+        rows.iter().map(|r| r.get(0)).collect()
+    }
+}
+
+/// Asks until the answer is yes; fails the test if it takes too long.
+pub(super) async fn until(what: &str, mut yes: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !yes().await {
+        assert!(Instant::now() < deadline, "waited for this in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
