@@ -270,7 +270,7 @@ async fn the_program_describes_itself() {
         );
     }
     let schema = data(&target, &["schema"]).await;
-    let published = include_str!("../../../../schema/rebuild.schema.json");
+    let published = include_str!("../../schema/rebuild.schema.json");
     let published: Value = serde_json::from_str(published).expect("JSON");
     assert_eq!(
         schema, published,
