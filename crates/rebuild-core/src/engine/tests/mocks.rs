@@ -134,7 +134,7 @@ impl Mocks {
         check.returning(|_, id| Ok((summary(id), passed())));
     }
 
-    /// A new database is made and filled, once.
+    /// A new database is made and filled, once, and its marks can be read.
     pub(super) fn database_is_built(&mut self) {
         let provision = self.provision.expect_provision().times(1);
         provision.returning(|_, request| Ok(made(&request.name)));
@@ -145,6 +145,7 @@ impl Mocks {
         self.seed.expect_run().times(1).returning(|_, _| Ok(()));
         let finish = self.restorer.expect_finish().times(1);
         finish.returning(|_, _, _| Ok(()));
+        self.teardown.expect_marks().returning(|_, _| Ok(0.into()));
     }
 
     /// What is called `app` is still the target.

@@ -44,7 +44,6 @@ fn expect_in_order(m: &mut Mocks, strategy: Strategy) {
     }
     macro_rules! retire {
         () => {
-            held!();
             then!(seq, m.teardown.expect_retire(), |_, request| Ok(retired(
                 request
             )))
@@ -69,6 +68,7 @@ fn expect_in_order(m: &mut Mocks, strategy: Strategy) {
         passed()
     )));
     if !aside {
+        held!();
         retire!();
     }
     held!();
@@ -93,14 +93,14 @@ fn expect_in_order(m: &mut Mocks, strategy: Strategy) {
     held!();
     then!(seq, m.verifier.expect_verify(), |_, _| Ok(passed()))
         .withf(move |_, r| staged(&r.db.name) && r.backup.is_some() && !r.live);
+    // The marks are part of the intent, so they come before the act.
+    held!();
+    then!(seq, m.teardown.expect_marks(), |_, _| Ok(0.into())).withf(move |_, db| staged(&db.name));
     if aside {
         retire!();
     } else {
-        held!();
         then!(seq, m.provision.expect_settle(), |_, _, _| Ok(()))
             .withf(|_, db, like| *db == made("app") && *like == Some(&app()));
-        then!(seq, m.teardown.expect_marks(), |_, _| Ok(0.into()))
-            .withf(|_, db| *db == made("app"));
     }
     held!();
     then!(seq, m.web.expect_start(), |_, _| Ok(())).withf(|_, before| *before == running());
