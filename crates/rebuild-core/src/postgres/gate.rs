@@ -74,7 +74,7 @@ impl Workload for ReadOnlyGate {
         let Some(now) = place::by_oid(&lock, before.oid).await? else {
             return Err(gone(&self.target));
         };
-        let there = sessions::foreign(&lock, before.oid, &[]).await?;
+        let there = sessions::in_the_way(&lock, before.oid, &[], &self.policy).await?;
         self.policy.check(&now.name, &there)?;
         set(&lock, &now.name, Some("on")).await?;
         ctx.events.info(format!(
@@ -102,7 +102,7 @@ impl Workload for ReadOnlyGate {
         set(&lock, &now.name, before.setting.as_deref()).await?;
         // Sessions that started meanwhile took the setting with them, and would refuse to write
         // until they end.
-        let there = sessions::foreign(&lock, before.oid, &[]).await?;
+        let there = sessions::in_the_way(&lock, before.oid, &[], &self.policy).await?;
         let (ended, left): (Vec<_>, Vec<_>) = there.iter().partition(|s| self.policy.allows(s));
         if !left.is_empty() {
             ctx.events.warn(format!(

@@ -41,7 +41,7 @@ pub use inventory::{
 };
 pub use local::{ClusterLocale, ClusterOptions, LocalCluster, StopMode};
 pub use lock::TargetLock;
-pub use mark::{application, made_by};
+pub use mark::{application, is_ours, made_by};
 pub use marks::{Change, WriteMarks};
 pub use migrate::{CommandMigrator, migration_version};
 pub use pooler::looks_pooled;

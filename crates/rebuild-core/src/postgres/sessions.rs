@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use globset::{Glob, GlobMatcher};
 
-use super::{Session, server_error};
+use super::{Session, is_ours, server_error};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::SessionFacts;
 
@@ -127,6 +127,34 @@ pub(super) async fn foreign(session: &Session, oid: u32, own: &[i32]) -> Result<
         .collect())
 }
 
+/// A closed session of our own is still listed until its server process has gone.
+const LEAVE_WITHIN: Duration = Duration::from_secs(3);
+
+/// The client sessions in the database of that oid but for `own`, once those of `rebuild` that
+/// `policy` would refuse have had the time to leave: one that was closed a moment ago is in
+/// nobody's way.
+///
+/// # Errors
+/// The server could not be asked.
+pub(super) async fn in_the_way(
+    session: &Session,
+    oid: u32,
+    own: &[i32],
+    policy: &EndSessions,
+) -> Result<Vec<SessionFacts>> {
+    let deadline = Instant::now() + LEAVE_WITHIN;
+    loop {
+        let there = foreign(session, oid, own).await?;
+        let leaving = there
+            .iter()
+            .any(|s| is_ours(&s.application) && !policy.allows(s));
+        if !leaving || Instant::now() > deadline {
+            return Ok(there);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Ends the allowed sessions of the database until none but `own` is left.
 ///
 /// # Errors
@@ -142,7 +170,7 @@ pub(super) async fn end_all(
 ) -> Result<()> {
     let deadline = Instant::now() + limit;
     loop {
-        let there = foreign(session, oid, own).await?;
+        let there = in_the_way(session, oid, own, policy).await?;
         if there.is_empty() {
             return Ok(());
         }
@@ -207,4 +235,33 @@ async fn pause(
     }
     tokio::time::sleep(Duration::from_millis(5)).await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{cluster, scratch_database};
+
+    #[tokio::test]
+    async fn our_own_sessions_are_given_the_time_to_leave_and_no_others() {
+        let cluster = cluster().await.expect("a server");
+        let target = scratch_database(&cluster).await.expect("a database");
+        let admin = Session::open(&cluster.endpoint("postgres"), "test")
+            .await
+            .expect("a session");
+        let sql = "select oid from pg_catalog.pg_database where datname = $1";
+        let row = admin.query_one(sql, &[&target.database]).await;
+        let oid: u32 = row.expect("the database").get(0);
+        let ours = Session::open(&target, "rebuild/run-1").await.expect("ours");
+        let other = Session::open(&target, "somebody").await.expect("another");
+        let (there, ()) = tokio::join!(
+            in_the_way(&admin, oid, &[], &EndSessions::None),
+            ours.close(),
+        );
+        let there = there.expect("an answer");
+        let left: Vec<&str> = there.iter().map(|s| s.application.as_str()).collect();
+        assert_eq!(left, ["somebody"]);
+        assert!(EndSessions::None.check("t", &there).is_err());
+        other.close().await;
+    }
 }

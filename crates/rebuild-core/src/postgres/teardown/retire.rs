@@ -25,7 +25,7 @@ pub(super) async fn retire(
     refuse_prepared(&second, target).await?;
     let moves = moves(&second, ctx, request, oid).await?;
     check_places(&second, &moves).await?;
-    let there = sessions::foreign(&second, oid, &[]).await?;
+    let there = sessions::in_the_way(&second, oid, &[], &teardown.policy).await?;
     teardown.policy.check(&target.name, &there)?;
 
     let check = match &request.unchanged_since {
