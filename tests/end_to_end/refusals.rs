@@ -51,7 +51,21 @@ async fn a_plan_of_another_state_is_stale() {
         .rebuild(&["run", "--plan", "plan.json"])
         .await
         .expect(2);
-    target.edit_spec("\n[backup.more]\n", "keep_days = 1\n");
+    target.edit_spec("\n[backup.more]\n", "");
+    let file = target.folder.join("schema").join("04_code.sql");
+    let text = std::fs::read_to_string(&file).expect("a schema file");
+    // With and without a look at what the files make.
+    for look in [
+        &["plan", "--out", "plan.json"][..],
+        &["plan", "--no-drift", "--out", "plan.json"],
+    ] {
+        target.rebuild(look).await.expect(0);
+        // Not a word of the schema changes by it.
+        std::fs::write(&file, format!("{text}\nselect 1;\n")).expect("edited");
+        refused(&target, &["run", "--plan", "plan.json"], "04_code.sql").await;
+        std::fs::write(&file, &text).expect("as it was");
+    }
+    target.add_to_spec("keep_days = 1\n");
     refused(&target, &["run", "--plan", "plan.json"], "plan").await;
 }
 

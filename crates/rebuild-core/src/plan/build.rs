@@ -7,7 +7,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::model::TableKind;
-use crate::traits::BackupMode;
+use crate::traits::{AppliedFile, BackupMode};
 
 impl Plan {
     /// The plan for `rules` in the state that `survey` found.
@@ -34,7 +34,8 @@ impl Plan {
 }
 
 /// What must not change between the plan and the run. Row counts and sessions are not in it:
-/// they change all the time, and the guards look at them again.
+/// they change all the time, and the guards look at them again. The drift is in it by the hashes
+/// of its two sides.
 fn digest(rules: &Rules<'_>, survey: &Survey) -> Result<String> {
     #[derive(Serialize)]
     struct State<'a> {
@@ -44,6 +45,9 @@ fn digest(rules: &Rules<'_>, survey: &Survey) -> Result<String> {
         uid: &'a str,
         name: &'a str,
         schema: &'a str,
+        new_schema: Option<&'a str>,
+        files: &'a [AppliedFile],
+        fixtures: &'a [AppliedFile],
         tools: Vec<(&'a str, u32)>,
     }
     let identity = &survey.inventory.database.identity;
@@ -54,6 +58,9 @@ fn digest(rules: &Rules<'_>, survey: &Survey) -> Result<String> {
         uid: &identity.uid,
         name: &identity.name,
         schema: &survey.schema_hash,
+        new_schema: survey.new_schema_hash.as_deref(),
+        files: &survey.schema.files,
+        fixtures: &survey.fixtures,
         tools: survey
             .tools
             .iter()

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Drift, Survey};
 use crate::error::{Error, Result};
 use crate::model::Identity;
-use crate::traits::BackupMode;
+use crate::traits::{AppliedFile, BackupMode};
 
 /// The format of a stored plan. A plan of another version is refused.
 pub const PLAN_VERSION: u32 = 1;
@@ -144,7 +144,8 @@ pub struct Plan {
     pub needs_confirmation: bool,
     /// BLAKE3 of the spec's meaning, without secrets.
     pub spec_digest: String,
-    /// BLAKE3 of the state the plan was made from (target, schema, tools) and of the spec.
+    /// BLAKE3 of the state the plan was made from (target, live and new schema, files, tools) and
+    /// of the spec.
     pub digest: String,
     /// What the plan was made from.
     pub survey: Survey,
@@ -230,10 +231,27 @@ impl Plan {
             "the spec has changed".to_owned()
         } else if self.survey.schema_hash != now.survey.schema_hash {
             "the schema of the target has changed".to_owned()
+        } else if let Some(path) = self.changed_file(now) {
+            format!("{path} has changed")
+        } else if self.survey.new_schema_hash != now.survey.new_schema_hash {
+            "the new schema has changed".to_owned()
         } else {
             "the server or its tools have changed".to_owned()
         };
         Err(Error::refused(format!("the plan is stale: {what}"))
             .hint("make a new plan with `rebuild plan`, and read it"))
+    }
+
+    /// The first schema file or fixture that only one of the two plans has as it is.
+    fn changed_file<'a>(&'a self, now: &'a Self) -> Option<&'a str> {
+        let differs = |one: &'a [AppliedFile], other: &[AppliedFile]| {
+            let changed = one.iter().find(|file| !other.contains(file));
+            changed.map(|file| file.path.as_str())
+        };
+        let (then, now) = (&self.survey, &now.survey);
+        differs(&then.schema.files, &now.schema.files)
+            .or_else(|| differs(&now.schema.files, &then.schema.files))
+            .or_else(|| differs(&then.fixtures, &now.fixtures))
+            .or_else(|| differs(&now.fixtures, &then.fixtures))
     }
 }

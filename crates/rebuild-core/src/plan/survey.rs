@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Inventory, TableName};
-use crate::traits::SchemaState;
+use crate::traits::{AppliedFile, SchemaState};
 
 /// An external program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -67,8 +67,14 @@ pub struct Survey {
     pub tools: Vec<ToolFacts>,
     /// Where the target's schema stands.
     pub schema: SchemaState,
+    /// The files that add rows to the new database, in order, with the checksums they have now.
+    #[serde(default)]
+    pub fixtures: Vec<AppliedFile>,
     /// The drift, where the spec has schema files or a migrator and it was asked for.
     pub drift: Option<Drift>,
+    /// A hash, as [`schema_hash`](Self::schema_hash), of the schema that the files or the
+    /// migrator make; there when there is a drift.
+    pub new_schema_hash: Option<String>,
     /// Free bytes on the store's disk, where it has one.
     pub store_free_bytes: Option<u64>,
     /// Free bytes on the server's data disk, where that can be known.

@@ -4,7 +4,7 @@ use super::{Drift, Plan, Refusal, Rules, SchemaFrom, Strategy, Survey, TableDrif
 use crate::model::{Obstacle, SessionFacts, TableName};
 use crate::testing::sim::Sim;
 use crate::testing::survey::survey;
-use crate::traits::BackupMode;
+use crate::traits::{AppliedFile, BackupMode};
 
 fn rules() -> Rules<'static> {
     Rules {
@@ -310,13 +310,27 @@ type Stale = (&'static str, fn(&mut Survey));
 
 #[test]
 fn a_plan_is_stale_when_its_state_changed() {
-    let plan = plan_of(&rules(), |_| {});
-    let same = plan_of(&rules(), |s| s.inventory.sessions.push(session()));
+    let file = |path: &str, checksum: &str| AppliedFile {
+        path: path.to_owned(),
+        checksum: checksum.to_owned(),
+    };
+    let with_files = |s: &mut Survey| {
+        s.schema.files = vec![file("1_a.sql", "1"), file("2_b.sql", "1")];
+        s.fixtures = vec![file("f.sql", "1")];
+        s.drift = Some(lost_table(Some(1)));
+        s.new_schema_hash = Some("2".repeat(64));
+    };
+    let plan = plan_of(&rules(), with_files);
+    let same = plan_of(&rules(), |s| {
+        with_files(s);
+        s.inventory.sessions.push(session());
+        s.drift = Some(lost_table(Some(2)));
+    });
     assert!(
         plan.require_same_state(&same).is_ok(),
-        "sessions come and go"
+        "sessions and rows come and go"
     );
-    let changes: [Stale; 4] = [
+    let changes: [Stale; 10] = [
         ("the target is", |s| {
             s.inventory.database.identity.uid = "2".into()
         }),
@@ -327,11 +341,29 @@ fn a_plan_is_stale_when_its_state_changed() {
             s.schema_hash = "1".repeat(64)
         }),
         ("the server or its tools", |s| s.tools[1].major = 18),
+        ("2_b.sql has changed", |s| {
+            s.schema.files[1].checksum = "2".into()
+        }),
+        ("1_a.sql has changed", |s| {
+            s.schema.files.remove(0);
+        }),
+        ("3_c.sql has changed", |s| {
+            let mut more = s.schema.files[1].clone();
+            more.path = "3_c.sql".into();
+            s.schema.files.push(more);
+        }),
+        ("f.sql has changed", |s| s.fixtures[0].checksum = "2".into()),
+        ("the new schema has changed", |s| {
+            s.new_schema_hash = Some("3".repeat(64))
+        }),
+        ("the new schema has changed", |s| s.new_schema_hash = None),
     ];
     for (what, change) in changes {
-        let e = plan
-            .require_same_state(&plan_of(&rules(), change))
-            .expect_err(what);
+        let now = plan_of(&rules(), |s| {
+            with_files(s);
+            change(s);
+        });
+        let e = plan.require_same_state(&now).expect_err(what);
         assert!(e.to_string().contains(what), "{e}");
     }
 }

@@ -44,12 +44,18 @@ impl Surveyor for PgSurveyor {
         let live = CatalogSnapshot::read(&session).await?;
         session.close().await;
         let schema = self.schema.look(ctx, &inventory.database.identity).await?;
-        if let Some(fixtures) = &self.fixtures {
+        let fixtures = match &self.fixtures {
             // Files that are not there or cannot be run are better known now than after a backup.
-            fixtures.look(ctx, &inventory.database.identity).await?;
-        }
-        let drift = if drift && self.files {
-            Some(self.drift(ctx, &inventory, &live).await?)
+            Some(fixtures) => {
+                fixtures
+                    .look(ctx, &inventory.database.identity)
+                    .await?
+                    .files
+            }
+            None => Vec::new(),
+        };
+        let new = if drift && self.files {
+            Some(self.described(ctx, &inventory).await?)
         } else {
             None
         };
@@ -58,7 +64,11 @@ impl Surveyor for PgSurveyor {
             schema_hash: live.hash(),
             tools: self.tools.clone(),
             schema,
-            drift,
+            fixtures,
+            drift: new
+                .as_ref()
+                .map(|new| drift_between(&inventory, &live, new)),
+            new_schema_hash: new.as_ref().map(CatalogSnapshot::hash),
             store_free_bytes: self.store.free_bytes()?,
             // A folder that this user may not look into says nothing.
             server_free_bytes: data.as_deref().and_then(|d| store::free_bytes(d).ok()),
@@ -79,33 +89,20 @@ impl PgSurveyor {
         session.only_read().await
     }
 
-    /// Applies the schema to a scratch database and compares it with the `live` one.
-    async fn drift(
-        &self,
-        ctx: &Ctx,
-        inventory: &Inventory,
-        live: &CatalogSnapshot,
-    ) -> Result<Drift> {
+    /// The catalog that the schema's files describe, found by applying them to a scratch database.
+    async fn described(&self, ctx: &Ctx, inventory: &Inventory) -> Result<CatalogSnapshot> {
         ScratchDatabase::sweep(&self.maintenance, ctx).await?;
         let scratch =
             ScratchDatabase::make_as(&self.maintenance, &inventory.database, &self.provision, ctx)
                 .await
                 .map_err(|e| e.context("could not make a scratch database to find the drift"))?;
-        let files = self.described(ctx, scratch.identity()).await;
+        let files = self.applied_to(ctx, scratch.identity()).await;
         scratch.remove_or_warn(ctx).await;
-        let mut drift = CatalogSnapshot::diff(live, &files?);
-        for (table, rows) in &mut drift.lost_tables {
-            *rows = inventory
-                .tables
-                .iter()
-                .find(|t| t.table == *table)
-                .and_then(|t| t.estimated_rows);
-        }
-        Ok(drift)
+        files
     }
 
-    /// The catalog that the schema's files describe.
-    async fn described(&self, ctx: &Ctx, scratch: &Identity) -> Result<CatalogSnapshot> {
+    /// The catalog of `scratch` once the schema is applied to it.
+    async fn applied_to(&self, ctx: &Ctx, scratch: &Identity) -> Result<CatalogSnapshot> {
         // Files and migrators do not look at a backup.
         self.schema
             .apply(ctx, scratch, &BackupId::generate())
@@ -131,6 +128,19 @@ impl PgSurveyor {
         let path = PathBuf::from(inventory.server.data_directory.as_ref()?);
         (local && path.is_dir()).then_some(path)
     }
+}
+
+/// The way from the `live` schema to the `new` one, with the rows that tables are estimated to hold.
+fn drift_between(inventory: &Inventory, live: &CatalogSnapshot, new: &CatalogSnapshot) -> Drift {
+    let mut drift = CatalogSnapshot::diff(live, new);
+    for (table, rows) in &mut drift.lost_tables {
+        *rows = inventory
+            .tables
+            .iter()
+            .find(|t| t.table == *table)
+            .and_then(|t| t.estimated_rows);
+    }
+    drift
 }
 
 /// True if `inner` is `outer` or lies below it, once symbolic links are followed.

@@ -48,11 +48,15 @@ impl Project {
     /// The target could not be read; the folder of CSV files holds something else. A guard that
     /// refuses is in the plan.
     pub async fn plan(&self, drift: bool) -> Result<Plan> {
+        let survey = self.survey_for_plan(drift).await?;
+        self.plan_of(survey)
+    }
+
+    async fn survey_for_plan(&self, drift: bool) -> Result<Survey> {
         if let Some(folder) = self.csv_folder() {
             PgCsvRestorer::check_folder(&folder).await?;
         }
-        let survey = self.survey(drift).await?;
-        self.plan_of(survey)
+        self.survey(drift).await
     }
 
     async fn survey(&self, drift: bool) -> Result<Survey> {
@@ -70,10 +74,16 @@ impl Project {
     /// A guard refused, the plan is stale, or the name was not typed: nothing was touched. What
     /// happens once the run has begun is in the report.
     pub async fn run(&self, stored: Option<&Plan>, confirm: Option<&str>) -> Result<Report> {
-        let plan = self.plan(true).await?;
+        let survey = self.survey_for_plan(true).await?;
         if let Some(stored) = stored {
-            stored.require_same_state(&plan)?;
+            let mut seen = survey.clone();
+            if stored.drift().is_none() {
+                // It was made without a look at the drift, which the guards have all the same.
+                (seen.drift, seen.new_schema_hash) = (None, None);
+            }
+            stored.require_same_state(&self.plan_of(seen)?)?;
         }
+        let plan = self.plan_of(survey)?;
         plan.permit_run(confirm)?;
         self.refuse_open_run().await?;
         let report = self

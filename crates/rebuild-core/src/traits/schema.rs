@@ -8,7 +8,8 @@ use crate::error::Result;
 use crate::event::Ctx;
 use crate::model::{BackupId, Identity};
 
-/// A schema file that was applied.
+/// A SQL file of the schema or the fixtures, with its contents at some time: when it was applied, or
+/// now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AppliedFile {
     /// The file's path relative to the spec.
@@ -20,6 +21,10 @@ pub struct AppliedFile {
 /// Where a database's schema stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SchemaState {
+    /// Every file that a new database would get, in order, with the checksum it has now. Empty
+    /// where the schema does not come from files.
+    #[serde(default)]
+    pub files: Vec<AppliedFile>,
     /// Files applied, in order.
     pub applied: Vec<AppliedFile>,
     /// Files not applied yet, in order.

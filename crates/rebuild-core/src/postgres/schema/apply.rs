@@ -214,6 +214,10 @@ fn state(files: &[SqlFile], entries: &[Entry]) -> SchemaState {
     let is_pending = |file: &&SqlFile| entry(entries, file).filter(whole).is_none();
     let paths = |files: Vec<&SqlFile>| files.iter().map(|file| file.path.clone()).collect();
     SchemaState {
+        files: files
+            .iter()
+            .map(|file| applied_file(&file.path, &file.checksum))
+            .collect(),
         applied: entries
             .iter()
             .filter(whole)
@@ -292,6 +296,8 @@ mod tests {
         assert_eq!(found.changed, ["b"]);
         assert_eq!(found.pending, ["c"]);
         assert_eq!(found.applied.len(), 2);
+        let now = ["a", "b", "c"].map(|path| applied_file(path, "1"));
+        assert_eq!(found.files, now);
 
         let entries = [entry_of("a", "1", State::Half)];
         let error = pending(&files, &entries).expect_err("half");

@@ -203,6 +203,21 @@ async fn fixtures_that_are_not_there_are_missed_at_once() {
     let e = surveyor.survey(&w.ctx, true).await.expect_err("no file");
     assert!(e.chain().contains("\"fixtures/*.sql\""), "{e:?}");
     assert_eq!(script.applied.load(Ordering::Relaxed), 0);
+
+    let fixtures = w.folder.path().join("fixtures");
+    std::fs::create_dir(&fixtures).expect("a folder");
+    std::fs::write(fixtures.join("a.sql"), "select 1").expect("a file");
+    Session::open(&w.cluster.endpoint("app"), "test")
+        .await
+        .expect("a session")
+        .batch_execute("drop schema rebuild cascade")
+        .await
+        .expect("no history");
+    let survey = surveyor.survey(&w.ctx, true).await.expect("a survey");
+    let paths: Vec<&str> = survey.fixtures.iter().map(|f| f.path.as_str()).collect();
+    assert_eq!(paths, ["fixtures/a.sql"]);
+    let new = survey.new_schema_hash.expect("a look at the files");
+    assert_ne!(new, survey.schema_hash);
 }
 
 #[tokio::test]
