@@ -10,8 +10,8 @@ use crate::postgres::Session;
 use crate::postgres::rows::RowOptions;
 use crate::postgres::rows::fingerprint::{Wanted, add_up};
 use crate::postgres::rows::names::Names;
-use crate::postgres::rows::snapshot::{Snapshot, refuse_rewritten};
-use crate::postgres::rows::tables::{LiveTable, list_tables, read_tables, refuse_unreadable};
+use crate::postgres::rows::snapshot::Snapshot;
+use crate::postgres::rows::tables::LiveTable;
 use crate::postgres::rows::units::Extent;
 
 /// Adds up every table of the manifest `like` as it is now in the database `db` on the server of
@@ -49,7 +49,13 @@ pub(in crate::postgres) async fn fingerprints_of(
     let session = Session::open_at(endpoint, db, ctx).await?;
     let snapshot = Snapshot::export_from(session).await?;
     let wanted: BTreeSet<&TableName> = entries.iter().map(|e| &e.table).collect();
-    let live = hold(&snapshot, &wanted, options).await?;
+    let ours = |t: &LiveTable| t.holds_rows() && wanted.contains(&t.table);
+    let live: BTreeMap<TableName, LiveTable> = snapshot
+        .hold(ours, options)
+        .await?
+        .into_iter()
+        .map(|t| (t.table.clone(), t))
+        .collect();
     let names = Names::under(encoding);
     let mut readings = Vec::new();
     let mut roots = Vec::new();
@@ -74,26 +80,6 @@ pub(in crate::postgres) async fn fingerprints_of(
             (root, fingerprint)
         },
     )))
-}
-
-async fn hold(
-    snapshot: &Snapshot,
-    wanted: &BTreeSet<&TableName>,
-    options: &RowOptions,
-) -> Result<BTreeMap<TableName, LiveTable>> {
-    let session = snapshot.session();
-    let ours = |mut tables: Vec<LiveTable>| {
-        tables.retain(|t| t.holds_rows() && wanted.contains(&t.table));
-        tables
-    };
-    let tables = ours(list_tables(session).await?);
-    refuse_unreadable(&tables)?;
-    let names: Vec<TableName> = tables.into_iter().map(|t| t.table).collect();
-    snapshot.hold(&names, options).await?;
-    // Again, now that nobody can rewrite them any more.
-    let tables = ours(read_tables(session).await?);
-    refuse_rewritten(&tables)?;
-    Ok(tables.into_iter().map(|t| (t.table.clone(), t)).collect())
 }
 
 fn reading(entry: &TableEntry, live: &LiveTable, names: Names) -> Result<(Vec<String>, Wanted)> {

@@ -22,8 +22,8 @@ use crate::model::{
 };
 use crate::postgres::inventory::extensions;
 use crate::postgres::rows::scan::Tally;
-use crate::postgres::rows::snapshot::{Snapshot, limit_lock_wait, reader, refuse_rewritten};
-use crate::postgres::rows::tables::{LiveTable, list_tables, read_tables, refuse_unreadable};
+use crate::postgres::rows::snapshot::{Snapshot, limit_lock_wait, reader};
+use crate::postgres::rows::tables::{LiveTable, list_tables};
 use crate::postgres::{
     DatabaseKey, Session, WriteMarks, application, database_facts, server_facts, tables,
 };
@@ -148,21 +148,10 @@ impl<'a> Taking<'a> {
         snapshot: &Snapshot,
         mode: BackupMode,
     ) -> Result<Vec<LiveTable>> {
-        let relations = list_tables(snapshot.session()).await?;
         if mode == BackupMode::SchemaOnly {
-            return Ok(relations);
+            return list_tables(snapshot.session()).await;
         }
-        refuse_unreadable(&relations)?;
-        let names: Vec<TableName> = relations
-            .iter()
-            .filter(|t| t.holds_rows())
-            .map(|t| t.table.clone())
-            .collect();
-        snapshot.hold(&names, &backup.options).await?;
-        // Again, now that nobody can rewrite them any more.
-        let relations = read_tables(snapshot.session()).await?;
-        refuse_rewritten(&relations)?;
-        Ok(relations)
+        snapshot.hold(|_| true, &backup.options).await
     }
 
     async fn finish(self) -> Result<BackupSummary> {

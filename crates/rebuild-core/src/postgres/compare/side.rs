@@ -8,8 +8,8 @@ use crate::model::{ContentHash, Endpoint, Identity, RowForm, TableName};
 use crate::postgres::rows::RowOptions;
 use crate::postgres::rows::fingerprint::{Wanted, add_up};
 use crate::postgres::rows::names::Names;
-use crate::postgres::rows::snapshot::{Snapshot, reader, refuse_rewritten};
-use crate::postgres::rows::tables::{LiveTable, read_tables, refuse_unreadable};
+use crate::postgres::rows::snapshot::{Snapshot, reader};
+use crate::postgres::rows::tables::LiveTable;
 use crate::postgres::rows::units::Extent;
 use crate::postgres::{DatabaseKey, Session, application, database_facts, qualified, server_error};
 
@@ -75,13 +75,7 @@ impl Side {
         let session = Session::open(endpoint, &application).await?;
         let facts = database_facts(&session, DatabaseKey::Current).await?;
         let snapshot = Snapshot::export_from(session).await?;
-        let found = tables(&snapshot).await?;
-        refuse_unreadable(&found)?;
-        let names: Vec<TableName> = found.into_iter().map(|t| t.table).collect();
-        snapshot.hold(&names, options).await?;
-        // What was rewritten between the snapshot and the lock is seen only now.
-        let found = tables(&snapshot).await?;
-        refuse_rewritten(&found)?;
+        let found = snapshot.hold(LiveTable::holds_rows, options).await?;
         Ok(Self {
             identity: facts.identity,
             encoding: facts.encoding,
@@ -138,12 +132,6 @@ impl Side {
         )
         .await
     }
-}
-
-async fn tables(snapshot: &Snapshot) -> Result<Vec<LiveTable>> {
-    let mut tables = read_tables(snapshot.session()).await?;
-    tables.retain(LiveTable::holds_rows);
-    Ok(tables)
 }
 
 async fn groups(session: &Session, tables: Vec<LiveTable>) -> Result<BTreeMap<TableName, Group>> {

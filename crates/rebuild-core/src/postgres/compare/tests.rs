@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use super::*;
+use crate::error::ErrorKind;
 use crate::postgres::{LocalCluster, Session};
 use crate::testing::{cluster, load_kitchen_sink, scratch_database};
 
@@ -146,6 +149,26 @@ async fn a_table_without_a_key_and_a_partition_are_compared() {
     assert_eq!(table, &TableName::new("public", "part_2"));
     assert_eq!((first, second), (11, 10));
     assert_eq!(keys.expect("keys").shown[0].key, ["100"]);
+}
+
+#[tokio::test]
+async fn a_locked_table_is_waited_for_only_so_long() {
+    let two = Two::with(TABLES).await;
+    two.run(
+        0,
+        "begin; lock table public.keyless in access exclusive mode",
+    )
+    .await;
+    let options = RowOptions {
+        lock_wait: Duration::from_millis(100),
+        ..RowOptions::default()
+    };
+    let ctx = Ctx::quiet();
+    let opened = Side::open(&ctx, &two.endpoints[0], &options);
+    let opened = tokio::time::timeout(Duration::from_secs(20), opened).await;
+    let error = opened.expect("no endless wait").err().expect("locked");
+    assert_eq!(error.kind(), ErrorKind::Deadline, "{error:?}");
+    assert!(error.to_string().contains("public.keyless"), "{error:?}");
 }
 
 #[tokio::test]

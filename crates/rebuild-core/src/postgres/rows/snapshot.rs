@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::options::RowOptions;
-use super::tables::LiveTable;
+use super::tables::{LiveTable, list_tables, read_tables, refuse_unreadable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Endpoint, TableName};
 use crate::postgres::{Session, qualified, server_error};
@@ -61,16 +61,35 @@ impl Snapshot {
         &self.id
     }
 
-    /// Keeps everyone from dropping or rewriting `tables`, and makes sure that nobody did since
-    /// the snapshot was taken: a table that was truncated since would look empty, for TRUNCATE is
-    /// not seen through snapshots
-    /// (<https://www.postgresql.org/docs/current/mvcc-caveats.html>).
+    /// Every relation that `wanted` picks, with all of its rows for us to read. Keeps everyone
+    /// from dropping or rewriting those that hold rows, and makes sure that nobody did since the
+    /// snapshot was taken: a table that was truncated since would look empty, for TRUNCATE is not
+    /// seen through snapshots (<https://www.postgresql.org/docs/current/mvcc-caveats.html>).
     ///
     /// # Errors
-    /// [`ErrorKind::Deadline`] if somebody holds a lock for longer than `options.lock_wait`; a
-    /// refusal that can be tried again if a table has changed.
-    pub(crate) async fn hold(&self, tables: &[TableName], options: &RowOptions) -> Result<()> {
+    /// A refusal if rows cannot be read whole; [`ErrorKind::Deadline`] if somebody holds a lock
+    /// for longer than `options.lock_wait`; a refusal that can be tried again if a table has
+    /// changed.
+    pub(crate) async fn hold(
+        &self,
+        wanted: impl Fn(&LiveTable) -> bool,
+        options: &RowOptions,
+    ) -> Result<Vec<LiveTable>> {
         limit_lock_wait(&self.holder, options).await?;
+        let mut tables = list_tables(&self.holder).await?;
+        tables.retain(&wanted);
+        refuse_unreadable(&tables)?;
+        tables.retain(LiveTable::holds_rows);
+        let names: Vec<TableName> = tables.into_iter().map(|t| t.table).collect();
+        self.lock(&names, options.lock_wait).await?;
+        // Again, now that nobody can rewrite them any more.
+        let mut tables = read_tables(&self.holder).await?;
+        tables.retain(&wanted);
+        refuse_rewritten(&tables)?;
+        Ok(tables)
+    }
+
+    async fn lock(&self, tables: &[TableName], limit: Duration) -> Result<()> {
         for group in tables.chunks(100) {
             let names: Vec<String> = group
                 .iter()
@@ -82,7 +101,7 @@ impl Snapshot {
                     names.join(", ")
                 ))
                 .await
-                .map_err(|e| lock_error(group, options.lock_wait, e))?;
+                .map_err(|e| lock_error(group, limit, e))?;
         }
         Ok(())
     }
@@ -109,7 +128,7 @@ pub(crate) async fn limit_lock_wait(session: &Session, options: &RowOptions) -> 
 ///
 /// # Errors
 /// There is such a table; the snapshot is of no use.
-pub(crate) fn refuse_rewritten(tables: &[LiveTable]) -> Result<()> {
+fn refuse_rewritten(tables: &[LiveTable]) -> Result<()> {
     let names: Vec<String> = tables
         .iter()
         .filter(|t| t.holds_rows() && t.files.0 != t.files.1)
