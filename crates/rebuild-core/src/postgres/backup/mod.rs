@@ -51,8 +51,7 @@ pub use manifest::{
     SequenceEntry, TableEntry,
 };
 pub use roles::{Membership, RoleEntry};
-
-use shelf::Shelf;
+pub(in crate::postgres) use shelf::Shelf;
 
 /// Backups of the databases of one server, in one store.
 #[derive(Clone, Debug)]

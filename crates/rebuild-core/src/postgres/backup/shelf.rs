@@ -11,12 +11,13 @@ use crate::traits::{BackupSummary, DestroyPermit};
 const LARGEST_MANIFEST: u64 = 1 << 30;
 
 /// Where backups stand.
-pub(super) struct Shelf {
+pub(in crate::postgres) struct Shelf {
     pub(super) store: Store,
 }
 
 impl Shelf {
-    pub(super) fn new(store: Store) -> Self {
+    /// The backups in `store`.
+    pub(in crate::postgres) fn new(store: Store) -> Self {
         Self { store }
     }
 
@@ -70,13 +71,37 @@ impl Shelf {
     ///
     /// # Errors
     /// As [`find`](Self::find), and if there is no such finished backup.
-    pub(super) async fn manifest(&self, id: &BackupId) -> Result<Manifest> {
+    pub(in crate::postgres) async fn manifest(&self, id: &BackupId) -> Result<Manifest> {
         self.find(id).await?.ok_or_else(|| {
             Error::refused(format!(
                 "there is no finished backup {id} in {}",
                 self.store.url()
             ))
+            .hint("see what there is with: rebuild backups list")
         })
+    }
+
+    /// A text file of the backup that `manifest` is of.
+    ///
+    /// # Errors
+    /// It is missing, is not what the manifest says, or is not UTF-8.
+    pub(in crate::postgres) async fn text(
+        &self,
+        manifest: &Manifest,
+        file: &str,
+    ) -> Result<String> {
+        let entry = manifest.file(file)?;
+        let name = self.folder(&manifest.id)?.join(file)?;
+        let damaged = || Error::corrupt(format!("{name} is not what the backup's manifest says"));
+        if self.store.size(&name).await? != Some(entry.stored_bytes) {
+            return Err(damaged());
+        }
+        let bytes = self.store.get(&name).await?;
+        if blake3::hash(&bytes).to_hex().as_str() != entry.blake3 {
+            return Err(damaged());
+        }
+        String::from_utf8(bytes.to_vec())
+            .map_err(|e| Error::corrupt(format!("{name} is not UTF-8")).caused_by(e))
     }
 
     async fn manifest_bytes(&self, id: &BackupId) -> Result<Option<bytes::Bytes>> {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{PgRestorer, read_manifest};
+use super::PgRestorer;
 use crate::error::Result;
 use crate::event::Ctx;
 use crate::model::{BackupId, Identity, TableFingerprint, TableName};
@@ -13,7 +13,7 @@ use crate::postgres::verify::{BackedUp, ContentReport, Picks};
 #[async_trait]
 impl BackedUp for PgRestorer {
     async fn counts(&self, _ctx: &Ctx, backup: &BackupId) -> Result<Vec<(TableName, u64)>> {
-        let manifest = read_manifest(&self.store, backup).await?;
+        let manifest = self.manifest(backup).await?;
         self.choice.require_some(&manifest)?;
         let restored = manifest.tables.iter().filter(|e| {
             let table = &e.table;
@@ -34,7 +34,7 @@ impl BackedUp for PgRestorer {
         backup: &BackupId,
         except: Picks<'_>,
     ) -> Result<ContentReport> {
-        let manifest = read_manifest(&self.store, backup).await?;
+        let manifest = self.manifest(backup).await?;
         let session = Session::open_at(&self.endpoint, db, ctx).await?;
         let placements = self.placements(&session, &manifest).await?;
         session.close().await;

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use super::placement::Placements;
 use super::prepare::{begin, empty_now};
 use super::work::{self, Item, Work};
-use super::{PgRestorer, read_manifest, run, sequences};
+use super::{PgRestorer, run, sequences};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Identity, TableKind};
@@ -157,7 +157,7 @@ fn require_same_files(items: &[Item], placements: &Placements, files: &[CsvFile]
 #[async_trait]
 impl Restorer for PgCsvRestorer {
     async fn outline(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<RestoreOutline> {
-        read_manifest(&self.restorer.store, backup).await?;
+        self.restorer.manifest(backup).await?;
         let session = Session::open_at(&self.restorer.endpoint, db, ctx).await?;
         let found = self.find(&session).await?;
         session.close().await;
@@ -170,7 +170,7 @@ impl Restorer for PgCsvRestorer {
     }
 
     async fn restore(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<RestoreReport> {
-        let manifest = read_manifest(&self.restorer.store, backup).await?;
+        let manifest = self.restorer.manifest(backup).await?;
         let session = self.restorer.open(ctx, db).await?;
         let found = self.find(&session).await?;
         let placements = found.placements;

@@ -26,14 +26,14 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 
-use super::backup::{Manifest, layout};
+use super::backup::{Manifest, Shelf};
 use super::rows::RowOptions;
 use super::teardown::place;
 use super::{Environment, Session, made_by};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity};
-use crate::store::{Name, Store};
+use crate::store::Store;
 use crate::traits::{BackupMode, RestoreOutline, RestoreReport, Restorer};
 
 pub use csv::PgCsvRestorer;
@@ -77,36 +77,19 @@ impl PgRestorer {
         )))
     }
 
+    async fn manifest(&self, backup: &BackupId) -> Result<Manifest> {
+        Shelf::new(self.store.clone()).manifest(backup).await
+    }
+
     async fn placements(&self, session: &Session, manifest: &Manifest) -> Result<Placements> {
         Placements::find(session, manifest, &self.choice, self.own_schema).await
     }
 }
 
-/// Reads the manifest of a finished backup.
-///
-/// # Errors
-/// There is none of that id, or it is damaged.
-pub(crate) async fn read_manifest(store: &Store, id: &BackupId) -> Result<Manifest> {
-    let name = Name::new(format!("{}/{}", layout::folder(id), layout::MANIFEST))?;
-    if store.size(&name).await?.is_none() {
-        return Err(Error::refused(format!("there is no finished backup {id}"))
-            .hint("see what there is with: rebuild backups list"));
-    }
-    let manifest = Manifest::from_bytes(&store.get(&name).await?)
-        .map_err(|e| e.context(format!("backup {id} cannot be used")))?;
-    if manifest.id == *id {
-        return Ok(manifest);
-    }
-    Err(Error::corrupt(format!(
-        "the manifest of backup {id} is that of {}",
-        manifest.id
-    )))
-}
-
 #[async_trait]
 impl Restorer for PgRestorer {
     async fn outline(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<RestoreOutline> {
-        let manifest = read_manifest(&self.store, backup).await?;
+        let manifest = self.manifest(backup).await?;
         let session = Session::open_at(&self.endpoint, db, ctx).await?;
         let placements = self.placements(&session, &manifest).await?;
         session.close().await;
@@ -114,7 +97,7 @@ impl Restorer for PgRestorer {
     }
 
     async fn restore(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<RestoreReport> {
-        let manifest = read_manifest(&self.store, backup).await?;
+        let manifest = self.manifest(backup).await?;
         if manifest.mode != BackupMode::Full {
             return Err(Error::refused(format!("backup {backup} holds no rows")));
         }
@@ -143,7 +126,7 @@ impl Restorer for PgRestorer {
     }
 
     async fn finish(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<()> {
-        let manifest = read_manifest(&self.store, backup).await?;
+        let manifest = self.manifest(backup).await?;
         let session = self.open(ctx, db).await?;
         work::drop(&session).await?;
         finish::refresh(ctx, &session, &manifest, &self.options).await?;

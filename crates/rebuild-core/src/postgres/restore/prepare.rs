@@ -8,7 +8,7 @@ use super::placement::{Placement, Placements};
 use super::work::{self, Item, Work};
 use crate::error::{Error, Result};
 use crate::model::{TableKind, TableName};
-use crate::postgres::backup::{Manifest, TableEntry, layout};
+use crate::postgres::backup::{Manifest, Shelf, TableEntry, layout};
 use crate::postgres::schema::split;
 use crate::postgres::{Session, server_error};
 
@@ -100,15 +100,11 @@ impl PgRestorer {
     }
 
     async fn post_data(&self, manifest: &Manifest) -> Result<Vec<Work>> {
-        let sql = self.backup_text(manifest, layout::POST_DATA).await?;
+        let shelf = Shelf::new(self.store.clone());
+        let sql = shelf.text(manifest, layout::POST_DATA).await?;
         let sql = without_restriction(&sql);
         let statements = split(&sql).map_err(|f| f.in_file(layout::POST_DATA))?;
         work_of(statements.iter().map(|s| s.text(&sql)))
-    }
-
-    /// A text file of the backup.
-    async fn backup_text(&self, manifest: &Manifest, file: &str) -> Result<String> {
-        super::schema::backup_text(&self.store, manifest, file).await
     }
 }
 

@@ -2,15 +2,15 @@
 
 use async_trait::async_trait;
 
+use super::Session;
 use super::after::without_restriction;
-use super::{Session, read_manifest};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity};
-use crate::postgres::backup::{Manifest, layout};
+use crate::postgres::backup::{Manifest, Shelf, layout};
 use crate::postgres::schema::split;
 use crate::postgres::{migration_version, server_error};
-use crate::store::{Name, Store};
+use crate::store::Store;
 use crate::traits::{BackupMode, SchemaApplied, SchemaApplier, SchemaState};
 
 /// [`SchemaApplier`] that makes the schema a backup holds: everything that comes before the rows.
@@ -57,7 +57,7 @@ impl SchemaApplier for PgBackupSchema {
     }
 
     async fn apply(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<SchemaApplied> {
-        let manifest = read_manifest(&self.store, backup).await?;
+        let manifest = self.shelf().manifest(backup).await?;
         if manifest.mode == BackupMode::CountsOnly {
             return Err(Error::refused(format!("backup {backup} holds no schema")));
         }
@@ -97,6 +97,10 @@ impl SchemaApplier for PgBackupSchema {
 }
 
 impl PgBackupSchema {
+    fn shelf(&self) -> Shelf {
+        Shelf::new(self.store.clone())
+    }
+
     /// Runs the statements of one section; returns how many.
     async fn section(
         &self,
@@ -105,7 +109,7 @@ impl PgBackupSchema {
         manifest: &Manifest,
         file: &str,
     ) -> Result<u64> {
-        let sql = backup_text(&self.store, manifest, file).await?;
+        let sql = self.shelf().text(manifest, file).await?;
         let sql = without_restriction(&sql);
         let statements = split(&sql).map_err(|f| f.in_file(file))?;
         for statement in &statements {
@@ -134,19 +138,4 @@ fn public_rights_sql(rights: &[String]) -> Result<String> {
         ));
     }
     Ok(sql)
-}
-
-/// A text file of a backup, checked against its manifest.
-///
-/// # Errors
-/// It is missing, damaged, or not UTF-8.
-pub(super) async fn backup_text(store: &Store, manifest: &Manifest, file: &str) -> Result<String> {
-    let entry = manifest.file(file)?;
-    let name = Name::new(format!("{}/{file}", layout::folder(&manifest.id)))?;
-    let bytes = store.get(&name).await?;
-    if blake3::hash(&bytes).to_hex().as_str() != entry.blake3 {
-        return Err(Error::corrupt(format!("{name} is damaged")));
-    }
-    String::from_utf8(bytes.to_vec())
-        .map_err(|e| Error::corrupt(format!("{name} is not UTF-8")).caused_by(e))
 }
