@@ -29,14 +29,7 @@ impl Journal {
     /// # Errors
     /// The run has a journal already; the store could not be written.
     pub async fn create(store: &Store, run: &RunId, first: Body) -> Result<Self> {
-        let mut journal = Self {
-            store: store.clone(),
-            folder: folder(run)?,
-            writer: Writer::this_process(),
-            state: RunState::default(),
-            records: 0,
-            head: hash(b""),
-        };
+        let mut journal = Self::empty(store, run)?;
         journal.append(first).await?;
         Ok(journal)
     }
@@ -47,18 +40,23 @@ impl Journal {
     /// There is none; a record is missing, damaged, of another version, or cannot follow the one
     /// before it.
     pub async fn open(store: &Store, run: &RunId) -> Result<Self> {
-        let mut journal = Self {
+        let mut journal = Self::empty(store, run)?;
+        for record in read(store, run).await? {
+            journal.take(&record.0, &record.1)?;
+        }
+        Ok(journal)
+    }
+
+    /// One without records.
+    fn empty(store: &Store, run: &RunId) -> Result<Self> {
+        Ok(Self {
             store: store.clone(),
             folder: folder(run)?,
             writer: Writer::this_process(),
             state: RunState::default(),
             records: 0,
             head: hash(b""),
-        };
-        for record in read(store, run).await? {
-            journal.take(&record.0, &record.1)?;
-        }
-        Ok(journal)
+        })
     }
 
     /// Appends a record. It is durable when this returns.

@@ -72,7 +72,8 @@ pub async fn list_runs(store: &Store) -> Result<Vec<RunSummary>> {
     for folder in store.folders(&Name::new("runs")?).await? {
         runs.push(summary(store, &folder.parse()?).await?);
     }
-    runs.sort_by(|a, b| b.id.cmp(&a.id));
+    // Ids tell no two runs of one second apart by age.
+    runs.sort_by(|a, b| (b.began, &b.id).cmp(&(a.began, &a.id)));
     Ok(runs)
 }
 

@@ -1,29 +1,10 @@
 //! Every guard, by a survey that it must refuse and the same survey without the fault.
 
-use super::{Drift, Plan, Refusal, Rules, SchemaFrom, Strategy, Survey, TableDrift};
+use super::{Drift, Plan, Refusal, Rules, SchemaFrom, Survey, TableDrift};
 use crate::model::{Obstacle, SessionFacts, TableName};
 use crate::testing::sim::Sim;
-use crate::testing::survey::survey;
+use crate::testing::survey::{rules, survey};
 use crate::traits::{AppliedFile, BackupMode};
-
-fn rules() -> Rules<'static> {
-    Rules {
-        endpoint: "postgres@/tmp:5432/app",
-        environment: None,
-        strategy: Strategy::Aside,
-        backup: BackupMode::Full,
-        schema: SchemaFrom::Files,
-        restore: true,
-        csv: None,
-        fixtures: false,
-        loads: &[],
-        workloads: &[],
-        tasks: &[],
-        may_end: &|_| false,
-        may_drop: &|_, _| false,
-        spec_digest: "spec",
-    }
-}
 
 fn base() -> Survey {
     survey(Sim::with_app().identity("app").expect("app"))

@@ -1,8 +1,29 @@
-//! A survey for tests of plans.
+//! What tests of plans are made of.
 
 use crate::model::{DatabaseFacts, Identity, Inventory, RightsFacts, ServerFacts};
-use crate::plan::{Survey, ToolFacts};
-use crate::traits::SchemaState;
+use crate::plan::{Rules, SchemaFrom, Strategy, Survey, ToolFacts};
+use crate::traits::{BackupMode, SchemaState};
+
+/// Rules of a rebuild aside, from files, without programs to run. They let nothing be ended or
+/// left behind.
+pub fn rules() -> Rules<'static> {
+    Rules {
+        endpoint: "postgres@/tmp:5432/app",
+        environment: None,
+        strategy: Strategy::Aside,
+        backup: BackupMode::Full,
+        schema: SchemaFrom::Files,
+        restore: true,
+        csv: None,
+        fixtures: false,
+        loads: &[],
+        workloads: &[],
+        tasks: &[],
+        may_end: &|_| false,
+        may_drop: &|_, _| false,
+        spec_digest: "spec",
+    }
+}
 
 /// A survey of `target` in which every guard is content.
 pub fn survey(target: Identity) -> Survey {

@@ -8,11 +8,10 @@ use crate::engine::{Backends, Boundary, Engine, Report};
 use crate::error::{Error, ErrorKind};
 use crate::event::Events;
 use crate::model::RunId;
-use crate::plan::{Plan, Rules, SchemaFrom, Strategy};
+use crate::plan::{Plan, Rules, Strategy};
 use crate::store::Store;
 use crate::testing::sim::Sim;
-use crate::testing::survey::survey;
-use crate::traits::BackupMode;
+use crate::testing::survey::{rules, survey};
 
 pub(super) struct World {
     pub(super) sim: Sim,
@@ -105,20 +104,12 @@ pub(super) fn plan(sim: &Sim, strategy: Strategy) -> Plan {
     let workloads = ["web".to_owned()];
     let tasks = ["smoke".to_owned()];
     let rules = Rules {
-        endpoint: "postgres@/tmp:5432/app",
-        environment: None,
         strategy,
-        backup: BackupMode::Full,
-        schema: SchemaFrom::Files,
-        restore: true,
-        csv: None,
-        fixtures: false,
         loads: &["seed".to_owned()],
         workloads: &workloads,
         tasks: &tasks,
         may_end: &|_| true,
-        may_drop: &|_, _| false,
-        spec_digest: "spec",
+        ..rules()
     };
     Plan::build(&rules, survey(sim.identity("app").expect("app"))).expect("a plan")
 }

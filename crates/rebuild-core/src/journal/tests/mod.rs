@@ -2,6 +2,7 @@
 
 mod damage;
 mod format;
+mod listing;
 mod round_trip;
 mod writers;
 
