@@ -63,6 +63,15 @@ async fn counts_are_exact() {
         complaints(&check),
         ["public.gone: expected 3 rows, found no such table"]
     );
+    let left_over = told(&[("public", "plain", 1200), ("public", "gone", 0)]);
+    let check = one(bench.verify_with(counts.clone(), left_over).await);
+    passed(&check, "1 table, 1,200 rows");
+    let refilled = told(&[("public", "heir", 0)]);
+    let check = one(bench.verify_with(counts.clone(), refilled).await);
+    assert_eq!(
+        complaints(&check),
+        ["public.heir: expected 0 rows, found 2"]
+    );
     let except = json!([{"kind": "counts", "except": ["public.pl*"]}]);
     let wrong = told(&[("public", "plain", 7), ("public", "heir", 2)]);
     passed(
