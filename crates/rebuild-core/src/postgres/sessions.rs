@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use globset::{Glob, GlobMatcher};
-
 use super::{Session, is_ours, server_error};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::SessionFacts;
+use crate::spec::NamePatterns;
 
 /// Which foreign sessions a run may end. The default ends none.
 #[derive(Clone, Debug, Default)]
@@ -18,10 +17,10 @@ pub enum EndSessions {
     All,
     /// Those whose role or `application_name` matches a pattern.
     Matching {
-        /// Patterns of role names, with `*` and `?`.
-        roles: Vec<GlobMatcher>,
+        /// Patterns of role names.
+        roles: NamePatterns,
         /// Patterns of `application_name`.
-        applications: Vec<GlobMatcher>,
+        applications: NamePatterns,
     },
 }
 
@@ -31,19 +30,9 @@ impl EndSessions {
     /// # Errors
     /// A pattern cannot be read.
     pub fn matching(roles: &[String], applications: &[String]) -> Result<Self> {
-        let compile = |patterns: &[String]| -> Result<Vec<GlobMatcher>> {
-            patterns
-                .iter()
-                .map(|p| {
-                    Glob::new(p)
-                        .map(|g| g.compile_matcher())
-                        .map_err(|e| Error::usage(format!("{p:?} is not a pattern")).caused_by(e))
-                })
-                .collect()
-        };
         Ok(Self::Matching {
-            roles: compile(roles)?,
-            applications: compile(applications)?,
+            roles: NamePatterns::compile(roles)?,
+            applications: NamePatterns::compile(applications)?,
         })
     }
 
@@ -55,12 +44,7 @@ impl EndSessions {
             Self::Matching {
                 roles,
                 applications,
-            } => {
-                roles.iter().any(|g| g.is_match(&session.role))
-                    || applications
-                        .iter()
-                        .any(|g| g.is_match(&session.application))
-            }
+            } => roles.matches(&session.role) || applications.matches(&session.application),
         }
     }
 

@@ -82,7 +82,7 @@ pub(super) fn policy(spec: &Spec) -> Result<EndSessions> {
 pub(super) fn choice(spec: &Spec) -> Result<RestoreChoice> {
     Ok(RestoreChoice {
         tables: TablePatterns::compile(&spec.restore.tables)?,
-        may_drop: TablePatterns::compile(&spec.restore.allow_dropped)?,
+        may_drop: TablePatterns::with_columns(&spec.restore.allow_dropped)?,
     })
 }
 

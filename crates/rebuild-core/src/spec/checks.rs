@@ -11,13 +11,13 @@ use super::Within;
 pub enum CheckSpec {
     /// Every restored table has as many rows as the backup.
     Counts {
-        /// Tables that may differ, as patterns.
+        /// Tables that may differ, as patterns of `schema.table`.
         #[serde(default)]
         except: Vec<String>,
     },
     /// Every restored table holds exactly the rows of the backup.
     Content {
-        /// Tables that may differ, as patterns.
+        /// Tables that may differ, as patterns of `schema.table`.
         #[serde(default)]
         except: Vec<String>,
     },

@@ -25,7 +25,8 @@ use serde::Deserialize;
 pub use checks::{CheckSpec, Expected};
 pub use duration::Within;
 pub use load::{from_value, json_schema, load, parse};
-pub use patterns::TablePatterns;
+pub use patterns::{NamePatterns, TablePatterns};
+pub(crate) use patterns::{no_table, parts};
 pub use steps::{
     BackupSpec, CommandSpec, FileOrder, Hooks, MigratorSpec, Program, ProvisionSpec, RestoreFrom,
     RestoreSpec, Retention, SchemaSource, SchemaSpec, WorkloadSpec,

@@ -184,7 +184,8 @@ pub struct RestoreSpec {
     /// With `source = "csv"`: the folder of the files `schema.table.csv` or `.csv.zst`, relative
     /// to the spec. They are in UTF-8, with a header line that names the columns.
     pub csv: Option<String>,
-    /// Patterns of the tables (`schema.table`) to restore; without any, all.
+    /// Patterns of the tables (`schema.table`) to restore; without any, all. A part in double
+    /// quotes stands for itself.
     pub tables: Vec<String>,
     /// Data that may be left behind because the new schema has no place for it: patterns of
     /// `schema.table` or `schema.table.column`.

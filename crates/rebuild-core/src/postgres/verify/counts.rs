@@ -7,12 +7,12 @@ use tokio::task::JoinSet;
 
 use super::amount::{amount, len};
 use super::look::{Another, Look};
-use super::names::TablePatterns;
 use crate::error::Result;
 use crate::model::{Check, Outcome, TableKind, TableName};
 use crate::postgres::rows::tables::{LiveTable, read_tables};
 use crate::postgres::rows::units::{Queue, join_workers};
 use crate::postgres::{qualified, server_error};
+use crate::spec::TablePatterns;
 
 /// One count to be taken.
 struct Count {
@@ -34,7 +34,7 @@ pub(super) async fn counts(
     expected: Vec<(TableName, u64)>,
     except: &TablePatterns,
 ) -> Result<Check> {
-    if !expected.is_empty() && expected.iter().all(|(table, _)| except.pick(table)) {
+    if !expected.is_empty() && expected.iter().all(|(table, _)| except.matches(table)) {
         return Ok(Check {
             name: "counts".into(),
             looked_at: "nothing".into(),
@@ -43,7 +43,7 @@ pub(super) async fn counts(
     }
     let expected: Vec<(TableName, u64)> = expected
         .into_iter()
-        .filter(|(table, _)| !except.pick(table))
+        .filter(|(table, _)| !except.matches(table))
         .collect();
     let live: HashMap<TableName, LiveTable> = read_tables(look.session())
         .await?

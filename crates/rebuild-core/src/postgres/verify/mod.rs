@@ -22,13 +22,12 @@ use self::amount::amount;
 use self::answer::Answer;
 use self::http::HttpCheck;
 use self::look::Look;
-use self::names::TablePatterns;
 use self::query::QueryCheck;
 use self::structure::ColumnWanted;
 use crate::error::Result;
 use crate::event::Ctx;
 use crate::model::{BackupId, Check, Endpoint, Outcome, TableName, Verdict};
-use crate::spec::CheckSpec;
+use crate::spec::{CheckSpec, TablePatterns};
 use crate::traits::{Verifier, VerifyRequest};
 
 pub use against::{BackedUp, ContentReport, Picks};
@@ -161,7 +160,7 @@ impl PgVerifier {
         backup: &BackupId,
         except: &TablePatterns,
     ) -> Result<Check> {
-        let pick = |table: &TableName| except.pick(table);
+        let pick = |table: &TableName| except.matches(table);
         let report = self
             .backups
             .differences(ctx, &request.db, backup, &pick)
@@ -178,8 +177,8 @@ impl PgVerifier {
 impl Prepared {
     fn read(check: CheckSpec) -> Result<Self> {
         Ok(match check {
-            CheckSpec::Counts { except } => Self::Counts(TablePatterns::new(&except)?),
-            CheckSpec::Content { except } => Self::Content(TablePatterns::new(&except)?),
+            CheckSpec::Counts { except } => Self::Counts(TablePatterns::compile(&except)?),
+            CheckSpec::Content { except } => Self::Content(TablePatterns::compile(&except)?),
             CheckSpec::Tables { tables } => Self::Tables(
                 tables
                     .iter()

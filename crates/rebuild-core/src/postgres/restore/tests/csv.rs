@@ -123,7 +123,7 @@ async fn columns_are_matched_by_the_header() {
     assert!(error.to_string().contains(told), "{error}");
 
     let allowed = ["public.t.gone".to_owned()];
-    restorer.restorer.choice.may_drop = TablePatterns::compile(&allowed).expect("patterns");
+    restorer.restorer.choice.may_drop = TablePatterns::with_columns(&allowed).expect("patterns");
     let outline = restorer.outline(&world.ctx, &db, &id).await;
     let new = outline.expect("outline").new_columns;
     assert_eq!(new, [(TableName::new("public", "t"), "since".to_owned())]);
