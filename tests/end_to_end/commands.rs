@@ -234,7 +234,7 @@ async fn backups_are_taken_shown_checked_exported_restored_and_pruned() {
     target
         .rebuild(&["backups", "show", &ids[0]])
         .await
-        .expect(3);
+        .expect(2);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use rebuild_core::model::{BackupId, RunId};
 use rustix::process::Signal;
 
 use crate::world::{ASIDE, IN_PLACE, Point, State, Target, World};
@@ -64,6 +65,27 @@ async fn two_for_a_spec_or_a_command_line_that_is_wrong() {
         .rebuild(&["--file", "none.toml", "plan"])
         .await
         .expect(2);
+    target.edit_spec("end_sesions = true", "end_sessions = true");
+    let (backup, run) = (
+        BackupId::generate().to_string(),
+        RunId::generate().to_string(),
+    );
+    for args in [
+        &["backups", "check"][..],
+        &["backups", "show", &backup],
+        &["backups", "check", &backup],
+        &["restore", &backup, "--into", "other"],
+        &["runs", "show"],
+        &["runs", "show", &run],
+        &["rollback", &run],
+    ] {
+        let run = target.rebuild(args).await.expect(2);
+        assert!(
+            run.stderr.contains("in the store") || run.stderr.contains("no finished backup"),
+            "{args:?}: {}",
+            run.stderr
+        );
+    }
     assert_eq!(world.catalog().await, before);
 }
 

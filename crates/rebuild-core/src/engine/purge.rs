@@ -26,7 +26,19 @@ impl Engine {
         };
         let ctx = self.ctx(&active);
         self.backends.lock.acquire(&ctx).await?;
-        let permit = self.permit(&active, &ctx, &aside, typed).await?;
+        let gone = self.purge_locked(&mut active, &ctx, &aside, typed).await;
+        self.release(&active).await;
+        gone.map(|()| Some(aside.retired_name))
+    }
+
+    async fn purge_locked(
+        &self,
+        active: &mut Active,
+        ctx: &Ctx,
+        aside: &Retired,
+        typed: Option<&str>,
+    ) -> Result<()> {
+        let permit = self.permit(active, ctx, aside, typed).await?;
         let body = Body::Purged {
             what: aside.retired_name.clone(),
         };
@@ -35,9 +47,7 @@ impl Engine {
         if !active.journal.state().is_purged() {
             active.journal.append(body).await?;
         }
-        self.backends.teardown.purge(&ctx, &aside, permit).await?;
-        self.backends.lock.release(&ctx).await?;
-        Ok(Some(aside.retired_name))
+        self.backends.teardown.purge(ctx, aside, permit).await
     }
 
     async fn permit(

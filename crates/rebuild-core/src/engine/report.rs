@@ -50,19 +50,23 @@ impl Engine {
         began: Instant,
     ) -> Result<Report> {
         active.journal.append(Body::Ended { ending }).await?;
-        let ctx = self.ctx(&active);
-        if let Err(e) = self.backends.lock.release(&ctx).await {
-            active.events.warn(format!(
-                "the lock could not be given back, and ends with its connection: {}",
-                e.chain()
-            ));
-        }
+        self.release(&active).await;
         let report = self.report(&active, ending, error.as_ref(), began);
         active.events.send(EventKind::RunFinished {
             ending: ending.to_string(),
             seconds: report.seconds,
         });
         Ok(report)
+    }
+
+    /// Gives the lock back. A failure is a warning: what was done under the lock is done.
+    pub(super) async fn release(&self, active: &Active) {
+        if let Err(e) = self.backends.lock.release(&self.ctx(active)).await {
+            active.events.warn(format!(
+                "the lock could not be given back, and ends with its connection: {}",
+                e.chain()
+            ));
+        }
     }
 
     pub(super) fn report(
@@ -115,10 +119,16 @@ fn left(active: &Active, ending: Ending) -> Vec<String> {
                 active.run
             ));
         }
-        Ending::RolledBack if active.journal.state().went_live() => left.push(format!(
-            "the new database was in service, and is kept as {0:?}; `rebuild purge {1} --confirm {0}` destroys it",
-            names.staged, active.run
-        )),
+        Ending::RolledBack if active.journal.state().went_live() => {
+            left.push(format!(
+                "the new database was in service, and is kept, closed, as {0:?}; `rebuild purge {1} --confirm {0}` destroys it",
+                names.staged, active.run
+            ));
+            left.push(format!(
+                "to read it, open it first: `ALTER DATABASE \"{}\" ALLOW_CONNECTIONS true`",
+                names.staged.replace('"', "\"\"")
+            ));
+        }
         Ending::RolledBack => left.push(format!("{target:?} is the database it was before")),
         Ending::Halted | Ending::Stuck => left.push(format!(
             "`rebuild rollback {}` brings the old database back",

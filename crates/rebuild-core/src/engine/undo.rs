@@ -36,20 +36,29 @@ impl Engine {
         }
         let ctx = self.ctx(&active);
         self.backends.lock.acquire(&ctx).await?;
-        if !options.accept_writes {
-            let tables = self.written(&active).await?;
-            if !tables.is_empty() {
-                return Err(Error::refused(format!(
-                    "rows were written to the new database since it went into service: {}",
-                    tables.join(", ")
-                ))
-                .hint(format!(
-                    "rebuild rollback {run} --accept-writes goes back all the same; those rows stay in {:?}, out of service",
-                    active.facts().names().staged
-                )));
-            }
+        if !options.accept_writes
+            && let Err(e) = self.refuse_written(&active).await
+        {
+            self.release(&active).await;
+            return Err(e);
         }
         self.go_back(active, None, began).await
+    }
+
+    async fn refuse_written(&self, active: &Active) -> Result<()> {
+        let tables = self.written(active).await?;
+        if tables.is_empty() {
+            return Ok(());
+        }
+        Err(Error::refused(format!(
+            "rows were written to the new database since it went into service: {}",
+            tables.join(", ")
+        ))
+        .hint(format!(
+            "rebuild rollback {} --accept-writes goes back all the same; those rows stay in {:?}, out of service",
+            active.run,
+            active.facts().names().staged
+        )))
     }
 
     /// What was written to the new database since it went into service; nothing if it is not.

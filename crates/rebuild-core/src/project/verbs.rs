@@ -234,3 +234,6 @@ impl Project {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,6 +43,11 @@ async fn without_a_backup_only_the_typed_name_purges() {
     assert!(world.engine().purge(&run, None).await.is_err());
     assert!(world.engine().purge(&run, Some("ap")).await.is_err());
     assert!(world.sim.state().dropped.is_empty());
+    assert_eq!(
+        world.sim.state().lock,
+        None,
+        "a refusal gives the lock back"
+    );
     world
         .engine()
         .purge(&run, Some("app"))
@@ -67,9 +72,14 @@ async fn a_rolled_back_database_that_was_in_service_goes_only_by_its_name() {
         .await
         .expect("a report");
     assert_eq!(ending(&report), "rolled back");
+    let kept = format!("app_new_{}", run.short());
+    let opens = format!("ALTER DATABASE \"{kept}\" ALLOW_CONNECTIONS true");
+    assert!(
+        report.left.iter().any(|line| line.contains(&opens)),
+        "{report:?}"
+    );
     assert!(world.engine().purge(&run, None).await.is_err());
     assert!(world.sim.state().dropped.is_empty());
-    let kept = format!("app_new_{}", run.short());
     world
         .engine()
         .purge(&run, Some(&kept))
@@ -106,6 +116,11 @@ async fn rows_written_to_the_new_database_halt_a_failure_and_refuse_a_rollback()
         .await
         .expect_err("rows would go out of service");
     assert!(e.is_refusal(), "{e:?}");
+    assert_eq!(
+        world.sim.state().lock,
+        None,
+        "a refusal gives the lock back"
+    );
     let accepted = RollbackOptions {
         accept_writes: true,
     };

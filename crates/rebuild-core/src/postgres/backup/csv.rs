@@ -19,6 +19,9 @@ use crate::postgres::rows::copy_out::PieceWork;
 /// Compressed bytes that are handed on at a time.
 const PART: usize = 1 << 20;
 
+/// What the file of an export is called until it is whole.
+const UNFINISHED: &str = ".unfinished";
+
 /// Compresses a stream as one zstd frame.
 pub(super) struct CsvPacker(Encoder<'static, Vec<u8>>);
 
@@ -58,7 +61,8 @@ fn compression(e: std::io::Error) -> Error {
 
 /// Writes the CSV files of a backup into `folder`, decompressed, with a list of their tables.
 ///
-/// *Repeats:* a folder that is not empty is a refusal: an export replaces nothing.
+/// *Repeats:* a folder that is not empty is a refusal: an export replaces nothing. One that fails
+/// leaves no file.
 ///
 /// # Errors
 /// The backup has none, one is damaged, or the folder cannot be written.
@@ -87,22 +91,44 @@ pub(super) async fn export(
             .hint("name a folder that is new or empty"));
     }
     let mut written = Vec::new();
+    let done = export_all(ctx, shelf, manifest, &files, folder, &mut written).await;
+    if done.is_err() {
+        // A part would pass for the whole, and stand in the way of the next attempt.
+        for path in [&folder.join(UNFINISHED)].into_iter().chain(&written) {
+            let _ = tokio::fs::remove_file(path).await;
+        }
+    }
+    done.map(|()| written)
+}
+
+/// Writes each of `files` under its name once it is whole, and tells `written` of it.
+async fn export_all(
+    ctx: &Ctx,
+    shelf: &Shelf,
+    manifest: &Manifest,
+    files: &[(&String, &TableName)],
+    folder: &Path,
+    written: &mut Vec<PathBuf>,
+) -> Result<()> {
+    let unfinished = folder.join(UNFINISHED);
     let mut tables = BTreeMap::new();
     for (file, table) in files {
         ctx.check_stop("the export")?;
         let name = file.trim_start_matches("csv/").trim_end_matches(".zst");
         let path = folder.join(name);
-        inflate(shelf, &manifest.id, manifest.file(file)?, &path)
+        inflate(shelf, &manifest.id, manifest.file(file)?, &unfinished)
             .await
             .map_err(|e| e.context(format!("could not export {file} to {}", path.display())))?;
-        tables.insert(name.trim_end_matches(".csv"), table);
+        tokio::fs::rename(&unfinished, &path).await?;
+        tables.insert(name.trim_end_matches(".csv"), *table);
         written.push(path);
     }
     // The name of a file is not always that of its table.
     let list = serde_json::to_vec_pretty(&tables)
         .map_err(|e| Error::internal("the list of tables has no JSON form").caused_by(e))?;
-    tokio::fs::write(folder.join(layout::CSV_TABLES), list).await?;
-    Ok(written)
+    tokio::fs::write(&unfinished, list).await?;
+    tokio::fs::rename(&unfinished, folder.join(layout::CSV_TABLES)).await?;
+    Ok(())
 }
 
 async fn inflate(shelf: &Shelf, id: &BackupId, entry: &FileEntry, path: &Path) -> Result<()> {

@@ -101,11 +101,13 @@ impl PgBackup {
     }
 
     /// Writes the CSV files of the backup `id` into `folder`, decompressed, one for each table.
-    /// Existing files are replaced.
+    /// If it fails, no file is left.
+    ///
+    /// *Destroys:* nothing.
     ///
     /// # Errors
-    /// The backup was taken without CSV files, one of them is damaged, or the folder cannot be
-    /// written.
+    /// The backup was taken without CSV files, one of them is damaged, or the folder is not empty
+    /// or cannot be written.
     pub async fn export_csv(
         &self,
         ctx: &Ctx,

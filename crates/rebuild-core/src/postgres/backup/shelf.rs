@@ -73,7 +73,7 @@ impl Shelf {
     /// As [`find`](Self::find), and if there is no such finished backup.
     pub(in crate::postgres) async fn manifest(&self, id: &BackupId) -> Result<Manifest> {
         self.find(id).await?.ok_or_else(|| {
-            Error::refused(format!(
+            Error::usage(format!(
                 "there is no finished backup {id} in {}",
                 self.store.url()
             ))

@@ -172,3 +172,31 @@ async fn a_backup_without_rows_of_a_database_with_rows_is_not_plausible() {
     let manifest = world.take().await;
     assert_eq!(world.complaints(&manifest.id).await, Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn an_export_that_fails_leaves_no_file() {
+    let (world, manifest) = taken().await;
+    let csv: Vec<&String> = manifest
+        .tables
+        .iter()
+        .filter_map(|t| t.csv.as_ref())
+        .collect();
+    let last = world
+        .folder_of(&manifest.id)
+        .join(csv.last().expect("a file"));
+    let whole = std::fs::read(&last).expect("read");
+    let mut damaged = whole.clone();
+    let at = damaged.len() / 2;
+    damaged[at] ^= 0x40;
+    std::fs::write(&last, damaged).expect("written");
+    let parent = tempfile::TempDir::new().expect("a folder");
+    let folder = parent.path().join("csv");
+    let backup = world.backup();
+    let export = || backup.export_csv(&world.ctx, &manifest.id, &folder);
+    let files = || std::fs::read_dir(&folder).expect("a folder").count();
+    export().await.expect_err("damaged");
+    assert_eq!(files(), 0);
+    std::fs::write(&last, whole).expect("written back");
+    let written = export().await.expect("exported");
+    assert_eq!((written.len(), files()), (csv.len(), csv.len() + 1));
+}

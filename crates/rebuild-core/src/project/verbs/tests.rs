@@ -1,0 +1,132 @@
+//! What is refused before a server is asked anything.
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::error::ErrorKind;
+use crate::event::Events;
+use crate::journal::{Body, Ending, Journal};
+use crate::postgres::Environment;
+use crate::testing::survey::survey;
+
+/// A project whose server does not exist: what is not refused fails to reach it.
+struct World {
+    project: Project,
+    folder: TempDir,
+}
+
+impl World {
+    async fn new(more: &str) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let host = folder.path().display();
+        let text = format!(
+            "version = 1\nstore.url = \"store\"\ntarget.url = \"postgresql://me@/app?host={host}\"\n{more}"
+        );
+        let spec = crate::spec::parse(&text, "rebuild.toml", folder.path(), &|_| None);
+        let project = Project::open(
+            spec.expect("a spec"),
+            &Environment::of([]),
+            Events::none(),
+            tokio_util::sync::CancellationToken::new(),
+        )
+        .await
+        .expect("a project");
+        Self { project, folder }
+    }
+
+    /// A run of this moment that has begun.
+    async fn begun(&self) -> (RunId, Journal) {
+        let run = RunId::generate();
+        let target = Identity {
+            server: "7".to_owned(),
+            name: "app".to_owned(),
+            uid: "1".to_owned(),
+        };
+        let plan = self.project.plan_of(survey(target)).expect("a plan");
+        let first = Body::RunBegan {
+            plan_digest: plan.digest.clone(),
+            spec_digest: plan.spec_digest.clone(),
+            plan: serde_json::to_value(plan).expect("JSON"),
+            program: "test".to_owned(),
+        };
+        let journal = Journal::create(self.project.store(), &run, first).await;
+        (run, journal.expect("a journal"))
+    }
+
+    async fn ended(&self, ending: Ending) -> RunId {
+        let (run, mut journal) = self.begun().await;
+        let ended = journal.append(Body::Ended { ending }).await;
+        ended.expect("recorded");
+        run
+    }
+}
+
+#[track_caller]
+fn refused<T: std::fmt::Debug>(result: Result<T>, why: &str) {
+    let e = result.expect_err(why);
+    assert_eq!(e.kind(), ErrorKind::Refused, "{e:?}");
+    assert!(format!("{e:?}").contains(why), "{why:?} is not in {e:?}");
+}
+
+#[track_caller]
+fn not_refused<T: std::fmt::Debug>(result: Result<T>) {
+    let e = result.expect_err("there is no server");
+    assert_eq!(e.kind(), ErrorKind::Unreachable, "{e:?}");
+}
+
+#[tokio::test]
+async fn a_run_that_has_not_ended_refuses_the_next() {
+    let world = World::new("").await;
+    let project = &world.project;
+    project.refuse_open_run().await.expect("no run yet");
+    let (run, mut journal) = world.begun().await;
+    let hint = format!("rebuild resume {run}, or rebuild rollback {run}");
+    refused(project.refuse_open_run().await, &hint);
+    let mut append = async |body| journal.append(body).await.expect("recorded");
+    for ending in [Ending::Halted, Ending::Stuck] {
+        append(Body::Ended { ending }).await;
+        refused(project.refuse_open_run().await, &hint);
+        append(Body::Resumed).await;
+    }
+    refused(project.refuse_open_run().await, &hint);
+    let ending = Ending::Done;
+    append(Body::Ended { ending }).await;
+    project.refuse_open_run().await.expect("it has ended");
+}
+
+#[tokio::test]
+async fn what_a_run_set_aside_is_kept_for_its_time() {
+    let world = World::new("retention.keep_retired = \"1h\"").await;
+    let project = &world.project;
+    let (open, _) = world.begun().await;
+    refused(project.purge(&open, None, false).await, "has not ended");
+    let run = world.ended(Ending::Done).await;
+    refused(project.purge(&run, None, false).await, "is kept until");
+    refused(project.purge(&run, Some("app"), false).await, "give --now");
+
+    let world = World::new("retention.keep_retired = \"0s\"").await;
+    let run = world.ended(Ending::Done).await;
+    let summary = world.project.show_run(&run).await.expect("a run");
+    world
+        .project
+        .refuse_retained(&summary)
+        .expect("its time is over");
+}
+
+#[tokio::test]
+async fn nothing_of_production_moves_or_goes_without_its_name() {
+    let world = World::new("target.environment = \"production\"").await;
+    let project = &world.project;
+    let run = world.ended(Ending::Done).await;
+    for typed in [None, Some("ap"), Some("postgres")] {
+        let back = project.rollback(&run, typed, false).await;
+        refused(back, "give --confirm app");
+    }
+    not_refused(project.rollback(&run, Some("app"), false).await);
+    refused(project.purge(&run, None, true).await, "give --confirm app");
+
+    let world = World::new("target.environment = \"staging\"").await;
+    let run = world.ended(Ending::Done).await;
+    not_refused(world.project.rollback(&run, None, false).await);
+    assert!(world.folder.path().join("store").is_dir());
+}
