@@ -170,12 +170,7 @@ impl Target<'_> {
         let pid = session.backend_pid();
         session.batch_execute(sql).await.expect("the statement");
         session.close().await;
-        let admin = self.world.admin().await;
-        state::until("the session has ended", async || {
-            let there = "select from pg_stat_activity where pid = $1";
-            admin.query(there, &[&pid]).await.unwrap().is_empty()
-        })
-        .await;
+        state::session_ended(pid).await;
     }
 
     /// The oid of the database that has the target's name.

@@ -1,11 +1,10 @@
 //! What a database is, to be compared with what it was.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rebuild_core::postgres::{Session, ident};
 use rebuild_core::testing;
-use tokio::process::Command;
 
 use super::{Target, World};
 
@@ -53,23 +52,8 @@ impl State {
 
 async fn schema(world: &World, name: &str) -> String {
     let at = world.cluster().endpoint(name);
-    let program = testing::client_bin_dir(world.cluster()).join("pg_dump");
-    let output = Command::new(program)
-        .arg("--schema-only")
-        .arg("--host")
-        .arg(world.cluster().socket_dir())
-        .args(["--port", &at.port.to_string(), "--username", &at.user])
-        .arg(name)
-        .output()
-        .await
-        .expect("pg_dump");
-    assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
-    // Newer versions put a random word into these two lines.
-    text.lines()
-        .filter(|l| !l.starts_with("\\restrict") && !l.starts_with("\\unrestrict"))
-        .map(|l| format!("{l}\n"))
-        .collect()
+    let dumped = testing::dump(world.cluster(), &at, &["--schema-only"]).await;
+    dumped.expect("the schema")
 }
 
 async fn tables(session: &Session) -> Tables {
@@ -131,24 +115,24 @@ async fn properties(session: &Session) -> Vec<String> {
 }
 
 impl World {
-    /// Waits until no session and no lock of any run is left, which takes the server a moment
-    /// after their process ended.
+    /// Waits until the sessions of every run are gone, which takes the server a moment after
+    /// their process ended, and makes sure that they left no lock.
     pub(crate) async fn settle(&self) {
         let admin = self.admin().await;
-        until("the sessions and locks of the run are gone", async || {
-            let left: i64 = admin
-                .query_one(
-                    "select (select count(*) from pg_stat_activity where application_name like 'rebuild/%')
-                          + (select count(*) from pg_locks where locktype = 'advisory')
-                          + (select count(*) from pg_prepared_xacts)",
-                    &[],
-                )
-                .await
-                .expect("an answer")
-                .get(0);
-            left == 0
-        })
-        .await;
+        let of_runs = "select pid from pg_stat_activity where application_name like 'rebuild/%'";
+        loop {
+            let sessions = admin.query(of_runs, &[]).await.expect("the sessions");
+            if sessions.is_empty() {
+                break;
+            }
+            for session in sessions {
+                session_ended(session.get(0)).await;
+            }
+        }
+        let left = "select (select count(*) from pg_locks where locktype = 'advisory')
+                           + (select count(*) from pg_prepared_xacts)";
+        let left: i64 = admin.query_one(left, &[]).await.expect("an answer").get(0);
+        assert_eq!(left, 0, "locks and prepared transactions of the run");
     }
 
     /// Every database of the server, all that is said of it and set for it.
@@ -172,11 +156,8 @@ impl World {
     }
 }
 
-/// Asks until the answer is yes; fails the test if it takes too long.
-pub(super) async fn until(what: &str, mut yes: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !yes().await {
-        assert!(Instant::now() < deadline, "waited for this in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+/// Waits until the server's process of a session has ended, with all that the session held.
+pub(super) async fn session_ended(pid: i32) {
+    let ended = testing::process_ended(pid, Duration::from_secs(20)).await;
+    ended.expect("the session ends");
 }

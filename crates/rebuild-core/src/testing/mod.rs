@@ -1,8 +1,12 @@
 //! What tests of this crate, and of crates that implement its traits, share.
 
+#[cfg(feature = "postgres")]
+mod client;
 pub mod conformance;
 #[cfg(feature = "postgres")]
 mod kitchen_sink;
+#[cfg(feature = "postgres")]
+mod process;
 mod python;
 #[cfg(feature = "postgres")]
 mod server;
@@ -10,7 +14,11 @@ pub mod sim;
 pub mod survey;
 
 #[cfg(feature = "postgres")]
+pub use client::{client, dump, psql};
+#[cfg(feature = "postgres")]
 pub use kitchen_sink::{KITCHEN_SINK, load_kitchen_sink};
+#[cfg(feature = "postgres")]
+pub use process::process_ended;
 pub use python::python_env;
 #[cfg(feature = "postgres")]
 pub use server::{

@@ -2,13 +2,10 @@
 
 mod changes;
 
-use std::process::Stdio;
 use std::time::Instant;
 
-use tokio::process::Command;
-
 use super::CatalogSnapshot;
-use crate::model::{Endpoint, Host, TableName};
+use crate::model::{Endpoint, TableName};
 use crate::plan::Drift;
 use crate::postgres::Session;
 use crate::testing;
@@ -20,20 +17,6 @@ async fn session(endpoint: &Endpoint) -> Session {
 
 async fn read(session: &Session) -> CatalogSnapshot {
     CatalogSnapshot::read(session).await.expect("a snapshot")
-}
-
-fn client(bin: &std::path::Path, name: &str, endpoint: &Endpoint) -> Command {
-    let Host::Socket(dir) = &endpoint.host else {
-        panic!("the cluster listens on a socket");
-    };
-    let mut command = Command::new(bin.join(name));
-    command
-        .arg("--host")
-        .arg(dir)
-        .args(["--port", &endpoint.port.to_string()])
-        .args(["--username", &endpoint.user, "--dbname", &endpoint.database])
-        .kill_on_drop(true);
-    command
 }
 
 /// Everything a drift says, a line each.
@@ -70,35 +53,15 @@ fn lines(drift: &Drift) -> Vec<String> {
 #[tokio::test]
 async fn a_copy_by_dump_and_restore_has_the_same_snapshot() {
     let cluster = testing::cluster().await.expect("a server");
-    let bin = testing::client_bin_dir(&cluster);
     let original = testing::scratch_database(&cluster).await.expect("original");
     let copy = testing::scratch_database(&cluster).await.expect("copy");
     testing::load_kitchen_sink(&original).await.expect("loaded");
     let here = session(&original).await;
 
-    let dump = client(&bin, "pg_dump", &original)
-        .args(["--schema-only", "--no-sync"])
-        .output()
-        .await
-        .expect("pg_dump runs");
-    assert!(dump.status.success(), "{dump:?}");
-    let script = String::from_utf8(dump.stdout)
-        .expect("UTF-8")
-        .replace("SET transaction_timeout = 0;", "");
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), script).expect("written");
-    let restored = client(&bin, "psql", &copy)
-        .args(["-X", "-q", "--set", "ON_ERROR_STOP=1", "-f"])
-        .arg(file.path())
-        .stdout(Stdio::null())
-        .output()
-        .await
-        .expect("psql runs");
-    assert!(
-        restored.status.success(),
-        "{}",
-        String::from_utf8_lossy(&restored.stderr)
-    );
+    let script = testing::dump(&cluster, &original, &["--schema-only"]).await;
+    let script = script.expect("a dump");
+    let restored = testing::psql(&cluster, &copy, &script).await;
+    restored.expect("restored");
     let there = session(&copy).await;
     if crate::postgres::server_facts(&there)
         .await

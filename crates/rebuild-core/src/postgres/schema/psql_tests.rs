@@ -1,16 +1,13 @@
 //! The same file through psql and through us gives the same database.
 
-use std::path::Path;
 use std::time::Duration;
-
-use tokio::process::Command;
 
 use super::PgSchemaFiles;
 use crate::event::Ctx;
-use crate::model::{BackupId, Endpoint, Host};
+use crate::model::{BackupId, Endpoint};
 use crate::postgres::{DatabaseKey, Session, find_database};
 use crate::spec::FileOrder;
-use crate::testing::{client_bin_dir, cluster, scratch_database};
+use crate::testing::{client, cluster, dump, scratch_database};
 use crate::traits::SchemaApplier;
 
 const FILE: &str = r#"-- a file; with everything
@@ -55,7 +52,6 @@ create procedure p() begin atomic insert into log (what) values ('x;'); end;
 #[tokio::test]
 async fn the_same_file_makes_the_same_database() {
     let cluster = cluster().await.expect("cluster");
-    let bin = client_bin_dir(&cluster);
     let theirs = scratch_database(&cluster).await.expect("database");
     let ours = scratch_database(&cluster).await.expect("database");
     let session = Session::open(&ours, "test").await.expect("session");
@@ -73,7 +69,7 @@ async fn the_same_file_makes_the_same_database() {
     let file = folder.path().join("file.sql");
     std::fs::write(&file, &text).expect("file");
 
-    let output = client(&bin, "psql", &theirs)
+    let output = client(&cluster, "psql", &theirs)
         .args(["--no-psqlrc", "--set=ON_ERROR_STOP=1", "--file"])
         .arg(&file)
         .output()
@@ -97,38 +93,12 @@ async fn the_same_file_makes_the_same_database() {
         .await
         .expect("applied");
 
-    let (theirs, ours) = (dump(&bin, &theirs).await, dump(&bin, &ours).await);
+    let dump = async |endpoint: &Endpoint| {
+        // Schema and rows but for our history.
+        let dumped = dump(&cluster, endpoint, &["--exclude-schema=rebuild"]).await;
+        dumped.expect("dumped")
+    };
+    let (theirs, ours) = (dump(&theirs).await, dump(&ours).await);
     assert!(theirs.contains("semi;colon") && theirs.contains("public.last"));
     assert_eq!(theirs, ours);
-}
-
-fn client(bin: &Path, program: &str, endpoint: &Endpoint) -> Command {
-    let Host::Socket(dir) = &endpoint.host else {
-        panic!("a test server listens on a socket");
-    };
-    let mut command = Command::new(bin.join(program));
-    command
-        .arg("--host")
-        .arg(dir)
-        .args(["--port", &endpoint.port.to_string()])
-        .args(["--username", &endpoint.user, "--dbname", &endpoint.database])
-        .kill_on_drop(true);
-    command
-}
-
-/// Schema and rows but for our history, without the lines that differ from dump to dump.
-async fn dump(bin: &Path, endpoint: &Endpoint) -> String {
-    let output = client(bin, "pg_dump", endpoint)
-        .arg("--exclude-schema=rebuild")
-        .output()
-        .await
-        .expect("pg_dump");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "pg_dump: {errors}");
-    String::from_utf8(output.stdout)
-        .expect("UTF-8")
-        .lines()
-        .filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"))
-        .collect::<Vec<_>>()
-        .join("\n")
 }

@@ -1,6 +1,5 @@
 //! Surveys of a real server, with a schema that is a string of SQL.
 
-use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use super::*;
 use crate::model::TableName;
 use crate::postgres::{LocalCluster, PgFixtures};
 use crate::spec::FileOrder;
-use crate::testing::client_bin_dir;
+use crate::testing::dump;
 use crate::traits::{SchemaApplied, SchemaState};
 
 /// A schema that is one script.
@@ -263,24 +262,9 @@ async fn the_session_that_looks_at_the_target_cannot_write() {
 }
 
 /// Everything in the target: schema, rows, and its settings and comment.
-fn dump(w: &World) -> String {
-    let endpoint = w.cluster.endpoint("app");
-    let Host::Socket(socket) = &endpoint.host else {
-        panic!("a local server has a socket");
-    };
-    let output = Command::new(client_bin_dir(&w.cluster).join("pg_dump"))
-        .args(["--create", "--host"])
-        .arg(socket)
-        .args(["--port", &endpoint.port.to_string()])
-        .args(["--username", &endpoint.user, &endpoint.database])
-        .output()
-        .expect("pg_dump");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{error}");
-    let text = String::from_utf8(output.stdout).expect("text");
-    // The key of the restriction is another one in each dump.
-    let lines = text.lines().filter(|line| !line.contains("restrict "));
-    lines.collect::<Vec<_>>().join("\n")
+async fn everything(w: &World) -> String {
+    let dumped = dump(&w.cluster, &w.cluster.endpoint("app"), &["--create"]).await;
+    dumped.expect("dumped")
 }
 
 #[tokio::test]
@@ -289,8 +273,8 @@ async fn a_survey_leaves_the_target_as_it_was() {
     let store = w.folder.path().join("store");
     let script = w.script("create table public.other (n int); insert into public.other values (1)");
     let surveyor = w.surveyor(Arc::new(script), &store).await;
-    let before = dump(&w);
+    let before = everything(&w).await;
     assert!(before.contains("forgotten"), "{before}");
     surveyor.survey(&w.ctx, true).await.expect("a survey");
-    assert_eq!(dump(&w), before);
+    assert_eq!(everything(&w).await, before);
 }

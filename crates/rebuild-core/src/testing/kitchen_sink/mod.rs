@@ -48,75 +48,11 @@ pub async fn load_kitchen_sink(endpoint: &Endpoint) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-    use std::process::Stdio;
-
-    use tokio::io::AsyncWriteExt;
-    use tokio::process::Command;
-
     use super::*;
-    use crate::model::Host;
-    use crate::testing::{client_bin_dir, cluster, scratch_database};
+    use crate::testing::{self, cluster, scratch_database};
 
     /// Tables whose rows a dump cannot compare; [`KITCHEN_SINK`] says why.
     const MOVED: [&str; 2] = ["ks.by_enum*", "ks.*child"];
-
-    fn client(bin: &Path, name: &str, endpoint: &Endpoint) -> Command {
-        let Host::Socket(dir) = &endpoint.host else {
-            panic!("the cluster listens on a socket");
-        };
-        let mut command = Command::new(bin.join(name));
-        command
-            .arg("--host")
-            .arg(dir)
-            .args(["--port", &endpoint.port.to_string()])
-            .args(["--username", &endpoint.user, "--dbname", &endpoint.database])
-            .kill_on_drop(true);
-        command
-    }
-
-    async fn dump(bin: &Path, endpoint: &Endpoint, args: &[&str]) -> String {
-        let output = client(bin, "pg_dump", endpoint)
-            .args(args)
-            .output()
-            .await
-            .expect("pg_dump runs");
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        // The key of \restrict is random; transaction_timeout is unknown to servers before 17.
-        String::from_utf8(output.stdout)
-            .expect("UTF-8")
-            .lines()
-            .filter(|line| {
-                !line.starts_with("\\restrict ")
-                    && !line.starts_with("\\unrestrict ")
-                    && !line.starts_with("SET transaction_timeout")
-            })
-            .flat_map(|line| [line, "\n"])
-            .collect()
-    }
-
-    async fn psql(bin: &Path, endpoint: &Endpoint, script: String) {
-        let mut child = client(bin, "psql", endpoint)
-            .args(["-X", "-q", "--set", "ON_ERROR_STOP=1"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("psql runs");
-        let mut stdin = child.stdin.take().expect("piped");
-        let feed = tokio::spawn(async move { stdin.write_all(script.as_bytes()).await });
-        let output = child.wait_with_output().await.expect("psql ends");
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        feed.await.expect("fed").expect("psql read it all");
-    }
 
     /// The first lines in which two dumps differ; thousands of equal ones say nothing.
     fn difference(before: &str, after: &str) -> Option<String> {
@@ -141,12 +77,18 @@ mod tests {
     #[tokio::test]
     async fn survives_a_dump_and_a_restore() {
         let cluster = cluster().await.expect("cluster");
-        let bin = client_bin_dir(&cluster);
         let original = scratch_database(&cluster).await.expect("original");
         let copy = scratch_database(&cluster).await.expect("copy");
         load_kitchen_sink(&original).await.expect("loaded");
 
-        psql(&bin, &copy, dump(&bin, &original, &[]).await).await;
+        let dump = async |endpoint: &Endpoint, args: &[&str]| {
+            let dumped = testing::dump(&cluster, endpoint, args).await;
+            dumped.expect("dumped")
+        };
+        let all = dump(&original, &[]).await;
+        testing::psql(&cluster, &copy, &all)
+            .await
+            .expect("restored");
         let admin = Session::open(&copy, "test").await.expect("session");
         let version: i32 = admin
             .query_one(
@@ -163,14 +105,14 @@ mod tests {
                 .expect("what newer pg_dumps forget");
         }
 
-        let schema = dump(&bin, &original, &["--schema-only"]).await;
+        let schema = dump(&original, &["--schema-only"]).await;
         assert!(schema.matches("\nCREATE ").count() > 200, "{schema}");
-        let again = dump(&bin, &copy, &["--schema-only"]).await;
+        let again = dump(&copy, &["--schema-only"]).await;
         assert_eq!(difference(&schema, &again), None);
 
         let args = MOVED.map(|table| format!("--exclude-table-data={table}"));
         let args: Vec<_> = args.iter().map(String::as_str).collect();
-        let rows = dump(&bin, &original, &args).await;
-        assert_eq!(difference(&rows, &dump(&bin, &copy, &args).await), None);
+        let rows = dump(&original, &args).await;
+        assert_eq!(difference(&rows, &dump(&copy, &args).await), None);
     }
 }

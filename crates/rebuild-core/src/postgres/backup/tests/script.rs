@@ -6,49 +6,30 @@ use super::*;
 use crate::model::Host;
 use crate::postgres::backup::{contents, large_objects};
 use crate::postgres::fingerprints;
+use crate::testing::dump;
 
-fn tool(world: &World, program: &str, endpoint: &Endpoint) -> Command {
-    let Host::Socket(dir) = &endpoint.host else {
-        panic!("the cluster listens on a socket");
-    };
-    let mut command = Command::new(program);
-    let tools = client_bin_dir(&world.cluster);
-    let path = std::env::var("PATH").expect("PATH");
-    command
-        .env("PATH", format!("{}:{path}", tools.display()))
-        .env("PGHOST", dir)
-        .env("PGPORT", endpoint.port.to_string())
-        .env("PGUSER", &endpoint.user)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    command
-}
-
-/// The schema as pg_dump sees it, without what differs between two runs of it.
 async fn schema(world: &World, endpoint: &Endpoint) -> Vec<String> {
-    let output = tool(world, "pg_dump", endpoint)
-        .args(["--schema-only", "--dbname", &endpoint.database])
-        .output()
-        .await
-        .expect("pg_dump runs");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        // The key of \\restrict is random.
-        .filter(|line| !line.starts_with("\\restrict ") && !line.starts_with("\\unrestrict "))
-        .map(str::to_owned)
-        .collect()
+    let dumped = dump(&world.cluster, endpoint, &["--schema-only"]).await;
+    let text = dumped.expect("dumped");
+    text.lines().map(str::to_owned).collect()
 }
 
 /// Restores a backup by its own script into `name` on the server of `to`.
 async fn restore(world: &World, manifest: &Manifest, to: &Endpoint, name: &str) -> Endpoint {
-    let output = tool(world, "sh", to)
+    let Host::Socket(dir) = &to.host else {
+        panic!("the cluster listens on a socket");
+    };
+    let tools = client_bin_dir(&world.cluster);
+    let path = std::env::var("PATH").expect("PATH");
+    let output = Command::new("sh")
         .arg(world.folder_of(&manifest.id).join("restore.sh"))
         .arg(name)
+        .env("PATH", format!("{}:{path}", tools.display()))
+        .env("PGHOST", dir)
+        .env("PGPORT", to.port.to_string())
+        .env("PGUSER", &to.user)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
         .output()
         .await
         .expect("sh runs");
