@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::placement::Placement;
-use super::work::mark_done;
+use super::work;
 use crate::error::{Error, Result};
 use crate::event::{Ctx, Unit};
 use crate::model::{BackupId, RowForm, TableKind};
@@ -60,7 +60,10 @@ impl Loading<'_> {
                 .await
                 .map_err(|e| server_error(what(), e))
         };
-        run("begin".to_owned()).await?;
+        let (limit, begun) = (self.options.statement_limit, work::begin(session, id));
+        if !self.ctx.within(limit, &what(), begun).await? {
+            return Ok(());
+        }
         let mut freeze = false;
         if whole {
             run(empty(entry.condition.as_deref(), placement)?).await?;
@@ -92,7 +95,7 @@ impl Loading<'_> {
             .await
             .map_err(|e| Error::internal("the reading of chunks ended early").caused_by(e))?
             .map_err(|e| e.context(what()))?;
-        run(format!("{};\ncommit", mark_done(id))).await
+        run("commit".to_owned()).await
     }
 
     /// Copies one chunk; false if the reading of chunks has failed.

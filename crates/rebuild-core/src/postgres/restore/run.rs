@@ -11,7 +11,7 @@ use super::csv::{CsvFiles, CsvLoading};
 use super::load::Loading;
 use super::placement::{Placement, Placements};
 use super::schedule::{Next, Schedule, Weight};
-use super::work::{Item, Work, mark_done};
+use super::work::{self, Item, Work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::{Endpoint, Identity};
@@ -218,10 +218,12 @@ impl Shared {
     async fn statement(&self, session: &Session, id: i32, sql: &str) -> Result<()> {
         let head = sql.lines().last().unwrap_or_default();
         let what = format!("{:.120}", head.trim());
-        let all = format!("begin;\n{sql};\n{};\ncommit", mark_done(id));
         self.ctx
             .within(self.options.statement_limit, &what, async {
-                let done = session.batch_execute(&all).await;
+                if !work::begin(session, id).await? {
+                    return Ok(());
+                }
+                let done = session.batch_execute(&format!("{sql};\ncommit")).await;
                 done.map_err(|e| server_error(format!("could not run {sql:.400?}"), e))
             })
             .await

@@ -5,6 +5,7 @@
 //! piece is done, the schema is dropped.
 
 use serde::{Deserialize, Serialize};
+use tokio_postgres::SimpleQueryMessage;
 
 use crate::error::{Error, Result};
 use crate::postgres::{Session, literal, server_error};
@@ -88,19 +89,37 @@ pub(super) struct Item {
     pub(super) done: bool,
 }
 
-/// The statement that marks piece `id` as done.
-pub(super) fn mark_done(id: i32) -> String {
-    format!("update {SCHEMA}.work set done = true where id operator(pg_catalog.=) {id}")
+/// Begins a transaction that does piece `id` and marks it as done, all or nothing. False, without
+/// a transaction, if the piece is done: a session of a restore that was killed may be at work on
+/// it still, and is waited for.
+///
+/// # Errors
+/// The server said no.
+pub(super) async fn begin(session: &Session, id: i32) -> Result<bool> {
+    let failed = |e| server_error("could not take up a piece of the restore", e);
+    let answers = session
+        .simple_query(&format!(
+            "begin;
+             update {SCHEMA}.work set done = true
+              where id operator(pg_catalog.=) {id} and not done"
+        ))
+        .await
+        .map_err(failed)?;
+    let open = matches!(answers.last(), Some(SimpleQueryMessage::CommandComplete(1)));
+    if !open {
+        session.batch_execute("rollback").await.map_err(failed)?;
+    }
+    Ok(open)
 }
 
-/// The statement that marks piece `id` as done and keeps `work`, which says how it went.
+/// The statement that keeps `work` for piece `id`, which says how it went.
 ///
 /// # Errors
 /// The statement cannot be quoted.
-pub(super) fn mark_done_as(id: i32, work: &Work) -> Result<String> {
+pub(super) fn keep(id: i32, work: &Work) -> Result<String> {
     let item = literal(&item(work)?)?;
     Ok(format!(
-        "update {SCHEMA}.work set done = true, item = {item} where id operator(pg_catalog.=) {id}"
+        "update {SCHEMA}.work set item = {item} where id operator(pg_catalog.=) {id}"
     ))
 }
 

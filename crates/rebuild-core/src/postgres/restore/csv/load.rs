@@ -16,7 +16,7 @@ use crate::event::{Ctx, Unit};
 use crate::model::TableKind;
 use crate::postgres::restore::load::{AHEAD, PIECE, empty};
 use crate::postgres::restore::placement::Placement;
-use crate::postgres::restore::work::{Item, Work, mark_done_as};
+use crate::postgres::restore::work::{self, Item, Work};
 use crate::postgres::rows::RowOptions;
 use crate::postgres::{Session, ident, qualified, server_error};
 
@@ -56,7 +56,11 @@ impl CsvLoading<'_> {
             };
             self.ctx.within(limit, &what(), run).await
         };
-        run("begin".to_owned()).await?;
+        let limit = self.options.statement_limit;
+        let begun = work::begin(session, item.id);
+        if !self.ctx.within(limit, &what(), begun).await? {
+            return Ok(());
+        }
         if whole {
             let condition = self.files.conditions[placement.entry].as_deref();
             run(empty(condition, placement)?).await?;
@@ -75,7 +79,7 @@ impl CsvLoading<'_> {
         if let Work::CsvFile { rows: known, .. } = &mut work {
             *known = Some(rows);
         }
-        run(format!("{};\ncommit", mark_done_as(item.id, &work)?)).await
+        run(format!("{};\ncommit", work::keep(item.id, &work)?)).await
     }
 
     /// Copies the file; gives the number of rows.

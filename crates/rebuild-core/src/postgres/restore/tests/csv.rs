@@ -52,11 +52,7 @@ fn put(folder: &Path, name: &str, text: &str) {
 #[tokio::test]
 async fn every_value_comes_back_from_exported_files() {
     let world = World::new().await;
-    let source = scratch_database(&world.cluster).await.expect("a database");
-    load_kitchen_sink(&source).await.expect("the kitchen sink");
-    let session = Session::open(&source, "test").await.expect("session");
-    let of = find_database(&session, DatabaseKey::Current).await;
-    let of = of.expect("found").expect("there");
+    let (of, session) = world.kitchen_sink().await;
     session
         .batch_execute(
             "create table public.odd (n int primary key, \"a,\"\"b\" text, b bytea, l text[]);
@@ -69,11 +65,10 @@ async fn every_value_comes_back_from_exported_files() {
         .await
         .expect("more values");
     session.close().await;
-    let before = world.dump(&of.name);
+    let before = world.dump(&of).await;
     let (id, folder) = world.exported(&of).await;
     let db = world.staged(&of).await;
-    let applied = world.schema().apply(&world.ctx, &db, &id).await;
-    applied.expect("schema");
+    world.apply(&db, &id).await;
 
     let restorer = world.csv_restorer(&folder, true);
     let report = restorer.restore(&world.ctx, &db, &id).await;
@@ -86,7 +81,7 @@ async fn every_value_comes_back_from_exported_files() {
     let finished = restorer.finish(&world.ctx, &db, &id).await;
     finished.expect("finished");
     world.assert_same_rows(&db, &id).await;
-    let after = world.dump(&db.name);
+    let after = world.dump(&db).await;
     assert!(before == after, "{}", difference(&before, &after));
 }
 
@@ -198,28 +193,14 @@ async fn a_restore_from_files_goes_on_where_it_was_cut() {
         .await;
     let (id, folder) = world.exported(&of).await;
     let db = world.staged(&of).await;
-    let applied = world.schema().apply(&world.ctx, &db, &id).await;
-    applied.expect("schema");
+    world.apply(&db, &id).await;
     let restorer = world.csv_restorer(&folder, true);
-    let mut cuts = 0;
-    let mut report = None;
-    // Each call is dropped after some polls; what was committed until then stays.
-    for patience in 1..300 {
-        let limit = std::time::Duration::from_millis(patience * 3);
-        match tokio::time::timeout(limit, restorer.restore(&world.ctx, &db, &id)).await {
-            Err(_) => cuts += 1,
-            Ok(done) => {
-                report = Some(done.expect("restored"));
-                break;
-            }
-        }
-    }
-    assert!(cuts > 0);
-    assert_eq!(report.expect("an end").rows, 60000);
+    let report = super::cut::restored_in_cuts(&world, &restorer, &db, &id).await;
+    assert_eq!(report.rows, 60000);
     let finished = restorer.finish(&world.ctx, &db, &id).await;
     finished.expect("finished");
     world.assert_same_rows(&db, &id).await;
-    assert_eq!(world.dump(&of.name), world.dump(&db.name));
+    assert_eq!(world.dump(&of).await, world.dump(&db).await);
 }
 
 #[tokio::test]

@@ -15,16 +15,11 @@ const KEYED: &str = "
 #[tokio::test]
 async fn some_tables_come_back_if_their_keys_hold() {
     let world = World::new().await;
-    let (_, of) = world.source(KEYED).await;
-    let id = world.take(&of).await;
-    let db = world.staged(&of).await;
-    let applied = world.schema().apply(&world.ctx, &db, &id).await;
-    applied.expect("schema");
+    let (_, id, db) = world.ready(KEYED).await;
     let mut restorer = world.restorer(true);
     let only = |pattern: &str| TablePatterns::compile(&[pattern.to_owned()]).expect("a pattern");
     restorer.choice.tables = only("public.child");
-    let error = restorer.restore(&world.ctx, &db, &id).await;
-    let error = error.expect_err("its parent is empty");
+    let error = world.refused(&restorer, &db, &id).await;
     let chain = error.chain();
     assert!(chain.contains("does not hold"), "{chain}");
     assert!(chain.contains("\"child_to_parent\""), "{chain}");
@@ -36,8 +31,7 @@ async fn some_tables_come_back_if_their_keys_hold() {
     emptied.expect("emptied");
     let made = session.batch_execute("create schema public").await;
     made.expect("made");
-    let applied = world.schema().apply(&world.ctx, &db, &id).await;
-    applied.expect("schema");
+    world.apply(&db, &id).await;
     restorer.choice.tables = only("public.{child,parent}");
     let report = restorer.restore(&world.ctx, &db, &id).await;
     assert_eq!(report.expect("restored").rows, 20);

@@ -1,0 +1,155 @@
+//! Rows that find their place in another schema, and data that has none.
+
+use super::*;
+
+const SHOP: &str = "
+    create table customer (id int primary key, name text not null, legacy text);
+    create table orders (
+        id int generated always as identity primary key,
+        customer_id int not null references customer (id),
+        amount int, placed date, state text);
+    create table empty_one (id int);
+    create table alembic_version (version_num text primary key);
+    insert into alembic_version values ('old');
+    insert into customer select n, 'customer ' || n, null from generate_series(1, 2000) n;
+    insert into orders (customer_id, amount, placed, state)
+        select 1 + n % 2000, n, '2026-01-01'::date + n % 100, case when n % 2 = 0 then 'paid' end
+          from generate_series(1, 5000) n";
+
+const NEWER: &str = "
+    create schema sales;
+    create table customer (id bigint primary key, name varchar(40) not null,
+        since timestamptz not null default '2026-01-01 00:00:00+00');
+    create table orders (
+        id bigint generated always as identity primary key,
+        customer_id bigint not null, amount numeric(12, 2), placed timestamp, state text,
+        constraint to_customer foreign key (customer_id) references customer (id)
+            on delete cascade deferrable initially deferred);
+    comment on constraint to_customer on orders is 'it''s a key';
+    create index on orders (placed);
+    create table audit (n bigint);
+    create function noted() returns trigger language plpgsql as
+        $$ begin insert into public.audit values (1); return new; end $$;
+    create trigger a after insert on orders for each row execute function noted();
+    create trigger b after insert on orders for each row execute function noted();
+    alter table orders enable always trigger b;
+    create trigger c after insert on orders for each row execute function noted();
+    alter table orders disable trigger c;
+    create table alembic_version (version_num text primary key);
+    insert into alembic_version values ('new');
+    insert into customer values (1, 'a seed', now());
+    create materialized view totals as
+        select customer_id, sum(amount) as total from orders group by customer_id";
+
+#[tokio::test]
+async fn rows_find_their_place_in_a_newer_schema() {
+    let world = World::new().await;
+    let (_, of) = world.source(SHOP).await;
+    let id = world.take(&of).await;
+    let db = world.staged(&of).await;
+    let session = world.inside(&db).await;
+    let newer = format!("set search_path = public; {NEWER}; set search_path = ''");
+    session
+        .batch_execute(&newer)
+        .await
+        .expect("the newer schema");
+    let schema = world.dump(&db).await;
+
+    let restorer = world.restorer(false);
+    let outline = restorer
+        .outline(&world.ctx, &db, &id)
+        .await
+        .expect("outline");
+    assert_eq!(
+        outline.unplaced,
+        [],
+        "nothing was in the column that is gone, or the table"
+    );
+    assert_eq!(
+        outline.new_columns,
+        [(TableName::new("public", "customer"), "since".to_owned())]
+    );
+    let report = world.restore(&restorer, &db, &id).await;
+    assert_eq!(report.rows, 7000);
+
+    for (sql, expected) in [
+        ("select count(*)::text from public.customer", "2000"),
+        (
+            "select name from public.customer where id = 1",
+            "customer 1",
+        ),
+        (
+            "select since::text from public.customer where id = 7",
+            "2026-01-01 00:00:00+00",
+        ),
+        ("select sum(amount)::text from public.orders", "12502500.00"),
+        (
+            "select placed::text from public.orders where id = 2",
+            "2026-01-03 00:00:00",
+        ),
+        ("select count(*)::text from public.audit", "0"),
+        ("select version_num from public.alembic_version", "new"),
+        ("select count(*)::text from public.totals", "2000"),
+        ("select nextval('public.orders_id_seq')::text", "5001"),
+    ] {
+        assert_eq!(text(&session, sql).await, expected, "{sql}");
+    }
+    let after = world.dump(&db).await;
+    assert!(schema == after, "{}", difference(&schema, &after));
+}
+
+#[tokio::test]
+async fn data_without_a_place_is_a_refusal_unless_it_is_allowed() {
+    let world = World::new().await;
+    let (_, of) = world
+        .source(
+            "create table kept (id int, gone text, also_gone int);
+             create table lost (id int);
+             insert into kept values (1, 'x', null), (2, null, null);
+             insert into lost values (1), (2), (3)",
+        )
+        .await;
+    let id = world.take(&of).await;
+    let db = world.staged(&of).await;
+    let session = world.inside(&db).await;
+    session
+        .batch_execute("create table public.kept (id int)")
+        .await
+        .expect("a smaller schema");
+    let mut restorer = world.restorer(false);
+    let error = world.refused(&restorer, &db, &id).await;
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert!(
+        error
+            .to_string()
+            .contains("column public.kept.gone (1 rows"),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("table public.lost (3 rows)"),
+        "{error}"
+    );
+    assert!(!error.to_string().contains("also_gone"), "{error}");
+
+    restorer.choice.tables = TablePatterns::compile(&["kept.*".to_owned()]).expect("patterns");
+    let error = world.refused(&restorer, &db, &id).await;
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert!(error.to_string().contains("matches none of"), "{error}");
+    restorer.choice.tables = TablePatterns::default();
+
+    let allowed = ["public.lost".to_owned(), "public.kept.gone".to_owned()];
+    restorer.choice.may_drop = TablePatterns::with_columns(&allowed).expect("patterns");
+    let report = restorer
+        .restore(&world.ctx, &db, &id)
+        .await
+        .expect("restored");
+    assert_eq!((report.rows, report.left_out.len()), (2, 2));
+    assert_eq!(
+        text(
+            &session,
+            "select string_agg(id::text, ',' order by id) from public.kept"
+        )
+        .await,
+        "1,2"
+    );
+}
