@@ -48,7 +48,7 @@ pub use pooler::looks_pooled;
 pub use provision::{PgProvision, ProvisionOptions, ScratchDatabase};
 pub use restore::{PgBackupSchema, PgCsvRestorer, PgRestorer, RestoreChoice};
 pub use rows::RowOptions;
-pub use schema::{PgFixtures, PgSchemaFiles};
+pub use schema::{PgSqlFiles, SqlPart};
 pub use server_error::server_error;
 pub use session::Session;
 pub use sessions::EndSessions;

@@ -13,8 +13,8 @@ use crate::model::{Endpoint, Identity, SessionFacts, TableName};
 use crate::plan::{Rules, SchemaFrom, Strategy};
 use crate::postgres::{
     self, CommandMigrator, DatabaseKey, EndSessions, Environment, PgBackup, PgBackupSchema,
-    PgCsvRestorer, PgFixtures, PgProvision, PgRestorer, PgSchemaFiles, PgSurveyor, PgTeardown,
-    PgVerifier, ProvisionOptions, ReadOnlyGate, RestoreChoice, RowOptions, Session, TargetLock,
+    PgCsvRestorer, PgProvision, PgRestorer, PgSqlFiles, PgSurveyor, PgTeardown, PgVerifier,
+    ProvisionOptions, ReadOnlyGate, RestoreChoice, RowOptions, Session, SqlPart, TargetLock,
     application,
 };
 use crate::spec::{
@@ -132,13 +132,14 @@ impl Project {
         let endpoint = self.endpoint.clone();
         let folder = spec.folder().to_path_buf();
         Ok(match (spec.schema.source, &spec.schema.command) {
-            (SchemaSource::Files, _) => Arc::new(PgSchemaFiles::new(
+            (SchemaSource::Files, _) => Arc::new(PgSqlFiles {
+                part: SqlPart::Schema,
                 endpoint,
                 folder,
-                spec.schema.files.clone(),
-                spec.schema.order,
-                FILE_LIMIT,
-            )),
+                patterns: spec.schema.files.clone(),
+                order: spec.schema.order,
+                limit: FILE_LIMIT,
+            }),
             (SchemaSource::Command, Some(command)) => {
                 Arc::new(CommandMigrator::new(command, endpoint, &folder))
             }
@@ -158,13 +159,14 @@ impl Project {
             order => order,
         };
         (!schema.fixtures.is_empty()).then(|| {
-            Arc::new(PgFixtures::new(
-                self.endpoint.clone(),
-                self.spec.folder().to_path_buf(),
-                schema.fixtures.clone(),
+            Arc::new(PgSqlFiles {
+                part: SqlPart::Fixtures,
+                endpoint: self.endpoint.clone(),
+                folder: self.spec.folder().to_path_buf(),
+                patterns: schema.fixtures.clone(),
                 order,
-                FILE_LIMIT,
-            )) as Arc<dyn SchemaApplier>
+                limit: FILE_LIMIT,
+            }) as Arc<dyn SchemaApplier>
         })
     }
 

@@ -2,18 +2,22 @@
 
 use super::world::{World, ending, plan, run_id};
 use crate::engine::RollbackOptions;
+use crate::model::RunId;
 use crate::plan::Strategy;
 
-#[tokio::test]
-async fn a_done_run_is_purged_by_its_proven_backup_and_then_cannot_be_rolled_back() {
+/// A world in which a run is done.
+async fn done() -> (World, RunId) {
     let world = World::new();
     let run = run_id();
     let plan = plan(&world.sim, Strategy::Aside);
-    world
-        .engine()
-        .run(run.clone(), plan)
-        .await
-        .expect("a report");
+    let report = world.engine().run(run.clone(), plan).await;
+    assert_eq!(ending(&report.expect("a report")), "done");
+    (world, run)
+}
+
+#[tokio::test]
+async fn a_done_run_is_purged_by_its_proven_backup_and_then_cannot_be_rolled_back() {
+    let (world, run) = done().await;
     for _ in 0..2 {
         let gone = world.engine().purge(&run, None).await.expect("purged");
         assert!(gone.is_some_and(|name| name.starts_with("app_old_")));
@@ -31,14 +35,7 @@ async fn a_done_run_is_purged_by_its_proven_backup_and_then_cannot_be_rolled_bac
 
 #[tokio::test]
 async fn without_a_backup_only_the_typed_name_purges() {
-    let world = World::new();
-    let run = run_id();
-    let plan = plan(&world.sim, Strategy::Aside);
-    world
-        .engine()
-        .run(run.clone(), plan)
-        .await
-        .expect("a report");
+    let (world, run) = done().await;
     world.sim.state().backups.clear();
     assert!(world.engine().purge(&run, None).await.is_err());
     assert!(world.engine().purge(&run, Some("ap")).await.is_err());
@@ -58,14 +55,7 @@ async fn without_a_backup_only_the_typed_name_purges() {
 
 #[tokio::test]
 async fn a_rolled_back_database_that_was_in_service_goes_only_by_its_name() {
-    let world = World::new();
-    let run = run_id();
-    let plan = plan(&world.sim, Strategy::Aside);
-    world
-        .engine()
-        .run(run.clone(), plan)
-        .await
-        .expect("a report");
+    let (world, run) = done().await;
     let report = world
         .engine()
         .rollback(&run, RollbackOptions::default())

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::files::{Loaded, SqlFile, load, read_files};
-use super::history::{Entry, History, Part, State};
+use super::history::{Entry, History, SqlPart, State};
 use super::run::FileRun;
 use crate::error::{Error, Result};
 use crate::event::{Ctx, Unit};
@@ -16,92 +16,31 @@ use crate::traits::{AppliedFile, SchemaApplied, SchemaApplier, SchemaState};
 
 const READING: &str = "reading the history of SQL files";
 
-/// The schema from SQL files.
+/// A part of the database from SQL files: its schema, or rows that are added after the restore.
+/// Each part has a history of its own, so that no file is applied twice.
 ///
 /// Each file is run in one transaction, in a session of its own with the settings that the
 /// server, the role and the database say; the row in `rebuild.schema_history` that records it is
 /// part of the transaction. A file with a statement that cannot be part of a transaction, with
 /// several transactions of its own, or with the comment `-- rebuild: no transaction` at its top is
 /// run statement by statement; left half applied, it is refused from then on.
-pub struct PgSchemaFiles(SqlFiles);
-
-/// Rows from SQL files, added after the restore. They are run as the files of [`PgSchemaFiles`]
-/// are, with a history of their own, so that none is added twice.
-pub struct PgFixtures(SqlFiles);
-
-impl PgSchemaFiles {
-    /// The files that `patterns` match in `folder`, in `order`; each may take `limit`. `endpoint`
-    /// names the server, its database does not matter.
-    pub fn new(
-        endpoint: Endpoint,
-        folder: PathBuf,
-        patterns: Vec<String>,
-        order: FileOrder,
-        limit: Duration,
-    ) -> Self {
-        Self(SqlFiles {
-            endpoint,
-            folder,
-            patterns,
-            order,
-            limit,
-            part: Part::Schema,
-        })
-    }
-}
-
-impl PgFixtures {
-    /// As [`PgSchemaFiles::new`].
-    pub fn new(
-        endpoint: Endpoint,
-        folder: PathBuf,
-        patterns: Vec<String>,
-        order: FileOrder,
-        limit: Duration,
-    ) -> Self {
-        Self(SqlFiles {
-            endpoint,
-            folder,
-            patterns,
-            order,
-            limit,
-            part: Part::Fixtures,
-        })
-    }
+pub struct PgSqlFiles {
+    /// What the files make.
+    pub part: SqlPart,
+    /// The server, at any database.
+    pub endpoint: Endpoint,
+    /// The folder that the patterns are relative to.
+    pub folder: PathBuf,
+    /// Patterns of the files.
+    pub patterns: Vec<String>,
+    /// Their order.
+    pub order: FileOrder,
+    /// How long each file may take.
+    pub limit: Duration,
 }
 
 #[async_trait]
-impl SchemaApplier for PgSchemaFiles {
-    async fn look(&self, ctx: &Ctx, db: &Identity) -> Result<SchemaState> {
-        self.0.look(ctx, db).await
-    }
-
-    async fn apply(&self, ctx: &Ctx, db: &Identity, _: &BackupId) -> Result<SchemaApplied> {
-        self.0.apply(ctx, db).await
-    }
-}
-
-#[async_trait]
-impl SchemaApplier for PgFixtures {
-    async fn look(&self, ctx: &Ctx, db: &Identity) -> Result<SchemaState> {
-        self.0.look(ctx, db).await
-    }
-
-    async fn apply(&self, ctx: &Ctx, db: &Identity, _: &BackupId) -> Result<SchemaApplied> {
-        self.0.apply(ctx, db).await
-    }
-}
-
-struct SqlFiles {
-    endpoint: Endpoint,
-    folder: PathBuf,
-    patterns: Vec<String>,
-    order: FileOrder,
-    limit: Duration,
-    part: Part,
-}
-
-impl SqlFiles {
+impl SchemaApplier for PgSqlFiles {
     async fn look(&self, ctx: &Ctx, db: &Identity) -> Result<SchemaState> {
         let (files, _) = self.files().await?;
         let reading = async {
@@ -115,7 +54,7 @@ impl SqlFiles {
         Ok(state(&files, &entries))
     }
 
-    async fn apply(&self, ctx: &Ctx, db: &Identity) -> Result<SchemaApplied> {
+    async fn apply(&self, ctx: &Ctx, db: &Identity, _: &BackupId) -> Result<SchemaApplied> {
         let (files, notes) = self.files().await?;
         if files.is_empty() {
             return Ok(SchemaApplied::default());
@@ -148,7 +87,9 @@ impl SqlFiles {
         }
         Ok(applied)
     }
+}
 
+impl PgSqlFiles {
     /// The files that are still to be applied; makes the history if there are any.
     async fn begin<'a>(
         &self,

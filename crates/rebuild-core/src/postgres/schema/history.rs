@@ -25,14 +25,14 @@ const CREATE: &str = "
 
 /// Whose files they are; the same file may be applied once for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub enum SqlPart {
     /// Files that make the schema.
     Schema,
     /// Files that add rows after the restore.
     Fixtures,
 }
 
-impl Part {
+impl SqlPart {
     /// Its name in the history and in progress reports.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -75,7 +75,7 @@ pub(super) struct Entry {
 pub(super) struct History {
     session: Session,
     database: String,
-    part: Part,
+    part: SqlPart,
 }
 
 impl History {
@@ -84,7 +84,7 @@ impl History {
         ctx: &Ctx,
         endpoint: &Endpoint,
         db: &Identity,
-        part: Part,
+        part: SqlPart,
     ) -> Result<Self> {
         Ok(Self {
             session: Session::open_at(endpoint, db, ctx).await?,
@@ -208,7 +208,7 @@ impl History {
 /// and compares nothing, so it means the same in a session whose `search_path` the file has set.
 pub(super) fn insert(
     database: &str,
-    part: Part,
+    part: SqlPart,
     file: &SqlFile,
     statements: usize,
     state: State,

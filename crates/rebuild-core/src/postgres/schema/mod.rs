@@ -15,8 +15,9 @@ mod split;
 mod tests;
 mod text;
 
-pub use apply::{PgFixtures, PgSchemaFiles};
+pub use apply::PgSqlFiles;
 pub use files::{Mode, SqlFile, read_files};
+pub use history::SqlPart;
 pub use order::{OrderedFiles, expand};
 pub use split::{Statement, StatementKind, split};
 pub use text::{Fault, NO_TRANSACTION, decode, head_has_marker};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::PgSchemaFiles;
+use super::{PgSqlFiles, SqlPart};
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint};
 use crate::postgres::{DatabaseKey, Session, find_database};
@@ -81,13 +81,14 @@ async fn the_same_file_makes_the_same_database() {
         .await
         .expect("look")
         .expect("database");
-    let files = PgSchemaFiles::new(
-        ours.clone(),
-        folder.path().into(),
-        vec!["file.sql".into()],
-        FileOrder::Lexicographic,
-        Duration::from_secs(60),
-    );
+    let files = PgSqlFiles {
+        part: SqlPart::Schema,
+        endpoint: ours.clone(),
+        folder: folder.path().into(),
+        patterns: vec!["file.sql".into()],
+        order: FileOrder::Lexicographic,
+        limit: Duration::from_secs(60),
+    };
     files
         .apply(&Ctx::quiet(), &db, &BackupId::generate())
         .await

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::failure::failure;
 use super::files::{Loaded, Mode};
-use super::history::{self, History, Part, State};
+use super::history::{self, History, SqlPart, State};
 use super::split::{Statement, StatementKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
@@ -46,7 +46,7 @@ pub(super) struct FileRun<'a> {
     /// The database.
     pub(super) db: &'a Identity,
     /// What the file is for.
-    pub(super) part: Part,
+    pub(super) part: SqlPart,
     /// How long it may take.
     pub(super) limit: Duration,
     /// The file.

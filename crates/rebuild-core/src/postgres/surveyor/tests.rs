@@ -7,7 +7,7 @@ use tokio_postgres::error::SqlState;
 
 use super::*;
 use crate::model::TableName;
-use crate::postgres::{LocalCluster, PgFixtures};
+use crate::postgres::{LocalCluster, PgSqlFiles, SqlPart};
 use crate::spec::FileOrder;
 use crate::testing::dump;
 use crate::traits::{SchemaApplied, SchemaState};
@@ -192,13 +192,14 @@ async fn fixtures_that_are_not_there_are_missed_at_once() {
     let mut surveyor = w
         .surveyor(script.clone(), &w.folder.path().join("store"))
         .await;
-    surveyor.fixtures = Some(Arc::new(PgFixtures::new(
-        w.cluster.endpoint("postgres"),
-        w.folder.path().to_owned(),
-        vec!["fixtures/*.sql".to_owned()],
-        FileOrder::Lexicographic,
-        Duration::from_secs(60),
-    )));
+    surveyor.fixtures = Some(Arc::new(PgSqlFiles {
+        part: SqlPart::Fixtures,
+        endpoint: w.cluster.endpoint("postgres"),
+        folder: w.folder.path().to_owned(),
+        patterns: vec!["fixtures/*.sql".to_owned()],
+        order: FileOrder::Lexicographic,
+        limit: Duration::from_secs(60),
+    }));
     let e = surveyor.survey(&w.ctx, true).await.expect_err("no file");
     assert!(e.chain().contains("\"fixtures/*.sql\""), "{e:?}");
     assert_eq!(script.applied.load(Ordering::Relaxed), 0);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{PgTeardown, WriteWatch, place};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity};
 use crate::postgres::{EndSessions, LocalCluster, Session, TargetLock, made_by};
@@ -128,6 +128,20 @@ impl World {
         }
     }
 
+    /// Puts the staged database in the target's place.
+    async fn promoted(&self) -> Retired {
+        let retired = self.teardown.retire(&self.ctx, &self.request()).await;
+        retired.expect("promoted")
+    }
+
+    /// What a promote is refused for.
+    async fn refused(&self) -> Error {
+        let retired = self.teardown.retire(&self.ctx, &self.request()).await;
+        let e = retired.expect_err("refused");
+        assert!(e.is_refusal(), "{e:?}");
+        e
+    }
+
     async fn says(&self, database: &str) -> String {
         session(&self.cluster.endpoint(database))
             .await
@@ -163,11 +177,7 @@ async fn identity(session: &Session, name: &str) -> Identity {
 async fn a_promote_is_found_done_and_a_reinstate_takes_it_back() {
     let w = World::new(EndSessions::All).await;
     for _ in 0..2 {
-        let retired = w
-            .teardown
-            .retire(&w.ctx, &w.request())
-            .await
-            .expect("promoted");
+        let retired = w.promoted().await;
         assert_eq!(w.says("app").await, "new");
         let old = w.place("app_old").await.expect("kept");
         assert!(!old.open, "nobody uses the retired database by mistake");
@@ -176,11 +186,7 @@ async fn a_promote_is_found_done_and_a_reinstate_takes_it_back() {
         assert_eq!(new.comment.as_deref(), Some("the app"));
         assert_eq!(retired.successor.as_ref(), Some(&w.staged));
     }
-    let retired = w
-        .teardown
-        .retire(&w.ctx, &w.request())
-        .await
-        .expect("found done");
+    let retired = w.promoted().await;
     for _ in 0..2 {
         w.teardown.reinstate(&w.ctx, &retired).await.expect("back");
         assert_eq!(w.says("app").await, "old");
@@ -258,12 +264,7 @@ async fn wait_for_reads(reads: &AtomicU64) {
 async fn sessions_that_may_not_be_ended_stop_a_promote_before_it_begins() {
     let w = World::new(EndSessions::None).await;
     let client = session(&w.cluster.endpoint("app")).await;
-    let e = w
-        .teardown
-        .retire(&w.ctx, &w.request())
-        .await
-        .expect_err("refused");
-    assert!(e.is_refusal(), "{e:?}");
+    let e = w.refused().await;
     assert!(e.to_string().contains("\"test\""), "names the session: {e}");
     client
         .query_one("select 1", &[])
@@ -276,12 +277,7 @@ async fn sessions_that_may_not_be_ended_stop_a_promote_before_it_begins() {
 #[tokio::test]
 async fn rows_written_up_to_the_fence_stop_a_promote() {
     let w = World::of(EndSessions::All, Arc::new(LateWrite), Vec::new()).await;
-    let e = w
-        .teardown
-        .retire(&w.ctx, &w.request())
-        .await
-        .expect_err("refused");
-    assert!(e.is_refusal(), "{e:?}");
+    let e = w.refused().await;
     assert!(e.to_string().contains("public.late"), "{e:?}");
     assert_eq!(w.says("app").await, "old");
     assert!(w.place("app").await.is_some_and(|p| p.open), "open again");
@@ -295,9 +291,7 @@ async fn an_open_prepared_transaction_stops_a_promote() {
     let prepare = "begin; update public.t set v = 'half'; prepare transaction 'half'";
     let client = session(&w.cluster.endpoint("app")).await;
     client.batch_execute(prepare).await.expect("prepared");
-    let retire = w.teardown.retire(&w.ctx, &w.request()).await;
-    let e = retire.expect_err("refused");
-    assert!(e.is_refusal(), "{e:?}");
+    let e = w.refused().await;
     assert!(e.to_string().contains("\"half\""), "{e:?}");
     let rollback = "rollback prepared 'half'";
     client.batch_execute(rollback).await.expect("still there");
@@ -312,11 +306,7 @@ async fn a_database_without_the_mark_of_the_run_is_not_promoted() {
         .batch_execute("comment on database app_new is null")
         .await
         .expect("comment");
-    let e = w
-        .teardown
-        .retire(&w.ctx, &w.request())
-        .await
-        .expect_err("refused");
+    let e = w.refused().await;
     assert!(e.to_string().contains("mark"), "{e:?}");
     assert_eq!(w.says("app").await, "old");
 }
@@ -333,12 +323,7 @@ async fn another_database_under_the_name_is_not_touched() {
         .batch_execute("create database app")
         .await
         .expect("another");
-    let e = w
-        .teardown
-        .retire(&w.ctx, &w.request())
-        .await
-        .expect_err("refused");
-    assert!(e.is_refusal(), "{e:?}");
+    w.refused().await;
     assert_eq!(w.says("mine").await, "old");
     assert!(w.place("app_old").await.is_none());
 }
@@ -360,11 +345,7 @@ async fn a_purge_needs_a_permit_and_a_retired_database() {
         .await
         .expect_err("in service");
     assert!(e.is_refusal(), "{e:?}");
-    let retired = w
-        .teardown
-        .retire(&w.ctx, &w.request())
-        .await
-        .expect("promoted");
+    let retired = w.promoted().await;
     let wrong = DestroyPermit::by_name(&w.staged, "app_new").expect("a permit");
     let e = w
         .teardown

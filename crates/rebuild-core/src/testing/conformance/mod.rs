@@ -107,6 +107,7 @@ mod claim;
 mod lock;
 mod provision;
 mod restore;
+mod scene;
 mod schema;
 mod teardown;
 #[cfg(test)]
@@ -118,6 +119,7 @@ pub use backup::{BackupStage, backup};
 pub use lock::{LockStage, lock};
 pub use provision::{ProvisionStage, provision};
 pub use restore::{RestoreStage, restore};
+pub use scene::{DatabaseScene, NamesScene};
 pub use schema::{SchemaStage, schema};
 pub use teardown::{TeardownStage, teardown};
 pub use verify::{VerifyStage, verify};

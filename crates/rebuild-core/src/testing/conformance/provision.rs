@@ -3,30 +3,22 @@
 use async_trait::async_trait;
 
 use super::claim::{claim, done, elsewhere, refused, replaced, same};
+use super::scene::NamesScene;
 use crate::event::Ctx;
 use crate::model::Identity;
 use crate::traits::{Provision, ProvisionRequest};
 
 /// A server with room for something new.
 #[async_trait]
-pub trait ProvisionStage: Send + Sync {
+pub trait ProvisionStage: NamesScene {
     /// The implementation under test.
     fn provision(&self) -> &dyn Provision;
-
-    /// A run, whose mark things made in it carry.
-    fn ctx(&self) -> &Ctx;
 
     /// The thing that new ones are made like, if the implementation needs one.
     fn like(&self) -> Option<Identity>;
 
-    /// Makes something called `name` by other means, as a stranger would.
-    async fn occupy(&self, name: &str) -> Identity;
-
     /// Puts `made` in service, as a promote does.
     async fn promote(&self, made: &Identity);
-
-    /// True if the thing exists, whatever it is called now.
-    async fn exists(&self, thing: &Identity) -> bool;
 }
 
 /// Holds an implementation of [`Provision`] to its contract. The names it uses are

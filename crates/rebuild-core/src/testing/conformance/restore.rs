@@ -3,27 +3,15 @@
 use async_trait::async_trait;
 
 use super::claim::{claim, done, elsewhere, failed, replaced, same};
-use crate::event::Ctx;
-use crate::model::{BackupId, Identity};
+use super::scene::DatabaseScene;
+use crate::model::BackupId;
 use crate::traits::Restorer;
 
-/// A database that has its schema and no rows, and a backup with rows that fit.
+/// A database that has its schema and no rows, and a backup all of whose rows have a place in it.
 #[async_trait]
-pub trait RestoreStage: Send + Sync {
+pub trait RestoreStage: DatabaseScene {
     /// The implementation under test.
     fn restorer(&self) -> &dyn Restorer;
-
-    /// The run.
-    fn ctx(&self) -> &Ctx;
-
-    /// The database, which the run has made.
-    fn db(&self) -> &Identity;
-
-    /// Something else of the same kind on the same server.
-    async fn stranger(&self) -> Identity;
-
-    /// The backup. All its rows have a place in the database.
-    fn backup(&self) -> &BackupId;
 
     /// The database's rows, in any text that is another one when they are others.
     async fn content(&self) -> String;

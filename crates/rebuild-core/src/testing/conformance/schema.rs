@@ -3,27 +3,14 @@
 use async_trait::async_trait;
 
 use super::claim::{claim, done, elsewhere, failed, replaced, same};
-use crate::event::Ctx;
-use crate::model::{BackupId, Identity};
+use super::scene::DatabaseScene;
 use crate::traits::SchemaApplier;
 
 /// An empty database and a schema for it.
 #[async_trait]
-pub trait SchemaStage: Send + Sync {
+pub trait SchemaStage: DatabaseScene {
     /// The implementation under test.
     fn schema(&self) -> &dyn SchemaApplier;
-
-    /// The run.
-    fn ctx(&self) -> &Ctx;
-
-    /// The database, which the run has made and which is empty.
-    fn db(&self) -> &Identity;
-
-    /// Something else of the same kind on the same server.
-    async fn stranger(&self) -> Identity;
-
-    /// A backup that has a schema, for implementations that take it from there.
-    async fn backup(&self) -> BackupId;
 
     /// Any text that is another one when the schema of the database is another one.
     async fn shape(&self) -> String;
@@ -42,7 +29,7 @@ pub async fn schema<S: SchemaStage>(stage: impl AsyncFn() -> S) {
 
 async fn applied_once<S: SchemaStage>(stage: &S) {
     let (ctx, schema, db) = (stage.ctx(), stage.schema(), stage.db());
-    let (backup, empty) = (stage.backup().await, stage.shape().await);
+    let (backup, empty) = (stage.backup(), stage.shape().await);
     let before = done("look", schema.look(ctx, db).await);
     same(
         "look twice gives the same answer",
@@ -56,7 +43,7 @@ async fn applied_once<S: SchemaStage>(stage: &S) {
         &Vec::new(),
     );
 
-    let first = done("apply", schema.apply(ctx, db, &backup).await);
+    let first = done("apply", schema.apply(ctx, db, backup).await);
     let shape = stage.shape().await;
     claim("apply gives the database a schema", shape != empty);
     let paths: Vec<_> = first.applied.iter().map(|file| file.path.clone()).collect();
@@ -84,7 +71,7 @@ async fn applied_once<S: SchemaStage>(stage: &S) {
             &first.migration,
         );
 
-        let again = done("apply again", schema.apply(ctx, db, &backup).await);
+        let again = done("apply again", schema.apply(ctx, db, backup).await);
         same(
             "the second call applies no file",
             &again.applied,
@@ -100,7 +87,7 @@ async fn applied_once<S: SchemaStage>(stage: &S) {
 
 async fn the_wrong_database_is_left_alone<S: SchemaStage>(stage: &S) {
     let (ctx, schema, db) = (stage.ctx(), stage.schema(), stage.db());
-    let (backup, empty) = (stage.backup().await, stage.shape().await);
+    let (backup, empty) = (stage.backup(), stage.shape().await);
     for (what, wrong) in [
         (
             "one that was replaced",
@@ -111,9 +98,9 @@ async fn the_wrong_database_is_left_alone<S: SchemaStage>(stage: &S) {
         failed(&format!("look at {what}"), schema.look(ctx, &wrong).await);
         failed(
             &format!("apply to {what}"),
-            schema.apply(ctx, &wrong, &backup).await,
+            schema.apply(ctx, &wrong, backup).await,
         );
         same("nothing was applied", &stage.shape().await, &empty);
     }
-    done("apply", schema.apply(ctx, db, &backup).await);
+    done("apply", schema.apply(ctx, db, backup).await);
 }

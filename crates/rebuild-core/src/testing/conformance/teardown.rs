@@ -3,18 +3,15 @@
 use async_trait::async_trait;
 
 use super::claim::{claim, done, elsewhere, failed, refused, replaced, same};
-use crate::event::Ctx;
+use super::scene::NamesScene;
 use crate::model::{BackupId, Identity};
 use crate::traits::{DestroyPermit, RetireRequest, Retired, Teardown};
 
 /// A target in service, and usually what is to take its place.
 #[async_trait]
-pub trait TeardownStage: Send + Sync {
+pub trait TeardownStage: NamesScene {
     /// The implementation under test, ready to act on [`target`](Self::target).
     fn teardown(&self) -> &dyn Teardown;
-
-    /// The run.
-    fn ctx(&self) -> &Ctx;
 
     /// The target, in service under its name.
     fn target(&self) -> &Identity;
@@ -23,17 +20,11 @@ pub trait TeardownStage: Send + Sync {
     /// cannot stand side by side.
     fn successor(&self) -> Option<&Identity>;
 
-    /// Makes something called `name` by other means, as a stranger would.
-    async fn occupy(&self, name: &str) -> Identity;
-
     /// Takes a backup of the target as it is now.
     async fn back_up(&self) -> BackupId;
 
     /// Adds a row to what is in service under the target's name.
     async fn write(&self);
-
-    /// True if the thing exists, whatever it is called now.
-    async fn exists(&self, thing: &Identity) -> bool;
 }
 
 /// Holds an implementation of [`Teardown`] to its contract. The names it uses are

@@ -3,27 +3,15 @@
 use async_trait::async_trait;
 
 use super::claim::{claim, done, elsewhere, failed, replaced, same};
-use crate::event::Ctx;
-use crate::model::{BackupId, Identity, Outcome, Verdict};
+use super::scene::DatabaseScene;
+use crate::model::{BackupId, Outcome, Verdict};
 use crate::traits::{Verifier, VerifyRequest};
 
-/// A database that is as it should be.
+/// A database that is as it should be, restored from the backup.
 #[async_trait]
-pub trait VerifyStage: Send + Sync {
+pub trait VerifyStage: DatabaseScene {
     /// The implementation under test.
     fn verifier(&self) -> &dyn Verifier;
-
-    /// The run.
-    fn ctx(&self) -> &Ctx;
-
-    /// The database, restored from [`backup`](Self::backup).
-    fn db(&self) -> &Identity;
-
-    /// Something else of the same kind on the same server.
-    async fn stranger(&self) -> Identity;
-
-    /// The backup that the database must match.
-    fn backup(&self) -> &BackupId;
 
     /// The database's rows and schema, in any text that is another one when they are others.
     async fn content(&self) -> String;

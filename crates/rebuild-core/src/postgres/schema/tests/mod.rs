@@ -56,12 +56,19 @@ impl Bench {
         std::fs::write(self.folder.path().join(name), text).expect("file");
     }
 
-    fn schema_in(&self, folder: &Path, patterns: &[&str], order: FileOrder) -> PgSchemaFiles {
+    fn schema_in(&self, folder: &Path, patterns: &[&str], order: FileOrder) -> PgSqlFiles {
         let patterns = patterns.iter().map(ToString::to_string).collect();
-        PgSchemaFiles::new(self.endpoint.clone(), folder.into(), patterns, order, LIMIT)
+        PgSqlFiles {
+            part: SqlPart::Schema,
+            endpoint: self.endpoint.clone(),
+            folder: folder.into(),
+            patterns,
+            order,
+            limit: LIMIT,
+        }
     }
 
-    fn schema(&self) -> PgSchemaFiles {
+    fn schema(&self) -> PgSqlFiles {
         self.schema_in(self.folder.path(), &["*.sql"], FileOrder::Lexicographic)
     }
 
@@ -300,13 +307,10 @@ async fn fixtures_have_a_history_of_their_own() {
         "1.sql",
         "create table if not exists a (id int); insert into a values (1);",
     );
-    let fixtures = PgFixtures::new(
-        bench.endpoint.clone(),
-        bench.folder.path().into(),
-        vec!["*.sql".into()],
-        FileOrder::Lexicographic,
-        LIMIT,
-    );
+    let fixtures = PgSqlFiles {
+        part: SqlPart::Fixtures,
+        ..bench.schema()
+    };
     bench.apply().await.expect("applied");
     assert_eq!(
         paths(&bench.apply_with(&fixtures).await.expect("applied")),
@@ -320,13 +324,11 @@ async fn fixtures_have_a_history_of_their_own() {
     let state = fixtures.look(&bench.ctx, &bench.db).await.expect("look");
     assert_eq!((state.applied.len(), state.pending.len()), (1, 0));
 
-    let none = PgFixtures::new(
-        bench.endpoint.clone(),
-        bench.folder.path().into(),
-        vec![],
-        FileOrder::Lexicographic,
-        LIMIT,
-    );
+    let none = PgSqlFiles {
+        part: SqlPart::Fixtures,
+        patterns: vec![],
+        ..bench.schema()
+    };
     assert_eq!(
         bench.apply_with(&none).await.expect("nothing"),
         SchemaApplied::default()

@@ -166,13 +166,10 @@ async fn a_stop_cancels_the_statement() {
 async fn a_file_has_a_deadline() {
     let bench = Bench::new().await;
     bench.write("1.sql", "create table a ();\nselect pg_sleep(3600);");
-    let files = PgSchemaFiles::new(
-        bench.endpoint.clone(),
-        bench.folder.path().into(),
-        vec!["1.sql".into()],
-        FileOrder::Lexicographic,
-        Duration::from_millis(300),
-    );
+    let files = PgSqlFiles {
+        limit: Duration::from_millis(300),
+        ..bench.schema()
+    };
     let error = bench.apply_with(&files).await.expect_err("deadline");
     assert_eq!(error.kind(), ErrorKind::Deadline);
     assert!(

@@ -18,7 +18,7 @@ use crate::postgres::{
 use crate::store::Store;
 use crate::testing::client_bin_dir;
 use crate::testing::conformance::{
-    self, BackupStage, LockStage, ProvisionStage, TeardownStage, WorkloadStage,
+    self, BackupStage, LockStage, NamesScene, ProvisionStage, TeardownStage, WorkloadStage,
 };
 use crate::traits::{Backup, BackupMode, Lock, Provision, Teardown, Workload};
 
@@ -218,21 +218,28 @@ impl WorkloadStage for Stage {
 }
 
 #[async_trait]
+impl NamesScene for Stage {
+    fn ctx(&self) -> &Ctx {
+        &self.ctx
+    }
+
+    async fn occupy(&self, name: &str) -> Identity {
+        self.add(name).await
+    }
+
+    async fn exists(&self, thing: &Identity) -> bool {
+        self.has(thing).await
+    }
+}
+
+#[async_trait]
 impl ProvisionStage for Stage {
     fn provision(&self) -> &dyn Provision {
         &self.provision
     }
 
-    fn ctx(&self) -> &Ctx {
-        &self.ctx
-    }
-
     fn like(&self) -> Option<Identity> {
         Some(self.app.clone())
-    }
-
-    async fn occupy(&self, name: &str) -> Identity {
-        self.add(name).await
     }
 
     async fn promote(&self, made: &Identity) {
@@ -243,10 +250,6 @@ impl ProvisionStage for Stage {
         )
         .await;
     }
-
-    async fn exists(&self, thing: &Identity) -> bool {
-        self.has(thing).await
-    }
 }
 
 #[async_trait]
@@ -255,20 +258,12 @@ impl TeardownStage for Stage {
         &self.teardown
     }
 
-    fn ctx(&self) -> &Ctx {
-        &self.ctx
-    }
-
     fn target(&self) -> &Identity {
         &self.app
     }
 
     fn successor(&self) -> Option<&Identity> {
         Some(&self.staged)
-    }
-
-    async fn occupy(&self, name: &str) -> Identity {
-        self.add(name).await
     }
 
     async fn back_up(&self) -> BackupId {
@@ -282,10 +277,6 @@ impl TeardownStage for Stage {
 
     async fn write(&self) {
         self.insert().await;
-    }
-
-    async fn exists(&self, thing: &Identity) -> bool {
-        self.has(thing).await
     }
 }
 

@@ -18,7 +18,7 @@ use crate::postgres::{
     Session, ident, made_by,
 };
 use crate::store::Store;
-use crate::testing::conformance::{self, RestoreStage, VerifyStage};
+use crate::testing::conformance::{self, DatabaseScene, RestoreStage, VerifyStage};
 use crate::testing::{client_bin_dir, cluster, scratch_database};
 use crate::traits::{Backup, BackupMode, Restorer, SchemaApplier, Verifier};
 
@@ -155,11 +155,7 @@ async fn text(endpoint: &Endpoint, sql: &str) -> String {
 }
 
 #[async_trait]
-impl RestoreStage for Stage {
-    fn restorer(&self) -> &dyn Restorer {
-        &self.restorer
-    }
-
+impl DatabaseScene for Stage {
     fn ctx(&self) -> &Ctx {
         &self.ctx
     }
@@ -168,12 +164,19 @@ impl RestoreStage for Stage {
         &self.db
     }
 
+    fn backup(&self) -> &BackupId {
+        &self.backup
+    }
+
     async fn stranger(&self) -> Identity {
         another(&self.cluster).await
     }
+}
 
-    fn backup(&self) -> &BackupId {
-        &self.backup
+#[async_trait]
+impl RestoreStage for Stage {
+    fn restorer(&self) -> &dyn Restorer {
+        &self.restorer
     }
 
     async fn content(&self) -> String {
@@ -216,11 +219,7 @@ async fn pg_restorer_into_a_schema_of_files() {
 struct Restored(Stage, PgVerifier);
 
 #[async_trait]
-impl VerifyStage for Restored {
-    fn verifier(&self) -> &dyn Verifier {
-        &self.1
-    }
-
+impl DatabaseScene for Restored {
     fn ctx(&self) -> &Ctx {
         &self.0.ctx
     }
@@ -235,6 +234,13 @@ impl VerifyStage for Restored {
 
     fn backup(&self) -> &BackupId {
         &self.0.backup
+    }
+}
+
+#[async_trait]
+impl VerifyStage for Restored {
+    fn verifier(&self) -> &dyn Verifier {
+        &self.1
     }
 
     async fn content(&self) -> String {

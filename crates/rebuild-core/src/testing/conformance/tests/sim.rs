@@ -9,8 +9,8 @@ use super::faulty::{Fault, Subject};
 use crate::event::Ctx;
 use crate::model::{BackupId, Identity};
 use crate::testing::conformance::{
-    self, BackupStage, LockStage, ProvisionStage, RestoreStage, SchemaStage, TeardownStage,
-    VerifyStage, WorkloadStage,
+    self, BackupStage, DatabaseScene, LockStage, NamesScene, ProvisionStage, RestoreStage,
+    SchemaStage, TeardownStage, VerifyStage, WorkloadStage,
 };
 use crate::testing::sim::{Sim, SimDatabase};
 use crate::traits::{
@@ -117,29 +117,32 @@ impl WorkloadStage for Stage {
 }
 
 #[async_trait]
-impl ProvisionStage for Stage {
-    fn provision(&self) -> &dyn Provision {
-        &self.subject
-    }
-
+impl NamesScene for Stage {
     fn ctx(&self) -> &Ctx {
         &self.ctx
-    }
-
-    fn like(&self) -> Option<Identity> {
-        Some(self.app.clone())
     }
 
     async fn occupy(&self, name: &str) -> Identity {
         self.add(name)
     }
 
-    async fn promote(&self, made: &Identity) {
-        self.with(made, |db| db.made_by = None);
-    }
-
     async fn exists(&self, thing: &Identity) -> bool {
         self.has(thing)
+    }
+}
+
+#[async_trait]
+impl ProvisionStage for Stage {
+    fn provision(&self) -> &dyn Provision {
+        &self.subject
+    }
+
+    fn like(&self) -> Option<Identity> {
+        Some(self.app.clone())
+    }
+
+    async fn promote(&self, made: &Identity) {
+        self.with(made, |db| db.made_by = None);
     }
 }
 
@@ -149,20 +152,12 @@ impl TeardownStage for Stage {
         &self.subject
     }
 
-    fn ctx(&self) -> &Ctx {
-        &self.ctx
-    }
-
     fn target(&self) -> &Identity {
         &self.app
     }
 
     fn successor(&self) -> Option<&Identity> {
         Some(&self.staged)
-    }
-
-    async fn occupy(&self, name: &str) -> Identity {
-        self.add(name)
     }
 
     async fn back_up(&self) -> BackupId {
@@ -177,10 +172,6 @@ impl TeardownStage for Stage {
     async fn write(&self) {
         let live = self.sim.identity("app").expect("in service");
         self.with(&live, |db| db.rows.push(99));
-    }
-
-    async fn exists(&self, thing: &Identity) -> bool {
-        self.has(thing)
     }
 }
 
@@ -219,11 +210,7 @@ impl BackupStage for Stage {
 }
 
 #[async_trait]
-impl SchemaStage for Stage {
-    fn schema(&self) -> &dyn SchemaApplier {
-        &self.subject
-    }
-
+impl DatabaseScene for Stage {
     fn ctx(&self) -> &Ctx {
         &self.ctx
     }
@@ -232,12 +219,19 @@ impl SchemaStage for Stage {
         &self.staged
     }
 
+    fn backup(&self) -> &BackupId {
+        &self.backup
+    }
+
     async fn stranger(&self) -> Identity {
         self.add("stranger")
     }
+}
 
-    async fn backup(&self) -> BackupId {
-        self.backup.clone()
+#[async_trait]
+impl SchemaStage for Stage {
+    fn schema(&self) -> &dyn SchemaApplier {
+        &self.subject
     }
 
     async fn shape(&self) -> String {
@@ -249,22 +243,6 @@ impl SchemaStage for Stage {
 impl RestoreStage for Stage {
     fn restorer(&self) -> &dyn Restorer {
         &self.subject
-    }
-
-    fn ctx(&self) -> &Ctx {
-        &self.ctx
-    }
-
-    fn db(&self) -> &Identity {
-        &self.staged
-    }
-
-    async fn stranger(&self) -> Identity {
-        self.add("stranger")
-    }
-
-    fn backup(&self) -> &BackupId {
-        &self.backup
     }
 
     async fn content(&self) -> String {
@@ -284,22 +262,6 @@ impl RestoreStage for Stage {
 impl VerifyStage for Stage {
     fn verifier(&self) -> &dyn Verifier {
         &self.subject
-    }
-
-    fn ctx(&self) -> &Ctx {
-        &self.ctx
-    }
-
-    fn db(&self) -> &Identity {
-        &self.staged
-    }
-
-    async fn stranger(&self) -> Identity {
-        self.add("stranger")
-    }
-
-    fn backup(&self) -> &BackupId {
-        &self.backup
     }
 
     async fn content(&self) -> String {

@@ -9,10 +9,11 @@ use tempfile::TempDir;
 
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity};
-use crate::postgres::schema::{PgFixtures, PgSchemaFiles};
-use crate::postgres::{CommandMigrator, DatabaseKey, LocalCluster, Session, find_database};
+use crate::postgres::{
+    CommandMigrator, DatabaseKey, LocalCluster, PgSqlFiles, Session, SqlPart, find_database,
+};
 use crate::spec::FileOrder;
-use crate::testing::conformance::{self, SchemaStage};
+use crate::testing::conformance::{self, DatabaseScene, SchemaStage};
 use crate::testing::{client_bin_dir, cluster, scratch_database};
 use crate::traits::SchemaApplier;
 
@@ -88,11 +89,7 @@ pub(super) const SHAPE: &str = "
      where c.relkind = 'r' and n.nspname = 'public' and a.attnum > 0";
 
 #[async_trait]
-impl<T: SchemaApplier> SchemaStage for Stage<T> {
-    fn schema(&self) -> &dyn SchemaApplier {
-        &self.subject
-    }
-
+impl<T: SchemaApplier> DatabaseScene for Stage<T> {
     fn ctx(&self) -> &Ctx {
         &self.ctx
     }
@@ -101,12 +98,19 @@ impl<T: SchemaApplier> SchemaStage for Stage<T> {
         &self.db
     }
 
+    fn backup(&self) -> &BackupId {
+        &self.backup
+    }
+
     async fn stranger(&self) -> Identity {
         another(&self.cluster).await
     }
+}
 
-    async fn backup(&self) -> BackupId {
-        self.backup.clone()
+#[async_trait]
+impl<T: SchemaApplier> SchemaStage for Stage<T> {
+    fn schema(&self) -> &dyn SchemaApplier {
+        &self.subject
     }
 
     async fn shape(&self) -> String {
@@ -127,18 +131,19 @@ fn write_files(folder: &TempDir) {
     }
 }
 
-fn patterns() -> Vec<String> {
-    vec!["*.sql".to_owned()]
-}
-
-#[tokio::test]
-async fn pg_schema_files() {
+async fn sql_files(part: SqlPart) {
     let cluster = Arc::new(cluster().await.expect("a server"));
     conformance::schema(async || {
         Stage::new(&cluster, |endpoint, folder, _| {
             write_files(folder);
-            let path = folder.path().to_owned();
-            PgSchemaFiles::new(endpoint, path, patterns(), FileOrder::Lexicographic, LIMIT)
+            PgSqlFiles {
+                part,
+                endpoint,
+                folder: folder.path().to_owned(),
+                patterns: vec!["*.sql".to_owned()],
+                order: FileOrder::Lexicographic,
+                limit: LIMIT,
+            }
         })
         .await
     })
@@ -146,17 +151,13 @@ async fn pg_schema_files() {
 }
 
 #[tokio::test]
-async fn pg_fixtures() {
-    let cluster = Arc::new(cluster().await.expect("a server"));
-    conformance::schema(async || {
-        Stage::new(&cluster, |endpoint, folder, _| {
-            write_files(folder);
-            let path = folder.path().to_owned();
-            PgFixtures::new(endpoint, path, patterns(), FileOrder::Lexicographic, LIMIT)
-        })
-        .await
-    })
-    .await;
+async fn pg_sql_files_of_a_schema() {
+    sql_files(SqlPart::Schema).await;
+}
+
+#[tokio::test]
+async fn pg_sql_files_of_fixtures() {
+    sql_files(SqlPart::Fixtures).await;
 }
 
 /// The migrator is psql with a file that can be run twice, as a migrator can.
