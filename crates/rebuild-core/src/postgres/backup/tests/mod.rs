@@ -14,9 +14,11 @@ use tempfile::TempDir;
 
 use super::{Manifest, PgBackup};
 use crate::event::Ctx;
-use crate::model::{BackupId, Endpoint, Identity};
+use crate::model::{BackupId, Endpoint, Identity, TableFingerprint};
 use crate::postgres::rows::RowOptions;
-use crate::postgres::{DatabaseKey, Environment, LocalCluster, Session, find_database};
+use crate::postgres::{
+    DatabaseKey, Environment, LocalCluster, Session, find_database, fingerprints,
+};
 use crate::store::Store;
 use crate::testing::{client_bin_dir, cluster, load_kitchen_sink, scratch_database};
 use crate::traits::{Backup, BackupMode};
@@ -82,6 +84,13 @@ impl World {
         Session::open(&self.endpoint, "test")
             .await
             .expect("session")
+    }
+
+    /// What the tables of the manifest add up to as they are now.
+    async fn now(&self, manifest: &Manifest) -> Vec<TableFingerprint> {
+        let (at, of) = (&self.endpoint, &self.identity);
+        let sums = fingerprints(&self.ctx, at, of, manifest, &Self::options()).await;
+        sums.expect("added up")
     }
 
     async fn run(&self, sql: &str) {

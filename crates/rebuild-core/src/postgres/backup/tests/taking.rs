@@ -2,7 +2,7 @@ use std::num::NonZeroUsize;
 
 use super::*;
 use crate::model::{RowForm, TableName};
-use crate::postgres::{fingerprints, ident};
+use crate::postgres::ident;
 use crate::traits::DestroyPermit;
 
 #[tokio::test]
@@ -37,15 +37,7 @@ async fn a_kitchen_sink_is_taken_and_proven() {
     }
 
     // The same database adds up to the same.
-    let now = fingerprints(
-        &world.ctx,
-        &world.endpoint,
-        &world.identity,
-        &manifest,
-        &World::options(),
-    )
-    .await
-    .expect("added up");
+    let now = world.now(&manifest).await;
     assert_eq!(now, manifest.fingerprints());
 }
 
@@ -295,14 +287,6 @@ async fn of_an_extensions_tables_only_the_users_rows_are_kept() {
         [("filtered", Some("where own"), 3), ("whole", Some(""), 1)]
     );
     assert_eq!(world.complaints(&manifest.id).await, Vec::<String>::new());
-    let now = fingerprints(
-        &world.ctx,
-        &world.endpoint,
-        &world.identity,
-        &manifest,
-        &World::options(),
-    )
-    .await
-    .expect("added up");
+    let now = world.now(&manifest).await;
     assert_eq!(now, manifest.fingerprints());
 }

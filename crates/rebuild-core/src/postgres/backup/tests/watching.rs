@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::TableName;
-use crate::postgres::{WriteWatch, fingerprints};
+use crate::postgres::WriteWatch;
 
 /// Runs `sql` in a session, and waits until its counts have been handed in.
 async fn write(world: &World, sql: &str) {
@@ -109,15 +109,7 @@ async fn a_missing_column_or_table_shows_in_the_fingerprints() {
     world
         .run("alter table public.a drop column y; drop table public.b")
         .await;
-    let now = fingerprints(
-        &world.ctx,
-        &world.endpoint,
-        &world.identity,
-        &manifest,
-        &World::options(),
-    )
-    .await
-    .expect("added up");
+    let now = world.now(&manifest).await;
     assert_eq!(now.len(), 1);
     assert_eq!(now[0].table, TableName::new("public", "a"));
     assert_eq!(
