@@ -16,7 +16,7 @@ demo: ## Rebuild a drifted database of a throwaway server while a reader keeps r
 test: ## Run every test on the PostgreSQL that is installed; T=... runs those whose name contains it
 	@scripts/test $(T)
 
-test-matrix: ## Run the tests of the library on every supported PostgreSQL; V="13 18" picks some
+test-matrix: ## Run the tests of library, command and examples on every supported PostgreSQL; V="13 18" picks some
 	@scripts/test-matrix $(V)
 
 kind-smoke: ## Rebuild a database that runs in a kind cluster (needs Docker and kind)
