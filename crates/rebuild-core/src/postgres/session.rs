@@ -91,11 +91,11 @@ impl Session {
             }
         }
         .map_err(failed)?;
-        client.batch_execute(PINNED).await.map_err(failed)?;
-        let pid = serving_pid(&client)
-            .await
-            .map_err(failed)?
-            .ok_or_else(|| Error::internal("the server does not say which process serves us"))?;
+        // In one go; the server takes them in this order.
+        let ((), pid) =
+            tokio::try_join!(client.batch_execute(PINNED), serving_pid(&client)).map_err(failed)?;
+        let pid =
+            pid.ok_or_else(|| Error::internal("the server does not say which process serves us"))?;
         Ok(Self {
             client,
             driver: driver.detach(),
@@ -122,16 +122,7 @@ impl Session {
     /// be reached.
     pub async fn open_at(endpoint: &Endpoint, db: &Identity, ctx: &Ctx) -> Result<Self> {
         let session = Self::open(&endpoint.with_database(&db.name), &application(ctx)).await?;
-        let oid = place::oid_here(&session, db).await?;
-        let here: u32 = session
-            .query_one(
-                "select oid from pg_catalog.pg_database
-                  where datname operator(pg_catalog.=) pg_catalog.current_database()",
-                &[],
-            )
-            .await
-            .map_err(|e| server_error(format!("could not identify {db}"), e))?
-            .get(0);
+        let (oid, here) = tokio::try_join!(place::oid_here(&session, db), session.oid_inside(db))?;
         if here == oid {
             return Ok(session);
         }
@@ -139,6 +130,18 @@ impl Session {
             "the database named {:?} has oid {here} now, so it is not {db}",
             db.name
         )))
+    }
+
+    /// The oid of the database that the session is in; `db` is the one that is expected.
+    async fn oid_inside(&self, db: &Identity) -> Result<u32> {
+        self.query_one(
+            "select oid from pg_catalog.pg_database
+              where datname operator(pg_catalog.=) pg_catalog.current_database()",
+            &[],
+        )
+        .await
+        .map(|row| row.get(0))
+        .map_err(|e| server_error(format!("could not identify {db}"), e))
     }
 
     /// From now on the server refuses whatever would write in this session's database, whoever

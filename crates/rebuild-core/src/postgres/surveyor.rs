@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{CatalogSnapshot, ProvisionOptions, ScratchDatabase, Session, application, inventory};
+use super::inventory::inventory_of;
+use super::{
+    CatalogSnapshot, DatabaseKey, ProvisionOptions, ScratchDatabase, Session, application,
+    database_facts,
+};
 use crate::error::Result;
 use crate::event::Ctx;
-use crate::model::{BackupId, Endpoint, Host, Identity, Inventory};
+use crate::model::{BackupId, DatabaseFacts, Endpoint, Host, Identity, Inventory};
 use crate::plan::{Drift, Survey, ToolFacts};
 use crate::store::{self, Store};
-use crate::traits::{SchemaApplier, Surveyor};
+use crate::traits::{AppliedFile, SchemaApplier, SchemaState, Surveyor};
 
 /// [`Surveyor`] of a PostgreSQL database.
 pub struct PgSurveyor {
@@ -40,35 +44,29 @@ pub struct PgSurveyor {
 impl Surveyor for PgSurveyor {
     async fn survey(&self, ctx: &Ctx, drift: bool) -> Result<Survey> {
         let session = self.open(ctx).await?;
-        let inventory = inventory(&session).await?;
-        let live = CatalogSnapshot::read(&session).await?;
-        session.close().await;
-        let schema = self.schema.look(ctx, &inventory.database.identity).await?;
-        let fixtures = match &self.fixtures {
-            // Files that are not there or cannot be run are better known now than after a backup.
-            Some(fixtures) => {
-                fixtures
-                    .look(ctx, &inventory.database.identity)
-                    .await?
-                    .files
-            }
-            None => Vec::new(),
-        };
-        let new = if drift && self.files {
-            Some(self.described(ctx, &inventory).await?)
-        } else {
-            None
-        };
+        let database = database_facts(&session, DatabaseKey::Current).await?;
+        // Both sides at once: the new schema is made on another connection, and takes longer.
+        // Neither is given up when the other one fails, lest a scratch database be left.
+        let (live, new) = tokio::join!(
+            live(session, database.clone()),
+            self.new_schema(ctx, &database, drift)
+        );
+        let (inventory, live) = live?;
+        let New {
+            schema,
+            fixtures,
+            catalog,
+        } = new?;
         let data = self.local_data(&inventory);
         Ok(Survey {
             schema_hash: live.hash(),
             tools: self.tools.clone(),
             schema,
             fixtures,
-            drift: new
+            drift: catalog
                 .as_ref()
                 .map(|new| drift_between(&inventory, &live, new)),
-            new_schema_hash: new.as_ref().map(CatalogSnapshot::hash),
+            new_schema_hash: catalog.as_ref().map(CatalogSnapshot::hash),
             store_free_bytes: self.store.free_bytes()?,
             // A folder that this user may not look into says nothing.
             server_free_bytes: data.as_deref().and_then(|d| store::free_bytes(d).ok()),
@@ -89,13 +87,32 @@ impl PgSurveyor {
         session.only_read().await
     }
 
+    /// Where the schema stands, and with `drift` what it makes of an empty database.
+    async fn new_schema(&self, ctx: &Ctx, target: &DatabaseFacts, drift: bool) -> Result<New> {
+        let schema = self.schema.look(ctx, &target.identity).await?;
+        let fixtures = match &self.fixtures {
+            // Files that are not there or cannot be run are better known now than after a backup.
+            Some(fixtures) => fixtures.look(ctx, &target.identity).await?.files,
+            None => Vec::new(),
+        };
+        let catalog = if drift && self.files {
+            Some(self.described(ctx, target).await?)
+        } else {
+            None
+        };
+        Ok(New {
+            schema,
+            fixtures,
+            catalog,
+        })
+    }
+
     /// The catalog that the schema's files describe, found by applying them to a scratch database.
-    async fn described(&self, ctx: &Ctx, inventory: &Inventory) -> Result<CatalogSnapshot> {
+    async fn described(&self, ctx: &Ctx, target: &DatabaseFacts) -> Result<CatalogSnapshot> {
         ScratchDatabase::sweep(&self.maintenance, ctx).await?;
-        let scratch =
-            ScratchDatabase::make_as(&self.maintenance, &inventory.database, &self.provision, ctx)
-                .await
-                .map_err(|e| e.context("could not make a scratch database to find the drift"))?;
+        let scratch = ScratchDatabase::make_as(&self.maintenance, target, &self.provision, ctx)
+            .await
+            .map_err(|e| e.context("could not make a scratch database to find the drift"))?;
         let files = self.applied_to(ctx, scratch.identity()).await;
         scratch.remove_or_warn(ctx).await;
         files
@@ -128,6 +145,21 @@ impl PgSurveyor {
         let path = PathBuf::from(inventory.server.data_directory.as_ref()?);
         (local && path.is_dir()).then_some(path)
     }
+}
+
+/// What a survey finds of the schema to come.
+struct New {
+    schema: SchemaState,
+    fixtures: Vec<AppliedFile>,
+    catalog: Option<CatalogSnapshot>,
+}
+
+/// What is in the target that `session` is connected to.
+async fn live(session: Session, database: DatabaseFacts) -> Result<(Inventory, CatalogSnapshot)> {
+    let inventory = inventory_of(&session, database).await?;
+    let catalog = CatalogSnapshot::read(&session).await?;
+    session.close().await;
+    Ok((inventory, catalog))
 }
 
 /// The way from the `live` schema to the `new` one, with the rows that tables are estimated to hold.

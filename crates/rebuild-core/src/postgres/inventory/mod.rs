@@ -7,7 +7,7 @@ mod server;
 mod tables;
 
 use crate::error::Result;
-use crate::model::Inventory;
+use crate::model::{DatabaseFacts, Inventory};
 use crate::postgres::Session;
 
 pub use database::{DatabaseKey, database_facts, find_database};
@@ -27,8 +27,13 @@ pub use tables::{exact_counts, tables};
 /// # Errors
 /// The server could not be asked.
 pub async fn inventory(session: &Session) -> Result<Inventory> {
-    let server = server_facts(session).await?;
     let database = database_facts(session, DatabaseKey::Current).await?;
+    inventory_of(session, database).await
+}
+
+/// The same, where the facts of the session's `database` are known.
+pub(super) async fn inventory_of(session: &Session, database: DatabaseFacts) -> Result<Inventory> {
+    let server = server_facts(session).await?;
     let obstacles = obstacles::obstacles(session, &database).await?;
     Ok(Inventory {
         tables: tables::tables(session).await?,

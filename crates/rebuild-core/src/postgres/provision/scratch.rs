@@ -100,10 +100,22 @@ impl ScratchDatabase {
         let major = server_facts(&self.session).await?.major();
         let own = settings::permitted(&self.session, major, &wanted.settings).await?;
         settings::apply(&self.session, &self.identity.name, &own).await?;
+        self.commit_without_waiting().await?;
         if let Some(owner) = &wanted.owner {
             give(&self.session, major, &self.identity.name, owner).await?;
         }
         Ok(())
+    }
+
+    /// Nothing in it has to outlive a crash of the server, so no commit waits for the disk.
+    async fn commit_without_waiting(&self) -> Result<()> {
+        let database = ident(&self.identity.name)?;
+        self.session
+            .batch_execute(&format!(
+                "alter database {database} set synchronous_commit = off"
+            ))
+            .await
+            .map_err(|e| server_error(format!("could not set up {}", self.identity), e))
     }
 
     /// Which database it is.

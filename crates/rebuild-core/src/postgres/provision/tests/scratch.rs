@@ -38,6 +38,7 @@ async fn it_is_like_its_model_and_goes_away() {
         [
             "log_statement=ddl",
             "search_path=\"$user\", \"a, b\", public",
+            "synchronous_commit=off",
             "work_mem=7MB"
         ],
         "neither the gate nor another role's"
