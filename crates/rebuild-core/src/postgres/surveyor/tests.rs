@@ -185,6 +185,39 @@ async fn a_schema_that_cannot_be_applied_leaves_nothing_behind() {
     assert_eq!(w.databases().await, ["app", "postgres"]);
 }
 
+/// Waits until the look at the live schema waits for a lock, and ends it.
+const CUTS_OFF_THE_LOOK: &str = "do $$
+    declare looking int;
+    begin
+        while looking is null loop
+            perform pg_catalog.pg_sleep(0.01);
+            perform pg_catalog.pg_stat_clear_snapshot();
+            select pid into looking from pg_catalog.pg_stat_activity
+             where datname = 'app' and wait_event_type = 'Lock';
+        end loop;
+        perform pg_catalog.pg_terminate_backend(looking);
+    end $$";
+
+#[tokio::test]
+async fn both_schemas_are_looked_at_at_once_and_a_failure_leaves_nothing_behind() {
+    let w = World::new().await;
+    let holder = Session::open(&w.cluster.endpoint("app"), "test")
+        .await
+        .expect("a session");
+    holder
+        .batch_execute("begin; lock table public.gpu in access exclusive mode")
+        .await
+        .expect("locked");
+    let script = Arc::new(w.script(CUTS_OFF_THE_LOOK));
+    let surveyor = w.surveyor(script, &w.folder.path().join("store")).await;
+    let survey = surveyor.survey(&w.ctx, true);
+    let survey = tokio::time::timeout(Duration::from_secs(60), survey).await;
+    survey
+        .expect("the script runs while the look waits")
+        .expect_err("the look was cut off");
+    assert_eq!(w.databases().await, ["app", "postgres"]);
+}
+
 #[tokio::test]
 async fn fixtures_that_are_not_there_are_missed_at_once() {
     let w = World::new().await;
