@@ -207,7 +207,7 @@ impl Work {
     ) -> Result<Tally> {
         let options = &self.out.options;
         let columns = table.columns.len();
-        let packer = Packer::new(form, columns, options.level, options.chunk_bytes)
+        let packer = Packer::new(form, columns, options.level, options.chunk_bytes)?
             .bounded(stored_bytes(options));
         let what = format!("table {}", table.table);
         let packer = copy_out(&self.patience(), session, sql, &what, packer, &ready).await?;

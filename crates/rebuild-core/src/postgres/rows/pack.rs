@@ -1,17 +1,22 @@
 //! Packing rows into chunks: each a complete COPY stream, compressed.
 
-use std::io::{Cursor, Read, Write};
+use std::io::{Cursor, Read};
 
-use zstd::stream::{read::Decoder, write::Encoder};
+use zstd::bulk::Compressor;
+use zstd::stream::read::Decoder;
 
 use super::scan::{BINARY_HEADER, BINARY_TRAILER, RowScanner, Tally};
 use crate::error::{Error, Result};
 use crate::model::RowForm;
 
+/// Rows are compressed once this many bytes of them are there. The compressor is quickest, and
+/// finds most, where all that it looks at lies in one piece; much more than this gains nothing.
+const FRAME: usize = 4 << 20;
+
 /// A finished chunk, ready for the store.
 #[derive(Debug)]
 pub(crate) struct PackedChunk {
-    /// The stored bytes: one zstd frame with its own checksum.
+    /// The stored bytes: zstd frames, each with its own checksum.
     pub stored: Vec<u8>,
     /// Bytes of the COPY stream inside.
     pub raw_bytes: u64,
@@ -24,16 +29,21 @@ pub(crate) struct PackedChunk {
 /// Takes one COPY stream, cut anywhere, and makes chunks of whole rows.
 pub(crate) struct Packer {
     form: RowForm,
-    level: i32,
     chunk_bytes: u64,
     stored_bytes: u64,
+    frame_bytes: usize,
     scanner: RowScanner,
     tally: Tally,
+    compressor: Compressor<'static>,
+    /// Rows that wait for their frame to be full.
+    waiting: Vec<u8>,
     open: Option<OpenChunk>,
 }
 
+#[derive(Default)]
 struct OpenChunk {
-    encoder: Encoder<'static, Vec<u8>>,
+    stored: Vec<u8>,
+    /// Bytes that are in frames already.
     raw_bytes: u64,
     rows_before: u64,
 }
@@ -41,16 +51,23 @@ struct OpenChunk {
 impl Packer {
     /// Chunks of about `chunk_bytes` before compression at `level`. A row is never divided, so a
     /// chunk may be larger by one row.
-    pub(crate) fn new(form: RowForm, columns: usize, level: i32, chunk_bytes: u64) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// zstd knows no such level.
+    pub(crate) fn new(form: RowForm, columns: usize, level: i32, chunk_bytes: u64) -> Result<Self> {
+        let mut compressor = Compressor::new(level).map_err(compression)?;
+        compressor.include_checksum(true).map_err(compression)?;
+        Ok(Self {
             form,
-            level,
             chunk_bytes,
             stored_bytes: u64::MAX,
+            frame_bytes: FRAME,
             scanner: RowScanner::new(form),
             tally: Tally::new(columns),
+            compressor,
+            waiting: Vec::new(),
             open: None,
-        }
+        })
     }
 
     /// Ends a chunk also when it has about `stored_bytes` after compression: that is what it
@@ -58,6 +75,7 @@ impl Packer {
     #[must_use]
     pub(crate) fn bounded(mut self, stored_bytes: u64) -> Self {
         self.stored_bytes = stored_bytes;
+        self.frame_bytes = usize::try_from(stored_bytes).unwrap_or(FRAME).min(FRAME);
         self
     }
 
@@ -67,24 +85,35 @@ impl Packer {
     /// The bytes are no COPY stream.
     pub(crate) fn push(&mut self, piece: &[u8]) -> Result<Option<PackedChunk>> {
         let rows_before = self.tally.rows;
-        let (form, level, open) = (self.form, self.level, &mut self.open);
+        let (form, waiting, open) = (self.form, &mut self.waiting, &mut self.open);
         self.scanner.feed(piece, &mut self.tally, |rows| {
             if rows.is_empty() {
                 return Ok(());
             }
-            let open = match open {
-                Some(open) => open,
-                none => none.insert(OpenChunk::new(form, level, rows_before)?),
-            };
-            open.write(rows)
-        })?;
-        match &self.open {
-            Some(open)
-                if open.raw_bytes >= self.chunk_bytes
-                    || open.encoder.get_ref().len() as u64 >= self.stored_bytes =>
-            {
-                self.close()
+            if open.is_none() {
+                *open = Some(OpenChunk {
+                    rows_before,
+                    ..OpenChunk::default()
+                });
+                if form == RowForm::Binary {
+                    waiting.extend_from_slice(BINARY_HEADER);
+                }
             }
+            waiting.extend_from_slice(rows);
+            Ok(())
+        })?;
+        let Some(open) = &self.open else {
+            return Ok(None);
+        };
+        let raw_bytes = open.raw_bytes + self.waiting.len() as u64;
+        if raw_bytes >= self.chunk_bytes {
+            return self.close();
+        }
+        if self.waiting.len() >= self.frame_bytes {
+            self.frame()?;
+        }
+        match &self.open {
+            Some(open) if open.stored.len() as u64 >= self.stored_bytes => self.close(),
             _ => Ok(None),
         }
     }
@@ -99,41 +128,36 @@ impl Packer {
         Ok((last, self.tally))
     }
 
+    /// Compresses what waits.
+    fn frame(&mut self) -> Result<()> {
+        let Some(open) = &mut self.open else {
+            return Ok(());
+        };
+        let frame = self.compressor.compress(&self.waiting);
+        open.stored.extend(frame.map_err(compression)?);
+        open.raw_bytes += self.waiting.len() as u64;
+        self.waiting.clear();
+        // One long row must not be remembered for ever.
+        self.waiting.shrink_to(2 * FRAME);
+        Ok(())
+    }
+
     fn close(&mut self) -> Result<Option<PackedChunk>> {
-        let Some(mut open) = self.open.take() else {
+        if self.open.is_some() && self.form == RowForm::Binary {
+            self.waiting.extend_from_slice(BINARY_TRAILER);
+        }
+        if !self.waiting.is_empty() {
+            self.frame()?;
+        }
+        let Some(open) = self.open.take() else {
             return Ok(None);
         };
-        if self.form == RowForm::Binary {
-            open.write(BINARY_TRAILER)?;
-        }
-        let stored = open.encoder.finish().map_err(compression)?;
         Ok(Some(PackedChunk {
-            checksum: checksum(&stored),
-            stored,
+            checksum: checksum(&open.stored),
+            stored: open.stored,
             raw_bytes: open.raw_bytes,
             rows: self.tally.rows - open.rows_before,
         }))
-    }
-}
-
-impl OpenChunk {
-    fn new(form: RowForm, level: i32, rows_before: u64) -> Result<Self> {
-        let mut encoder = Encoder::new(Vec::new(), level).map_err(compression)?;
-        encoder.include_checksum(true).map_err(compression)?;
-        let mut open = Self {
-            encoder,
-            raw_bytes: 0,
-            rows_before,
-        };
-        if form == RowForm::Binary {
-            open.write(BINARY_HEADER)?;
-        }
-        Ok(open)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.raw_bytes += bytes.len() as u64;
-        self.encoder.write_all(bytes).map_err(compression)
     }
 }
 
@@ -161,7 +185,7 @@ impl Unpacker {
     pub(crate) fn new(stored: bytes::Bytes, raw_bytes: u64) -> Result<Self> {
         let decoder = Decoder::with_buffer(Cursor::new(stored)).map_err(damaged)?;
         Ok(Self {
-            decoder: decoder.single_frame(),
+            decoder,
             left: raw_bytes,
         })
     }
@@ -205,7 +229,7 @@ mod tests {
         chunk_bytes: u64,
         piece: usize,
     ) -> (Vec<PackedChunk>, Tally) {
-        let mut packer = Packer::new(form, 1, 1, chunk_bytes);
+        let mut packer = Packer::new(form, 1, 1, chunk_bytes).expect("level 1");
         let mut chunks = Vec::new();
         for piece in stream.chunks(piece) {
             chunks.extend(packer.push(piece).expect("packed"));
@@ -270,7 +294,9 @@ mod tests {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             format!("{:016x}", seed)
         };
-        let mut packer = Packer::new(RowForm::Text, 1, 1, u64::MAX).bounded(200 << 10);
+        let mut packer = Packer::new(RowForm::Text, 1, 1, u64::MAX)
+            .expect("level 1")
+            .bounded(200 << 10);
         let mut chunks = Vec::new();
         for _ in 0..100 {
             let rows: String = (0..1000).map(|_| noise() + "\n").collect();
