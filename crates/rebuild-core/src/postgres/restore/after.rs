@@ -114,16 +114,16 @@ fn classify(statement: &str, sql: String) -> Result<Work> {
             if let Some(table) = words.table()
                 && words.skip("ADD")
                 && words.skip("CONSTRAINT")
-                && words.name().is_some()
+                && let Some(name) = words.name()
             {
-                return constraint(words, &table, sql);
+                return constraint(words, &table, name, sql);
             }
         }
     }
     Ok(Work::Then { sql })
 }
 
-fn constraint(mut words: Words<'_>, table: &TableName, sql: String) -> Result<Work> {
+fn constraint(mut words: Words<'_>, table: &TableName, name: String, sql: String) -> Result<Work> {
     let table = qualified(table)?;
     if words.skip("PRIMARY") || words.skip("UNIQUE") || words.skip("EXCLUDE") {
         return Ok(Work::Build {
@@ -142,7 +142,14 @@ fn constraint(mut words: Words<'_>, table: &TableName, sql: String) -> Result<Wo
     if let Some(other) = words.table() {
         tables.push(qualified(&other)?);
     }
-    Ok(Work::ForeignKey { sql, tables })
+    // What was never checked, or is not enforced, is not known to hold.
+    let unchecked = sql.ends_with("NOT VALID") || sql.ends_with("NOT ENFORCED");
+    let held_as = (tables.len() == 2 && !unchecked).then_some(name);
+    Ok(Work::ForeignKey {
+        sql,
+        tables,
+        held_as,
+    })
 }
 
 /// Just enough of a lexer for the heads of statements that pg_dump writes.
@@ -239,7 +246,8 @@ mod tests {
             one(sql),
             Work::ForeignKey {
                 sql: sql.to_owned(),
-                tables: vec!["\"a\".\"b\"".to_owned(), "\"Ö\".\"d\"".to_owned()]
+                tables: vec!["\"a\".\"b\"".to_owned(), "\"Ö\".\"d\"".to_owned()],
+                held_as: Some("c REFERENCES x.y".to_owned()),
             }
         );
         let sql = "ALTER INDEX ks.a ATTACH PARTITION ks.b";

@@ -68,6 +68,7 @@ pub(super) async fn detach(session: &Session, loaded: &[TableName]) -> Result<Ve
         work.push(Work::ForeignKey {
             sql,
             tables: vec![table, other],
+            held_as: None,
         });
     }
     let triggers = session

@@ -58,9 +58,21 @@ pub(super) async fn run(
     for (entry, placement) in &placed {
         tables.insert(*entry, qualified(&placement.target)?);
     }
-    let schedule = Schedule::new(items, |work| match work.rows_of() {
-        Some(entry) => (tables.get(&entry).cloned(), weight(manifest, work)),
-        None => (None, 0),
+    let mut rows_of_table: HashMap<String, Weight> = HashMap::new();
+    for item in &items {
+        if let Some(table) = item.work.rows_of().and_then(|entry| tables.get(&entry)) {
+            *rows_of_table.entry(table.clone()).or_default() += weight(manifest, &item.work);
+        }
+    }
+    // The table with the most to do goes first, from its rows to its last index: what is left in
+    // the end should be small.
+    let schedule = Schedule::new(items, |work| {
+        let table = match work {
+            Work::Build { table, .. } => Some(table),
+            _ => work.rows_of().and_then(|entry| tables.get(&entry)),
+        };
+        let weight = table.and_then(|t| rows_of_table.get(t)).copied();
+        (table.cloned(), weight.unwrap_or(0))
     });
     let work = Arc::new(Shared {
         ctx: ctx.clone(),
@@ -76,6 +88,7 @@ pub(super) async fn run(
         total,
         csv,
         some_tables: !restorer.choice.tables.is_empty(),
+        own_schema: restorer.own_schema,
         large_objects: super::large_objects::LargeObjects::of(restorer),
     });
     let mut workers = JoinSet::new();
@@ -115,6 +128,8 @@ struct Shared {
     csv: Option<Arc<CsvFiles>>,
     /// True if rows of other tables were left out.
     some_tables: bool,
+    /// True if the schema is the backup's own.
+    own_schema: bool,
     large_objects: super::large_objects::LargeObjects,
 }
 
@@ -192,14 +207,89 @@ impl Shared {
                     .await?;
                 self.statement(session, item.id, "").await
             }
-            Work::ForeignKey { sql, tables } => {
-                let added = self.statement(session, item.id, sql).await;
+            Work::ForeignKey {
+                sql,
+                tables,
+                held_as,
+            } => {
+                let added = match held_as {
+                    Some(name) if self.rows_prove(session, tables).await? => {
+                        self.proven_key(session, item.id, sql, &tables[0], name)
+                            .await
+                    }
+                    _ => self.statement(session, item.id, sql).await,
+                };
                 added.map_err(|e| self.broken_key(e, tables))
             }
             Work::Build { sql, .. } | Work::Attach { sql } | Work::Then { sql } => {
                 self.statement(session, item.id, sql).await
             }
         }
+    }
+
+    /// True if a foreign key between `tables` that held in the backup's snapshot must hold here
+    /// too: all rows of both are exactly the snapshot's. Only a superuser may say so to the
+    /// server, and only of tables that are no partitions and have none.
+    async fn rows_prove(&self, session: &Session, tables: &[String]) -> Result<bool> {
+        let whole = |name: &String| {
+            let placement = self.placed.iter().find(|(entry, placement)| {
+                self.tables.get(entry) == Some(name)
+                    && placement.is_direct()
+                    && self.manifest.tables[**entry].condition.is_none()
+            });
+            placement.is_some()
+        };
+        if !self.own_schema || self.csv.is_some() || self.some_tables || !tables.iter().all(whole) {
+            return Ok(false);
+        }
+        let row = session
+            .query_one(
+                "select pg_catalog.current_setting('is_superuser') = 'on'
+                        and pg_catalog.bool_and(relkind = 'r' and not relispartition)
+                   from pg_catalog.pg_class
+                  where oid in (select t::pg_catalog.regclass
+                                  from pg_catalog.unnest($1::pg_catalog.text[]) t)",
+                &[&tables],
+            )
+            .await;
+        row.and_then(|row| row.try_get(0))
+            .map_err(|e| server_error("could not look at the tables of a foreign key", e))
+    }
+
+    /// Adds a foreign key without having the server look every row up again.
+    async fn proven_key(
+        &self,
+        session: &Session,
+        id: i32,
+        sql: &str,
+        table: &str,
+        name: &str,
+    ) -> Result<()> {
+        let failed = |e| server_error(format!("could not run {sql:.400?}"), e);
+        self.ctx
+            .within(self.options.statement_limit, name, async {
+                if !work::begin(session, id).await? {
+                    return Ok(());
+                }
+                let added = session.batch_execute(&format!("{sql} NOT VALID")).await;
+                added.map_err(failed)?;
+                let checked = session
+                    .execute(
+                        "update pg_catalog.pg_constraint set convalidated = true
+                          where contype = 'f' and not convalidated and conname = $1
+                            and conrelid = $2::pg_catalog.text::pg_catalog.regclass",
+                        &[&name, &table],
+                    )
+                    .await
+                    .map_err(failed)?;
+                if checked != 1 {
+                    return Err(Error::internal(format!(
+                        "foreign key {name:?} of {table} is there {checked} times"
+                    )));
+                }
+                session.batch_execute("commit").await.map_err(failed)
+            })
+            .await
     }
 
     /// With rows of some tables alone, a foreign key need not hold.

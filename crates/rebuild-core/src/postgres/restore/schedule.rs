@@ -75,7 +75,7 @@ pub(super) enum Next {
 
 impl Schedule {
     /// A schedule of `items`. `about` gives the quoted name of the table that a piece of rows
-    /// goes into, and a piece's weight.
+    /// goes into, and the weight of a piece.
     pub(super) fn new(items: Vec<Item>, about: impl Fn(&Work) -> (Option<String>, Weight)) -> Self {
         let mut state = State {
             waiting: Vec::new(),
@@ -230,6 +230,7 @@ mod tests {
         let key = |tables: &[&str]| Work::ForeignKey {
             sql: String::new(),
             tables: tables.iter().map(|t| (*t).to_owned()).collect(),
+            held_as: None,
         };
         let then = || Work::Then { sql: String::new() };
         let works = [

@@ -63,6 +63,8 @@ pub(super) enum Work {
         sql: String,
         /// Both tables, quoted, where they could be told.
         tables: Vec<String>,
+        /// The constraint's name, if it is known to have held in the database that was backed up.
+        held_as: Option<String>,
     },
     /// Everything that comes after, in order.
     Then {

@@ -2,6 +2,7 @@
 
 mod csv;
 mod cut;
+mod keys;
 mod places;
 mod some_tables;
 mod whole;
