@@ -1,10 +1,10 @@
 //! What every act of a backend is given.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::Events;
+use super::{EventKind, Events};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::RunId;
 
@@ -55,6 +55,35 @@ impl Ctx {
             )),
             () = self.stop.cancelled() => Err(interrupted(what)),
         }
+    }
+
+    /// Does `work` and tells when it begins and how it ends, as the steps of a run are told of.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub async fn step<T>(
+        &self,
+        step: &str,
+        title: &str,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let began = Instant::now();
+        self.events.send(EventKind::StepStarted {
+            step: step.to_owned(),
+            title: title.to_owned(),
+        });
+        let done = work.await;
+        self.events.send(match &done {
+            Ok(_) => EventKind::StepFinished {
+                step: step.to_owned(),
+                seconds: began.elapsed().as_secs_f64(),
+            },
+            Err(e) => EventKind::StepFailed {
+                step: step.to_owned(),
+                error: e.chain(),
+            },
+        });
+        done
     }
 
     /// Returns an error if the operator asked to leave at once.

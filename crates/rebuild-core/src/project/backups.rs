@@ -22,10 +22,12 @@ impl Project {
         let target = self.target(&ctx).await?;
         let backup = self.pg_backup();
         let id = BackupId::generate();
-        backup
-            .take(&ctx, &target, &id, self.spec.backup.mode)
+        let taking = backup.take(&ctx, &target, &id, self.spec.backup.mode);
+        ctx.step("backup", "back up schema and rows", taking)
             .await?;
-        backup.check(&ctx, &id).await
+        let checking = backup.check(&ctx, &id);
+        ctx.step("check-backup", "read the backup back", checking)
+            .await
     }
 
     /// The finished backups in the store, newest first.

@@ -62,8 +62,13 @@ pub async fn copy(
         environment.clone(),
     );
     let id = BackupId::generate();
-    backup.take(&ctx, &from, &id, BackupMode::Full).await?;
-    let (summary, verdict) = backup.check(&ctx, &id).await?;
+    let taking = backup.take(&ctx, &from, &id, BackupMode::Full);
+    ctx.step("backup", "back up schema and rows", taking)
+        .await?;
+    let checking = backup.check(&ctx, &id);
+    let (summary, verdict) = ctx
+        .step("check-backup", "read the backup back", checking)
+        .await?;
     ProvenBackup::accept(summary, &verdict, &from)?;
     let destination = Destination {
         maintenance: server,

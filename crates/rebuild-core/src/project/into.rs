@@ -74,7 +74,10 @@ impl Destination {
             name: name.to_owned(),
             like: None,
         };
-        let db = provision.provision(ctx, &request).await?;
+        let provisioning = provision.provision(ctx, &request);
+        let db = ctx
+            .step("provision", "make the database", provisioning)
+            .await?;
         match self.fill(ctx, &db, id, choice).await {
             Ok(verdict) => {
                 provision.settle(ctx, &db, None).await?;
@@ -103,7 +106,9 @@ impl Destination {
             store: self.store.clone(),
             rows_follow: true,
         };
-        schema.apply(ctx, db, id).await?;
+        let applying = schema.apply(ctx, db, id);
+        ctx.step("schema", "apply the schema from the backup", applying)
+            .await?;
         let restorer = PgRestorer {
             endpoint: self.maintenance.clone(),
             store: self.store.clone(),
@@ -113,8 +118,11 @@ impl Destination {
             tools: self.tools.clone(),
             environment: self.environment.clone(),
         };
-        restorer.restore(ctx, db, id).await?;
-        restorer.finish(ctx, db, id).await?;
+        let restoring = restorer.restore(ctx, db, id);
+        ctx.step("restore", "restore the rows", restoring).await?;
+        let finishing = restorer.finish(ctx, db, id);
+        let title = "refresh materialised views and gather statistics";
+        ctx.step("finish", title, finishing).await?;
         let checks = vec![
             CheckSpec::Content { except: Vec::new() },
             CheckSpec::Sequences {},
@@ -131,6 +139,7 @@ impl Destination {
             backup: Some(id.clone()),
             live: false,
         };
-        verifier.verify(ctx, &request).await
+        let verifying = verifier.verify(ctx, &request);
+        ctx.step("verify", "compare every row", verifying).await
     }
 }
