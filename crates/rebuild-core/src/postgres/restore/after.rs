@@ -85,7 +85,7 @@ impl Settings {
 }
 
 /// Every session of ours has them already.
-fn is_session_setting(statement: &str) -> bool {
+pub(super) fn is_session_setting(statement: &str) -> bool {
     statement.starts_with("SET ")
         || statement.starts_with("SELECT pg_catalog.set_config('search_path'")
 }

@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::load::empty;
 use super::placement::Placements;
-use super::prepare::{begin, empty_now};
 use super::work::{self, Item, Work};
 use super::{PgRestorer, run, sequences};
 use crate::error::{Error, Result};
@@ -80,7 +80,6 @@ impl PgCsvRestorer {
         placements: &Placements,
         files: &CsvFiles,
     ) -> Result<Vec<Item>> {
-        let detached = begin(session, placements).await?;
         let mut list = Vec::new();
         for placement in &placements.placed {
             let entry = placement.entry;
@@ -89,7 +88,9 @@ impl PgCsvRestorer {
             let whole =
                 !placement.shared && condition.is_none() && placement.kind == TableKind::Table;
             if !whole {
-                empty_now(session, condition, placement).await?;
+                list.push(Work::Before {
+                    sql: empty(condition, placement)?,
+                });
             }
             list.push(Work::CsvFile {
                 entry,
@@ -99,8 +100,8 @@ impl PgCsvRestorer {
                 rows: None,
             });
         }
-        list.extend(detached);
-        self.restorer.record(session, manifest, list).await
+        let recorded = self.restorer.record(session, manifest, placements, list);
+        recorded.await
     }
 }
 

@@ -1,5 +1,5 @@
-//! Foreign keys and triggers of tables that are about to be loaded: taken away, and put into the
-//! list of work, in one transaction.
+//! Foreign keys and triggers of tables that are about to be loaded: the work that takes them
+//! away, and the work that brings them back.
 
 use super::work::Work;
 use crate::error::Result;
@@ -28,14 +28,22 @@ const TRIGGERS: &str = "
      where not t.tgisinternal and t.tgenabled <> 'D' and c.relkind in ('r', 'p')
      order by n.nspname, c.relname, t.tgname";
 
-/// Drops every foreign key between tables and disables the triggers of `loaded`, in the caller's
-/// transaction. Returns the work that brings back exactly what was there; adding a foreign key
-/// checks every row.
+/// What is done before the rows come, and what after them.
+#[derive(Default)]
+pub(super) struct Detached {
+    /// Takes things away.
+    pub(super) before: Vec<Work>,
+    /// Brings back exactly what was there.
+    pub(super) after: Vec<Work>,
+}
+
+/// How to drop every foreign key between tables and to disable the triggers of `loaded`, and how
+/// to bring them back; adding a foreign key checks every row.
 ///
 /// # Errors
 /// The server said no.
-pub(super) async fn detach(session: &Session, loaded: &[TableName]) -> Result<Vec<Work>> {
-    let mut work = Vec::new();
+pub(super) async fn detach(session: &Session, loaded: &[TableName]) -> Result<Detached> {
+    let mut work = Detached::default();
     let what = "could not read the foreign keys";
     let keys = session
         .query(FOREIGN_KEYS, &[])
@@ -53,11 +61,9 @@ pub(super) async fn detach(session: &Session, loaded: &[TableName]) -> Result<Ve
         let name = ident(row.get(2))?;
         let definition: String = row.get(3);
         let comment: Option<String> = row.get(6);
-        run(
-            session,
-            &format!("alter table {table} drop constraint {name}"),
-        )
-        .await?;
+        work.before.push(Work::Before {
+            sql: format!("alter table {table} drop constraint {name}"),
+        });
         let mut sql = format!("alter table {table} add constraint {name} {definition}");
         if let Some(comment) = comment {
             let comment = literal(&comment)?;
@@ -65,7 +71,7 @@ pub(super) async fn detach(session: &Session, loaded: &[TableName]) -> Result<Ve
                 ";\ncomment on constraint {name} on {table} is {comment}"
             ));
         }
-        work.push(Work::ForeignKey {
+        work.after.push(Work::ForeignKey {
             sql,
             tables: vec![table, other],
             held_as: None,
@@ -86,21 +92,12 @@ pub(super) async fn detach(session: &Session, loaded: &[TableName]) -> Result<Ve
             "R" => "enable replica",
             _ => "enable",
         };
-        run(
-            session,
-            &format!("alter table only {table} disable trigger {name}"),
-        )
-        .await?;
-        work.push(Work::Then {
+        work.before.push(Work::Before {
+            sql: format!("alter table only {table} disable trigger {name}"),
+        });
+        work.after.push(Work::Then {
             sql: format!("alter table only {table} {enable} trigger {name}"),
         });
     }
     Ok(work)
-}
-
-async fn run(session: &Session, sql: &str) -> Result<()> {
-    session
-        .batch_execute(sql)
-        .await
-        .map_err(|e| server_error(format!("could not run {sql:?}"), e))
 }

@@ -14,6 +14,7 @@ mod large_objects;
 mod load;
 mod placement;
 mod prepare;
+mod progress;
 mod run;
 mod schedule;
 mod schema;

@@ -1,4 +1,4 @@
-//! From a manifest to the list of work, in one transaction.
+//! From a manifest to the list of work.
 
 use super::PgRestorer;
 use super::after::{without_restriction, work_of};
@@ -8,20 +8,15 @@ use super::placement::{Placement, Placements};
 use super::work::{self, Item, Work};
 use crate::error::{Error, Result};
 use crate::model::{TableKind, TableName};
+use crate::postgres::Session;
 use crate::postgres::backup::{Manifest, Shelf, TableEntry, layout};
 use crate::postgres::schema::split;
-use crate::postgres::{Session, server_error};
 
 /// A table smaller than this is loaded by one worker, which can write its rows as frozen.
 const SPLIT_FROM: u64 = 64 << 20;
 
-const PREPARING: &str = "could not prepare the restore";
-
 impl PgRestorer {
-    /// Makes the list of work: takes foreign keys and triggers away, empties the tables that are
-    /// loaded in more than one piece, and records what is to be done.
-    ///
-    /// *Destroys:* rows of those tables.
+    /// Makes the list of work and records it; nothing else is touched yet.
     ///
     /// # Errors
     /// The server said no; the backup could not be read.
@@ -31,17 +26,14 @@ impl PgRestorer {
         manifest: &Manifest,
         placements: &Placements,
     ) -> Result<Vec<Item>> {
-        let detached = begin(session, placements).await?;
-        let mut list = self.rows(session, manifest, placements).await?;
+        let mut rows = self.rows(manifest, placements)?;
         if manifest.large_objects.count > 0 {
-            list.push(Work::LargeObjects);
+            rows.push(Work::LargeObjects);
         }
-        list.extend(detached);
-        self.record(session, manifest, list).await
+        self.record(session, manifest, placements, rows).await
     }
 
-    /// Adds to `list` what comes after the rows, records it, and ends the transaction of
-    /// [`begin`].
+    /// Puts around `rows` what comes before and after them, and records it all.
     ///
     /// # Errors
     /// The server said no; the backup could not be read.
@@ -49,25 +41,24 @@ impl PgRestorer {
         &self,
         session: &Session,
         manifest: &Manifest,
-        mut list: Vec<Work>,
+        placements: &Placements,
+        rows: Vec<Work>,
     ) -> Result<Vec<Item>> {
+        let loaded: Vec<TableName> = placements.placed.iter().map(|p| p.target.clone()).collect();
+        let detached = detach(session, &loaded).await?;
+        let mut list = detached.before;
+        list.extend(rows);
+        list.extend(detached.after);
         if self.own_schema {
             list.extend(self.post_data(manifest).await?);
         }
         work::create(session, &list).await?;
-        let done = session.batch_execute("commit").await;
-        done.map_err(|e| server_error(PREPARING, e))?;
         work::read(session)
             .await?
             .ok_or_else(|| Error::internal("the restore's list of work is gone"))
     }
 
-    async fn rows(
-        &self,
-        session: &Session,
-        manifest: &Manifest,
-        placements: &Placements,
-    ) -> Result<Vec<Work>> {
+    fn rows(&self, manifest: &Manifest, placements: &Placements) -> Result<Vec<Work>> {
         let bytes = |e: &TableEntry| e.chunks.iter().map(|c| c.raw_bytes).sum::<u64>();
         let total: u64 = manifest.tables.iter().map(bytes).sum();
         let jobs = self.options.jobs.get();
@@ -80,7 +71,9 @@ impl PgRestorer {
             let pieces = if large { jobs * 2 } else { 1 };
             let whole = pieces == 1 && !entry.chunks.is_empty() && !placement.shared;
             if !whole && emptied.insert(&placement.target) && self.needs_emptying(placement) {
-                empty_now(session, entry.condition.as_deref(), placement).await?;
+                list.push(Work::Before {
+                    sql: empty(entry.condition.as_deref(), placement)?,
+                });
             }
             for (from, to) in groups(entry, size, pieces) {
                 list.push(Work::Rows {
@@ -106,34 +99,6 @@ impl PgRestorer {
         let statements = split(&sql).map_err(|f| f.in_file(layout::POST_DATA))?;
         work_of(statements.iter().map(|s| s.text(&sql)))
     }
-}
-
-/// Begins a transaction and takes away foreign keys, and the triggers of the tables that are
-/// loaded. Returns the work that brings them back.
-///
-/// # Errors
-/// The server said no.
-pub(super) async fn begin(session: &Session, placements: &Placements) -> Result<Vec<Work>> {
-    let begun = session.batch_execute("begin").await;
-    begun.map_err(|e| server_error(PREPARING, e))?;
-    let loaded: Vec<TableName> = placements.placed.iter().map(|p| p.target.clone()).collect();
-    detach(session, &loaded).await
-}
-
-/// Empties the target in the transaction of [`begin`].
-///
-/// *Destroys:* its rows; of an extension's table, those that `condition` picks.
-///
-/// # Errors
-/// The server said no.
-pub(super) async fn empty_now(
-    session: &Session,
-    condition: Option<&str>,
-    placement: &Placement,
-) -> Result<()> {
-    let sql = empty(condition, placement)?;
-    let emptied = session.batch_execute(&sql).await;
-    emptied.map_err(|e| server_error(format!("could not empty {}", placement.target), e))
 }
 
 /// Groups of chunks of about equal size.

@@ -221,9 +221,10 @@ impl Shared {
                 };
                 added.map_err(|e| self.broken_key(e, tables))
             }
-            Work::Build { sql, .. } | Work::Attach { sql } | Work::Then { sql } => {
-                self.statement(session, item.id, sql).await
-            }
+            Work::Before { sql }
+            | Work::Build { sql, .. }
+            | Work::Attach { sql }
+            | Work::Then { sql } => self.statement(session, item.id, sql).await,
         }
     }
 

@@ -34,17 +34,26 @@ struct Waiting {
     weight: Weight,
 }
 
-const STAGES: usize = 4;
+const STAGES: usize = 5;
 const EXCLUSIVE: usize = 1 << 20;
 
 /// Rows and builds overlap; what comes after waits for all of them.
 fn stage(work: &Work) -> usize {
     match work {
-        Work::Rows { .. } | Work::CsvFile { .. } | Work::LargeObjects | Work::Build { .. } => 0,
-        Work::Attach { .. } => 1,
-        Work::ForeignKey { .. } => 2,
-        Work::Then { .. } => 3,
+        Work::Before { .. } => 0,
+        Work::Rows { .. } | Work::CsvFile { .. } | Work::LargeObjects | Work::Build { .. } => 1,
+        Work::Attach { .. } => 2,
+        Work::ForeignKey { .. } => 3,
+        Work::Then { .. } => 4,
     }
+}
+
+/// True for what is done in the order of the list, one at a time.
+fn in_order(work: &Work) -> bool {
+    matches!(
+        work,
+        Work::Before { .. } | Work::Attach { .. } | Work::Then { .. }
+    )
 }
 
 /// Tables that a piece locks, and how.
@@ -155,8 +164,7 @@ impl State {
         if self.open[..stage].iter().any(|open| *open > 0) {
             return false;
         }
-        let in_order = matches!(work, Work::Attach { .. } | Work::Then { .. });
-        if in_order && self.chain_busy {
+        if in_order(work) && self.chain_busy {
             return false;
         }
         if let Work::Build { table, .. } = work
@@ -171,14 +179,14 @@ impl State {
     }
 
     fn take(&mut self, work: &Work) {
-        self.chain_busy |= matches!(work, Work::Attach { .. } | Work::Then { .. });
+        self.chain_busy |= in_order(work);
         for (table, mode) in locks(work) {
             *self.held.entry(table.to_owned()).or_default() += mode;
         }
     }
 
     fn give(&mut self, work: &Work) {
-        if matches!(work, Work::Attach { .. } | Work::Then { .. }) {
+        if in_order(work) {
             self.chain_busy = false;
         }
         for (table, mode) in locks(work) {

@@ -10,12 +10,18 @@ use tokio_postgres::SimpleQueryMessage;
 use crate::error::{Error, Result};
 use crate::postgres::{Session, literal, server_error};
 
-const SCHEMA: &str = "rebuild_restore";
+pub(super) const SCHEMA: &str = "rebuild_restore";
 
 /// A piece of work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "work", rename_all = "snake_case")]
 pub(super) enum Work {
+    /// Everything that comes before the rows, in order. Each in a transaction of its own: one
+    /// transaction for all would hold more locks than a server has.
+    Before {
+        /// The statement.
+        sql: String,
+    },
     /// Load chunks `from..to` of a table.
     Rows {
         /// The table's place in the manifest.
@@ -130,7 +136,7 @@ fn item(work: &Work) -> Result<String> {
         .map_err(|e| Error::internal("a piece of work is not JSON").caused_by(e))
 }
 
-/// Makes the list; in the caller's transaction.
+/// Makes the list, all or nothing.
 ///
 /// # Errors
 /// The server said no.
@@ -138,7 +144,8 @@ pub(super) async fn create(session: &Session, work: &[Work]) -> Result<()> {
     let what = "could not make the restore's list of work";
     session
         .batch_execute(&format!(
-            "create schema {SCHEMA};
+            "begin;
+             create schema {SCHEMA};
              create table {SCHEMA}.work (
                  id pg_catalog.int4 primary key,
                  item pg_catalog.text not null,
@@ -158,7 +165,8 @@ pub(super) async fn create(session: &Session, work: &[Work]) -> Result<()> {
         )
         .await
         .map_err(|e| server_error(what, e))?;
-    Ok(())
+    let done = session.batch_execute("commit").await;
+    done.map_err(|e| server_error(what, e))
 }
 
 /// Reads the list, or `None` if there is none.

@@ -3,6 +3,7 @@
 mod csv;
 mod cut;
 mod keys;
+mod locks;
 mod places;
 mod some_tables;
 mod whole;
@@ -33,10 +34,14 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        Self::on(cluster().await.expect("a server")).await
+    }
+
+    async fn on(cluster: LocalCluster) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let url = format!("file://{}/store", folder.path().display());
         Self {
-            cluster: cluster().await.expect("a server"),
+            cluster,
             store: Store::open(&url).await.expect("a store"),
             ctx: Ctx::quiet(),
             _folder: folder,
