@@ -1,7 +1,7 @@
 # The one list of commands. CI calls the same ones.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-matrix kind-smoke lint docs gate
+.PHONY: help setup demo test test-matrix bench kind-smoke lint docs gate
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,10 @@ test: ## Run every test on the PostgreSQL that is installed; T=... runs those wh
 
 test-matrix: ## Run the tests of library, command and examples on every supported PostgreSQL; V="13 18" picks some
 	@scripts/test-matrix $(V)
+
+bench: ## Measure against pg_dump, pg_restore and pgcopydb; W="backup copy" picks some
+	@scripts/setup
+	@scripts/bench $(W)
 
 kind-smoke: ## Rebuild a database that runs in a kind cluster (needs Docker and kind)
 	@scripts/kind-smoke

@@ -1,0 +1,57 @@
+//! Copying to a second server.
+
+use rebuild_core::error::Result;
+
+use crate::Bench;
+use crate::contest::{Contender, by_turns};
+use crate::pgcopydb::pgcopydb;
+use crate::program::run;
+use crate::report::{Goal, Line, Measure};
+use crate::server::Server;
+
+/// TPC-H, against `pgcopydb clone`.
+///
+/// # Errors
+/// Something failed.
+pub(crate) fn run_contest(bench: &Bench, server: &Server, second: &Server) -> Result<Vec<Line>> {
+    let ours = bench.ours(server, "tpch", "copy", "")?;
+    let work_folder = bench.folder.join("pgcopydb");
+    let pgcopydb = pgcopydb()?;
+    let mut contenders = vec![Contender::new("rebuild copy, every row compared", || {
+        second.drop("copied")?;
+        second.settle()?;
+        let (from, to) = (server.url("tpch"), second.url("copied"));
+        Ok(ours.steps(&["copy", &from, &to])?.total)
+    })];
+    contenders.push(Contender::new("pgcopydb clone", || {
+        second.fresh("copied")?;
+        second.settle()?;
+        let mut command = std::process::Command::new(&pgcopydb.program);
+        command
+            .args([
+                "clone",
+                "--table-jobs",
+                "2",
+                "--index-jobs",
+                "2",
+                "--restart",
+            ])
+            .args(["--not-consistent", "--source", &server.url("tpch")])
+            .args(["--target", &second.url("copied"), "--dir"])
+            .arg(&work_folder);
+        command.stdout(std::process::Stdio::null());
+        Ok(run(&mut command)?.time)
+    }));
+    let times = by_turns(bench.runs, contenders)?;
+    second.drop("copied")?;
+    Ok(vec![Line {
+        work: "copy to a second server, every row compared, TPC-H".to_owned(),
+        peer: format!(
+            "`{} clone --table-jobs 2 --index-jobs 2`, nothing compared",
+            pgcopydb.version
+        ),
+        peer_value: Measure::Time(times[1]),
+        ours: Measure::Time(times[0]),
+        goal: Goal::TimesAsFast(1.4),
+    }])
+}
