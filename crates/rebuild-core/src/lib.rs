@@ -7,6 +7,7 @@
 
 pub mod command;
 pub mod engine;
+mod environment;
 pub mod error;
 pub mod event;
 pub mod journal;
@@ -23,6 +24,7 @@ pub mod store;
 pub mod testing;
 pub mod traits;
 
+pub use environment::Environment;
 pub use error::{Error, ErrorKind, Result};
 pub use secret::Secret;
 

@@ -27,8 +27,10 @@ impl Journal {
     /// Begins the journal of a new run with its first record.
     ///
     /// # Errors
-    /// The run has a journal already; the store could not be written.
+    /// The run has a journal already; the store could not be written, or does not keep two
+    /// processes apart.
     pub async fn create(store: &Store, run: &RunId, first: Body) -> Result<Self> {
+        store.check_exclusive().await?;
         let mut journal = Self::empty(store, run)?;
         journal.append(first).await?;
         Ok(journal)

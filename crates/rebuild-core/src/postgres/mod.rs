@@ -26,6 +26,7 @@ mod teardown;
 pub mod verify;
 mod warnings;
 
+pub use crate::environment::Environment;
 pub use backup::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
     Membership, PgBackup, RoleEntry, SequenceEntry, TableEntry, fingerprints,
@@ -33,7 +34,6 @@ pub use backup::{
 pub use catalog::{CatalogObject, CatalogSnapshot};
 pub use client_tools::{ClientTool, ToolInput, ToolOutput, ToolRun};
 pub use compare::{Comparison, compare};
-pub use connect::Environment;
 pub use gate::{READ_ONLY_GATE, ReadOnlyGate};
 pub use ident::{MAX_IDENTIFIER_BYTES, ascii_ident, ident, literal, qualified};
 pub use inventory::{

@@ -52,7 +52,7 @@ pub async fn copy(
     }
     let url = url::Url::from_file_path(std::path::absolute(folder)?)
         .map_err(|()| Error::usage(format!("{} is not a folder", folder.display())))?;
-    let store = Store::open(url.as_str()).await?;
+    let store = Store::open(url.as_str(), environment).await?;
     let options = RowOptions::default();
     let backup = PgBackup::new(
         source.clone(),

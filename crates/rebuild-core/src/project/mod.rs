@@ -46,7 +46,7 @@ impl Project {
         stop: CancellationToken,
     ) -> Result<Self> {
         let endpoint = compose::endpoint(&spec, environment)?;
-        let store = Store::open(&compose::store_url(&spec)?).await?;
+        let store = Store::open(&compose::store_url(&spec)?, environment).await?;
         Ok(Self {
             spec,
             environment: environment.clone(),

@@ -1,20 +1,35 @@
 //! One object store behind one URL, for backups and journals.
 
+mod address;
+mod client;
+mod create;
+mod failure;
 mod folder;
+#[cfg(feature = "gs")]
+mod gs;
 mod name;
+mod remote;
+#[cfg(feature = "s3")]
+mod s3;
 mod writer;
 
+use std::fmt;
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreExt};
 
+use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
+use address::{Address, Kind};
+use remote::{CALL, Remote};
 
 #[cfg(feature = "postgres")]
 pub(crate) use folder::free_bytes;
@@ -22,12 +37,20 @@ pub use name::Name;
 pub use writer::Writer;
 
 /// Where backups (`backups/<id>/…`) and journals (`runs/<id>/…`) are kept. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
     /// The folder, for a `file:` store.
     folder: Option<PathBuf>,
+    /// The bucket, for one behind a network.
+    remote: Option<Arc<Remote>>,
     url: String,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Store").field(&self.url).finish()
+    }
 }
 
 /// An object in the store.
@@ -40,36 +63,62 @@ pub struct Stored {
 }
 
 impl Store {
-    /// Opens the store at `url`: `file:///an/absolute/folder`, made with mode 0700 if missing.
+    /// Opens the store at `url`. Nothing is asked over a network yet.
     ///
-    /// Everything written to it is synced to the disk, with its folder, before the write returns.
+    /// - `file:///an/absolute/folder`, made with mode 0700 if missing. Everything written to it is
+    ///   synced to the disk, with its folder, before the write returns.
+    /// - `s3://bucket/prefix` (feature `s3`). The environment says the rest: `AWS_ACCESS_KEY_ID`,
+    ///   `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, or a web identity, or a container's or an
+    ///   instance's role; `AWS_REGION`; `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, plain http
+    ///   only with `AWS_ALLOW_HTTP=true`; `AWS_VIRTUAL_HOSTED_STYLE_REQUEST`; `AWS_CA_BUNDLE`;
+    ///   `AWS_MAX_ATTEMPTS`. Profiles in files are not read.
+    /// - `gs://bucket/prefix` (feature `gs`). Application default credentials
+    ///   (`GOOGLE_APPLICATION_CREDENTIALS`, what `gcloud auth application-default login` left, or
+    ///   the machine's own service account), or `GOOGLE_SERVICE_ACCOUNT`,
+    ///   `GOOGLE_SERVICE_ACCOUNT_KEY`, `GOOGLE_BEARER_TOKEN`; `GOOGLE_BASE_URL`, plain http only
+    ///   with `GOOGLE_ALLOW_HTTP=true`; `STORAGE_EMULATOR_HOST`, which is sent no credentials.
+    ///
+    /// Every call to a bucket is tried again where that is safe, and has a deadline.
     ///
     /// # Errors
     /// The URL is of another kind; the folder belongs to somebody else, others may write to it, or
-    /// it is a symbolic link.
-    pub async fn open(url: &str) -> Result<Self> {
-        let parsed = url::Url::parse(url).map_err(|e| {
-            Error::usage(format!("{url:?} is not the URL of a store"))
-                .caused_by(e)
-                .hint("give file:///an/absolute/folder")
-        })?;
-        if parsed.scheme() != "file" {
-            return Err(Error::usage(format!(
-                "stores of the kind {:?} are not supported",
-                parsed.scheme()
-            ))
-            .hint("give file:///an/absolute/folder"));
+    /// it is a symbolic link; credentials are missing; the endpoint is not encrypted.
+    pub async fn open(url: &str, environment: &Environment) -> Result<Self> {
+        match Address::parse(url)? {
+            Address::Folder(path) => Self::open_folder(url, &path),
+            Address::Bucket {
+                kind,
+                bucket,
+                prefix,
+            } => {
+                let (objects, remote) = open_bucket(kind, &bucket, environment)?;
+                Ok(match prefix {
+                    Some(prefix) => Self {
+                        objects: Arc::new(PrefixStore::new(objects, prefix.path().clone())),
+                        folder: None,
+                        remote: Some(Arc::new(remote.below(prefix.path()))),
+                        url: url.to_owned(),
+                    },
+                    None => Self {
+                        objects,
+                        folder: None,
+                        remote: Some(Arc::new(remote)),
+                        url: url.to_owned(),
+                    },
+                })
+            }
         }
-        let path = parsed.to_file_path().map_err(|()| {
-            Error::usage(format!("{url:?} does not name a folder of this machine"))
-        })?;
-        let folder = folder::prepare(&path)?;
+    }
+
+    fn open_folder(url: &str, path: &std::path::Path) -> Result<Self> {
+        let folder = folder::prepare(path)?;
         let objects = LocalFileSystem::new_with_prefix(&folder)
-            .map_err(|e| failed("open", url, e))?
+            .map_err(|e| failure::failed(None, "open", url, e))?
             .with_fsync(true);
         Ok(Self {
             objects: Arc::new(objects),
             folder: Some(folder),
+            remote: None,
             url: url.to_owned(),
         })
     }
@@ -80,6 +129,7 @@ impl Store {
         Self {
             objects,
             folder: None,
+            remote: None,
             url: "test:".to_owned(),
         }
     }
@@ -89,34 +139,10 @@ impl Store {
         &self.url
     }
 
-    /// Writes a new object; durable when it returns.
-    ///
-    /// # Errors
-    /// A refusal if an object of that name exists; the store could not be written.
-    pub async fn put_new(&self, name: &Name, bytes: impl Into<Bytes>) -> Result<()> {
-        let options = PutOptions::from(PutMode::Create);
-        let payload = object_store::PutPayload::from_bytes(bytes.into());
-        match self.objects.put_opts(name.path(), payload, options).await {
-            Ok(_) => Ok(()),
-            Err(object_store::Error::AlreadyExists { .. }) => Err(Error::refused(format!(
-                "{name} exists in the store already"
-            ))),
-            Err(e) => Err(failed("write", name.as_str(), e)),
-        }
-    }
-
     /// A writer for a new object of any size. The object appears when the writer is finished,
     /// and not at all if it is dropped.
-    ///
-    /// # Errors
-    /// The store could not be written.
-    pub async fn writer(&self, name: &Name) -> Result<Writer> {
-        let upload = self
-            .objects
-            .put_multipart(name.path())
-            .await
-            .map_err(|e| failed("write", name.as_str(), e))?;
-        Ok(Writer::new(name.clone(), upload))
+    pub fn writer(&self, name: &Name) -> Writer {
+        Writer::new(self.clone(), name.clone())
     }
 
     /// The whole object, for small ones.
@@ -124,15 +150,8 @@ impl Store {
     /// # Errors
     /// There is none of that name; the store could not be read.
     pub async fn get(&self, name: &Name) -> Result<Bytes> {
-        let found = self
-            .objects
-            .get(name.path())
-            .await
-            .map_err(|e| failed("read", name.as_str(), e))?;
-        found
-            .bytes()
-            .await
-            .map_err(|e| failed("read", name.as_str(), e))
+        let read = async { self.objects.get(name.path()).await?.bytes().await };
+        self.call("read", name, read).await
     }
 
     /// The object piece by piece.
@@ -140,17 +159,15 @@ impl Store {
     /// # Errors
     /// There is none of that name; each piece may fail on its own.
     pub async fn stream(&self, name: &Name) -> Result<BoxStream<'static, Result<Bytes>>> {
-        use futures::StreamExt;
         let found = self
-            .objects
-            .get(name.path())
-            .await
-            .map_err(|e| failed("read", name.as_str(), e))?;
-        let name = name.clone();
-        Ok(found
-            .into_stream()
-            .map_err(move |e| failed("read", name.as_str(), e))
-            .boxed())
+            .call("read", name, self.objects.get(name.path()))
+            .await?;
+        let pieces = (self.clone(), name.clone(), found.into_stream());
+        let next = async |(store, name, mut pieces): (Self, Name, BoxStream<'static, _>)| {
+            let piece = store.call("read", &name, pieces.try_next()).await?;
+            Ok(piece.map(|piece| (piece, (store, name, pieces))))
+        };
+        Ok(futures::stream::try_unfold(pieces, next).boxed())
     }
 
     /// The size of an object, or `None` if there is none of that name.
@@ -158,11 +175,14 @@ impl Store {
     /// # Errors
     /// The store could not be read.
     pub async fn size(&self, name: &Name) -> Result<Option<u64>> {
-        match self.objects.head(name.path()).await {
-            Ok(meta) => Ok(Some(meta.size)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(e) => Err(failed("look for", name.as_str(), e)),
-        }
+        let look = async {
+            match self.objects.head(name.path()).await {
+                Ok(meta) => Ok(Some(meta.size)),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(e) => Err(e),
+            }
+        };
+        self.call("look for", name, look).await
     }
 
     /// Every object below `prefix`, by name.
@@ -170,18 +190,15 @@ impl Store {
     /// # Errors
     /// The store could not be read, or holds a name that this crate does not write.
     pub async fn list(&self, prefix: &Name) -> Result<Vec<Stored>> {
-        let mut found: Vec<Stored> = self
-            .objects
-            .list(Some(prefix.path()))
-            .map_err(|e| failed("list", prefix.as_str(), e))
-            .and_then(|meta| async move {
-                Ok(Stored {
-                    name: Name::new(meta.location.as_ref())?,
-                    size: meta.size,
-                })
-            })
-            .try_collect()
-            .await?;
+        let list = self.objects.list(Some(prefix.path())).try_collect();
+        let listed: Vec<object_store::ObjectMeta> = self.call("list", prefix, list).await?;
+        let mut found = Vec::with_capacity(listed.len());
+        for meta in listed {
+            found.push(Stored {
+                name: Name::new(meta.location.as_ref())?,
+                size: meta.size,
+            });
+        }
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     }
@@ -191,11 +208,8 @@ impl Store {
     /// # Errors
     /// The store could not be read.
     pub async fn folders(&self, prefix: &Name) -> Result<Vec<String>> {
-        let listed = self
-            .objects
-            .list_with_delimiter(Some(prefix.path()))
-            .await
-            .map_err(|e| failed("list", prefix.as_str(), e))?;
+        let list = self.objects.list_with_delimiter(Some(prefix.path()));
+        let listed = self.call("list", prefix, list).await?;
         let mut names: Vec<String> = listed
             .common_prefixes
             .iter()
@@ -212,10 +226,13 @@ impl Store {
     /// # Errors
     /// The store could not be written.
     pub async fn delete(&self, name: &Name) -> Result<()> {
-        match self.objects.delete(name.path()).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(e) => Err(failed("remove", name.as_str(), e)),
-        }
+        let delete = async {
+            match self.objects.delete(name.path()).await {
+                Err(object_store::Error::NotFound { .. }) => Ok(()),
+                other => other,
+            }
+        };
+        self.call("remove", name, delete).await
     }
 
     /// The local file of an object, for programs that need one; `None` where the store is remote.
@@ -237,25 +254,62 @@ impl Store {
     pub fn free_bytes(&self) -> Result<Option<u64>> {
         self.folder.as_deref().map(folder::free_bytes).transpose()
     }
+
+    /// One call to the store: within its deadline, and with a message of what failed.
+    async fn call<T>(
+        &self,
+        verb: &str,
+        what: &Name,
+        call: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<T> {
+        self.in_time(verb, what, call)
+            .await?
+            .map_err(|e| self.failed(verb, what.as_str(), e))
+    }
+
+    /// Waits no longer for a server than [`CALL`]. A local disk's calls cannot be given up.
+    async fn in_time<T>(
+        &self,
+        verb: &str,
+        what: &Name,
+        call: impl Future<Output = T>,
+    ) -> Result<T> {
+        if self.remote.is_none() {
+            return Ok(call.await);
+        }
+        tokio::time::timeout(CALL, call).await.map_err(|_| {
+            Error::new(
+                ErrorKind::Deadline,
+                format!(
+                    "could not {verb} {what} in the store within {} seconds",
+                    CALL.as_secs()
+                ),
+            )
+        })
+    }
+
+    fn failed(&self, verb: &str, what: &str, e: object_store::Error) -> Error {
+        failure::failed(self.remote.as_deref(), verb, what, e)
+    }
 }
 
-/// A store error: what could not be done to which object.
-fn failed(verb: &str, what: &str, e: object_store::Error) -> Error {
-    let error = Error::new(
-        ErrorKind::Store,
-        format!("could not {verb} {what} in the store"),
-    );
-    let text = e.to_string().to_lowercase();
-    let hint = if text.contains("no space left") {
-        Some("the store's disk is full; make room, then resume")
-    } else if text.contains("permission denied") {
-        Some("the store's files belong to another user")
-    } else {
-        None
-    };
-    let error = error.caused_by(e);
-    match hint {
-        Some(hint) => error.hint(hint),
-        None => error,
+fn open_bucket(
+    kind: Kind,
+    bucket: &str,
+    environment: &Environment,
+) -> Result<(Arc<dyn ObjectStore>, Remote)> {
+    match kind {
+        #[cfg(feature = "s3")]
+        Kind::S3 => s3::open(bucket, environment),
+        #[cfg(feature = "gs")]
+        Kind::Gs => gs::open(bucket, environment),
+        #[cfg(not(all(feature = "s3", feature = "gs")))]
+        other => {
+            let _ = environment;
+            Err(Error::usage(format!(
+                "this build of rebuild has no stores of the kind {other:?} ({bucket})"
+            ))
+            .hint("build it with the feature of that name"))
+        }
     }
 }

@@ -51,9 +51,12 @@ async fn exactly_one_of_several_writers_wins() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("store").canonicalize();
     let path = path.unwrap_or_else(|_| dir.path().join("store"));
-    let files = Store::open(&format!("file://{}", path.display()))
-        .await
-        .expect("a store");
+    let files = Store::open(
+        &format!("file://{}", path.display()),
+        &crate::Environment::default(),
+    )
+    .await
+    .expect("a store");
     let memory = memory();
     for _ in 0..25 {
         race(&files).await;

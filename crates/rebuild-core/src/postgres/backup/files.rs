@@ -21,7 +21,7 @@ impl HashedFile {
     pub(super) async fn create(store: &Store, folder: &Name, file: &str) -> Result<Self> {
         Ok(Self {
             file: file.to_owned(),
-            writer: store.writer(&folder.join(file)?).await?,
+            writer: store.writer(&folder.join(file)?),
             hasher: blake3::Hasher::new(),
         })
     }

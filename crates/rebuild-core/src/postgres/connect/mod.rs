@@ -5,8 +5,8 @@
 //! (<https://www.postgresql.org/docs/current/libpq-connect.html>). Two rules are stricter: one
 //! host, and verified TLS wherever the connection leaves the machine.
 
+mod account;
 mod conninfo;
-mod environment;
 mod failure;
 mod keywords;
 mod passfile;
@@ -18,6 +18,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::model::{Endpoint, Host, SslMode};
 use crate::secret::Secret;
@@ -26,8 +27,6 @@ use keywords::{KEYWORDS, Keyword};
 
 pub(super) use failure::{connect_error, connect_timeout};
 pub(super) use tls::{Proof, Protection, system_certificates};
-
-pub use environment::Environment;
 
 /// How long an attempt to connect may take when nothing else is said.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);

@@ -101,9 +101,12 @@ impl World {
             files: true,
             provision: ProvisionOptions::default(),
             tools: Vec::new(),
-            store: Store::open(&format!("file://{}", store.display()))
-                .await
-                .expect("a store"),
+            store: Store::open(
+                &format!("file://{}", store.display()),
+                &crate::Environment::default(),
+            )
+            .await
+            .expect("a store"),
         }
     }
 

@@ -24,6 +24,9 @@
 //! | [`Workload`](crate::traits::Workload) | [`workload()`] | [`WorkloadStage`] |
 //! | [`Lock`](crate::traits::Lock) | [`lock()`] | [`LockStage`] |
 //!
+//! What is behind a [`Store`](crate::store::Store) is held to the store's contract by [`store()`],
+//! which needs no stage.
+//!
 //! What they cannot see: an act that was killed half way (run the engine's own sweeps for that), and
 //! whether an error was honest about an unknown outcome.
 //!
@@ -109,6 +112,7 @@ mod provision;
 mod restore;
 mod scene;
 mod schema;
+mod store;
 mod teardown;
 #[cfg(test)]
 mod tests;
@@ -121,6 +125,7 @@ pub use provision::{ProvisionStage, provision};
 pub use restore::{RestoreStage, restore};
 pub use scene::{DatabaseScene, NamesScene};
 pub use schema::{SchemaStage, schema};
+pub use store::store;
 pub use teardown::{TeardownStage, teardown};
 pub use verify::{VerifyStage, verify};
 pub use workload::{WorkloadStage, workload};

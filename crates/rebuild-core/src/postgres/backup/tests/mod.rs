@@ -67,9 +67,12 @@ impl World {
             .expect("it is there");
         let store_folder = TempDir::new().expect("folder");
         let path = store_folder.path().join("store");
-        let store = Store::open(&format!("file://{}", path.display()))
-            .await
-            .expect("store");
+        let store = Store::open(
+            &format!("file://{}", path.display()),
+            &crate::Environment::default(),
+        )
+        .await
+        .expect("store");
         Self {
             cluster,
             endpoint,

@@ -7,3 +7,4 @@ mod restored;
 mod sim;
 #[cfg(feature = "postgres")]
 mod staged;
+mod store;

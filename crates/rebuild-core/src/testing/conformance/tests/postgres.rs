@@ -71,7 +71,9 @@ impl Stage {
         let url = format!("file://{}", store.path().join("store").display());
         let backup = PgBackup::new(
             maintenance.clone(),
-            Store::open(&url).await.expect("a store"),
+            Store::open(&url, &crate::Environment::default())
+                .await
+                .expect("a store"),
             RowOptions::default(),
             Some(client_bin_dir(cluster)),
             Environment::from_process(),

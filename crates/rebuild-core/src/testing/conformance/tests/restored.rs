@@ -70,7 +70,9 @@ impl Stage {
             db: identity(&endpoint).await,
             restorer: PgRestorer {
                 endpoint: cluster.endpoint("postgres"),
-                store: Store::open(&url).await.expect("a store"),
+                store: Store::open(&url, &crate::Environment::default())
+                    .await
+                    .expect("a store"),
                 options: RowOptions {
                     jobs: NonZeroUsize::MIN,
                     ..RowOptions::default()
