@@ -4,14 +4,9 @@ use std::time::Duration;
 
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 
+use super::remote::LONGEST_PAUSE;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-
-/// How often a request is sent at most, when nothing else is said.
-pub(super) const ATTEMPTS: u32 = 10;
-
-/// How long the wait before the next attempt may become.
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Timeouts of one request. Those of a whole call are above it.
 pub(super) fn options(allow_http: bool) -> ClientOptions {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
 use super::failure::Answer;
-use super::remote::Remote;
-use super::{Name, Store, client};
+use super::remote::{LONGEST_PAUSE, Remote};
+use super::{Name, Store};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The first pause between two attempts.
@@ -64,7 +64,7 @@ impl Store {
                 return Err(self.failed("write", name.as_str(), e));
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(client::LONGEST_PAUSE);
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
         Err(Error::internal("an endless range has ended"))
     }

@@ -7,7 +7,7 @@ use object_store::ObjectStore;
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey as Key};
 
 use super::client;
-use super::remote::Remote;
+use super::remote::{ATTEMPTS, Remote};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -30,7 +30,7 @@ pub(super) fn open(
     let mut builder = GoogleCloudStorageBuilder::new()
         .with_bucket_name(bucket)
         .with_client_options(client::options(plain))
-        .with_retry(client::retry(client::ATTEMPTS));
+        .with_retry(client::retry(ATTEMPTS));
     if let Some(endpoint) = &endpoint {
         builder = builder.with_base_url(endpoint);
     }
@@ -55,7 +55,7 @@ pub(super) fn open(
         .map_err(unusable)?;
     let remote = Remote {
         once: Arc::new(once),
-        attempts: client::ATTEMPTS,
+        attempts: ATTEMPTS,
         bucket: bucket.to_owned(),
         place: endpoint.unwrap_or_else(|| format!("gs://{bucket}")),
         credentials_hint: CREDENTIALS,

@@ -1,6 +1,7 @@
 //! One object store behind one URL, for backups and journals.
 
 mod address;
+#[cfg(any(feature = "s3", feature = "gs"))]
 mod client;
 mod create;
 mod failure;
@@ -8,6 +9,8 @@ mod folder;
 #[cfg(feature = "gs")]
 mod gs;
 mod name;
+// Without any kind of bucket, nothing makes one.
+#[cfg_attr(not(any(feature = "s3", feature = "gs")), allow(dead_code))]
 mod remote;
 #[cfg(feature = "s3")]
 mod s3;

@@ -12,6 +12,13 @@ use crate::secret::Secret;
 /// How long one call may take, with everything that is tried again. For a stream: each piece.
 pub(super) const CALL: Duration = Duration::from_secs(5 * 60);
 
+/// How often a request is sent at most, when nothing else is said.
+#[cfg(any(feature = "s3", feature = "gs"))]
+pub(super) const ATTEMPTS: u32 = 10;
+
+/// How long the wait before the next attempt may become.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
 /// A bucket, and how it is spoken of.
 pub(super) struct Remote {
     /// The store without any retry, for writes that must not be repeated blindly.

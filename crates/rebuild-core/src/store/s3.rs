@@ -7,7 +7,7 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as Key, S3Conditional
 use object_store::{Certificate, ObjectStore};
 
 use super::client;
-use super::remote::Remote;
+use super::remote::{ATTEMPTS, Remote};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -145,7 +145,7 @@ fn check_credentials(bucket: &str, environment: &Environment) -> Result<()> {
 /// `AWS_MAX_ATTEMPTS`.
 fn attempts(environment: &Environment) -> Result<u32> {
     let Some(text) = environment.filled("AWS_MAX_ATTEMPTS") else {
-        return Ok(client::ATTEMPTS);
+        return Ok(ATTEMPTS);
     };
     match text.parse() {
         Ok(n @ 1..=100) => Ok(n),
