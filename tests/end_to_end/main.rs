@@ -7,4 +7,5 @@ mod exit_codes;
 mod killed;
 mod refusals;
 mod secrets;
+mod stores;
 mod world;

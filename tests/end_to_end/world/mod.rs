@@ -79,6 +79,7 @@ impl World {
             world: self,
             name: name.to_owned(),
             folder,
+            environment: Vec::new(),
         };
         let tools = testing::client_bin_dir(&self.cluster);
         std::fs::write(target.spec_file(), spec::text(strategy, &tools)).expect("the spec");
@@ -132,6 +133,8 @@ pub(crate) struct Target<'a> {
     pub(crate) world: &'a World,
     pub(crate) name: String,
     pub(crate) folder: PathBuf,
+    /// Variables that the program gets besides those of the server.
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 impl Target<'_> {

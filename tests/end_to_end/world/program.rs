@@ -104,7 +104,8 @@ impl Target<'_> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rebuild"));
         command.current_dir(&self.folder).args(args);
         for (name, _) in std::env::vars() {
-            if name.starts_with("PG") || name.starts_with("REBUILD_") || name == "RUST_LOG" {
+            let decides = ["PG", "REBUILD_", "AWS_", "GOOGLE_", "RUST_LOG"];
+            if decides.iter().any(|prefix| name.starts_with(prefix)) {
                 command.env_remove(name);
             }
         }
@@ -113,6 +114,7 @@ impl Target<'_> {
         command
             .env("PATH", format!("{}:{path}", tools.display()))
             .envs(self.variables())
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

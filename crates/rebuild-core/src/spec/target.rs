@@ -48,7 +48,7 @@ pub enum StrategySpec {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StoreSpec {
-    /// `file:///path`, or a path relative to the spec.
+    /// `file:///path`, `s3://bucket/prefix`, `gs://bucket/prefix`, or a path relative to the spec.
     pub url: String,
 }
 

@@ -23,7 +23,10 @@ impl Answer {
     /// the request in other elements, and a session token with it.
     fn of(text: &str) -> Self {
         let after = |mark: &str| text.split_once(mark).map(|(_, rest)| rest);
-        let status = after("status code: ").and_then(|rest| rest.get(..3)?.parse().ok());
+        let status = after("status code: ")
+            .and_then(|rest| rest.get(..3)?.parse().ok())
+            // What S3 says of a bucket in another region.
+            .or_else(|| text.contains("redirect without LOCATION").then_some(301));
         let element = |name: &str| {
             after(&format!("<{name}>"))
                 .and_then(|rest| rest.split_once('<'))
