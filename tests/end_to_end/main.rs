@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod commands;
+mod dumps;
 mod exit_codes;
 mod killed;
 mod refusals;

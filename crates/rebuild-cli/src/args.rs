@@ -113,7 +113,7 @@ pub(crate) enum Command {
     /// List, show, check, export and prune backups.
     #[command(subcommand)]
     Backups(Backups),
-    /// Restore a backup into a new database beside the target.
+    /// Restore a backup, or a dump of pg_dump, into a new database beside the target.
     Restore {
         /// The backup; without it the newest.
         backup: Option<BackupId>,
@@ -124,6 +124,21 @@ pub(crate) enum Command {
         /// schema.table; may be given several times. Foreign keys must hold among them.
         #[arg(long = "table", value_name = "PATTERN")]
         tables: Vec<String>,
+        /// Restore this dump instead: an archive of pg_dump (custom, directory, tar), or a SQL
+        /// file, as it is or under gzip or zstd.
+        #[arg(long, value_name = "PATH", conflicts_with_all = ["backup", "tables"])]
+        from: Option<PathBuf>,
+        /// Give a role of the dump another name; may be given several times.
+        #[arg(long = "role", value_name = "OLD=NEW", requires = "from", value_parser = renamed)]
+        roles: Vec<(String, String)>,
+        /// Leave a role of the dump out; may be given several times. Those of managed services
+        /// (cloudsqlsuperuser, rds_superuser, azure_superuser and the like) always are, unless they
+        /// are given another name.
+        #[arg(long, value_name = "ROLE", requires = "from")]
+        drop_role: Vec<String>,
+        /// Run the dump's SQL even as a superuser.
+        #[arg(long, requires = "from")]
+        trust: bool,
     },
     /// Copy a database into a new one, by way of a proven backup, and compare every row.
     Copy {
@@ -207,4 +222,13 @@ pub(crate) enum Runs {
         /// The run; without it the newest.
         run: Option<RunId>,
     },
+}
+
+fn renamed(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((old, new)) if !old.is_empty() && !new.is_empty() => {
+            Ok((old.to_owned(), new.to_owned()))
+        }
+        _ => Err("give OLD=NEW".to_owned()),
+    }
 }

@@ -1,11 +1,12 @@
 //! `backup`, `backups …` and `restore`.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use rebuild_core::Result;
 use rebuild_core::model::{BackupId, Outcome, Verdict};
 use rebuild_core::plan::bytes;
-use rebuild_core::postgres::Manifest;
+use rebuild_core::postgres::{Manifest, RoleMap};
 use rebuild_core::project::Project;
 use rebuild_core::traits::BackupSummary;
 
@@ -85,6 +86,34 @@ pub(super) async fn restore(
         format!("restored {id} into {db}\n{alone}") + &checks(verdict)
     });
     Ok(code(&verdict))
+}
+
+pub(super) async fn restore_dump(
+    project: &Project,
+    dump: &Path,
+    into: &str,
+    roles: RoleMap,
+    trusted: bool,
+    output: &Output,
+) -> Result<Code> {
+    let restored = project.restore_dump(dump, into, roles, trusted).await?;
+    output.data(&restored, |(db, report, verdict)| {
+        let mut text = format!(
+            "restored {} into {db}: {} statements, {} rows in {} tables\n",
+            dump.display(),
+            report.statements,
+            report.rows,
+            report.tables
+        );
+        for (role, statements) in &report.left_out {
+            let _ = writeln!(
+                text,
+                "left out with the role {role}: {statements} statements"
+            );
+        }
+        text + &checks(verdict)
+    });
+    Ok(code(&restored.2))
 }
 
 fn line(b: &BackupSummary) -> String {

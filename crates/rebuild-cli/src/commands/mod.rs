@@ -12,7 +12,7 @@ use std::path::Path;
 
 use clap::CommandFactory;
 use rebuild_core::Result;
-use rebuild_core::postgres::Environment;
+use rebuild_core::postgres::{Environment, RoleMap};
 use rebuild_core::project::Project;
 use rebuild_core::spec;
 
@@ -68,9 +68,22 @@ pub(crate) async fn dispatch(args: Args, output: &Output) -> Result<Code> {
             backup,
             into,
             tables,
+            from,
+            roles,
+            drop_role,
+            trust,
         } => {
             let project = open(&file, output).await?;
-            backups::restore(&project, backup, &into, &tables, output).await
+            let Some(dump) = from else {
+                return backups::restore(&project, backup, &into, &tables, output).await;
+            };
+            let map = drop_role
+                .into_iter()
+                .fold(RoleMap::default(), RoleMap::leave_out);
+            let map = roles
+                .into_iter()
+                .fold(map, |map, (old, new)| map.rename(old, new));
+            backups::restore_dump(&project, &dump, &into, map, trust, output).await
         }
         Command::Copy {
             source,

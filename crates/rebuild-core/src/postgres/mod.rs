@@ -5,6 +5,7 @@ mod catalog;
 mod client_tools;
 pub mod compare;
 mod connect;
+mod dump;
 mod gate;
 mod ident;
 mod inventory;
@@ -34,6 +35,7 @@ pub use backup::{
 pub use catalog::{CatalogObject, CatalogSnapshot};
 pub use client_tools::{ClientTool, ToolInput, ToolOutput, ToolRun};
 pub use compare::{Comparison, compare};
+pub use dump::{DumpReport, MANAGED_ROLES, PgDump, RoleMap};
 pub use gate::{READ_ONLY_GATE, ReadOnlyGate};
 pub use ident::{MAX_IDENTIFIER_BYTES, ascii_ident, ident, literal, qualified};
 pub use inventory::{

@@ -5,6 +5,7 @@
 mod backups;
 mod compose;
 mod copy;
+mod dump;
 mod init;
 mod into;
 mod prune;

@@ -121,7 +121,7 @@ fn visit<'a>(
 ///
 /// # Errors
 /// The server could not be reached.
-pub(super) async fn analyze(
+pub(in crate::postgres) async fn analyze(
     ctx: &Ctx,
     endpoint: &Endpoint,
     db: &Identity,

@@ -38,6 +38,7 @@ use crate::store::Store;
 use crate::traits::{BackupMode, RestoreOutline, RestoreReport, Restorer};
 
 pub use csv::PgCsvRestorer;
+pub(super) use finish::analyze;
 pub use placement::RestoreChoice;
 pub use schema::PgBackupSchema;
 

@@ -12,7 +12,7 @@ use super::text::Fault;
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TokenKind {
+pub(crate) enum TokenKind {
     /// A key word or an identifier without quotes.
     Word,
     /// A string or an identifier with quotes of any kind.
@@ -31,22 +31,22 @@ pub(super) enum TokenKind {
 
 /// A token and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Token {
+pub(crate) struct Token {
     /// What it is.
-    pub(super) kind: TokenKind,
+    pub(crate) kind: TokenKind,
     /// Its bytes.
-    pub(super) range: Range<usize>,
+    pub(crate) range: Range<usize>,
 }
 
 /// Reads tokens from left to right, each byte once; white space and comments are skipped.
-pub(super) struct Lexer<'a> {
+pub(crate) struct Lexer<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Lexer<'a> {
     /// Starts at the first byte of `text`.
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str) -> Self {
         Self {
             bytes: text.as_bytes(),
             at: 0,
@@ -60,7 +60,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The next token, or `None` at the end.
-    pub(super) fn token(&mut self) -> Result<Option<Token>, Fault> {
+    pub(crate) fn token(&mut self) -> Result<Option<Token>, Fault> {
         self.skip_blanks()?;
         let start = self.at;
         let Some(&first) = self.bytes.get(start) else {

@@ -82,14 +82,17 @@ impl Statement {
 /// A quote or comment has no end; a command of psql; rows that do not end in `\.`; a COPY that
 /// has no place in a file; a SET that changes how the file is read.
 pub fn split(text: &str) -> Result<Vec<Statement>, Fault> {
-    let mut splitter = Splitter {
-        text,
-        lexer: Lexer::new(text),
-        lines: (0, 1),
-        found: Vec::new(),
-    };
+    let mut splitter = Splitter::new(text);
     while splitter.statement()? {}
     Ok(splitter.found)
+}
+
+/// A statement as far as it was read.
+struct Scanned<'a> {
+    range: Range<usize>,
+    /// The first byte after its semicolon, if it has one.
+    semicolon: Option<usize>,
+    head: Head<'a>,
 }
 
 struct Splitter<'a> {
@@ -101,14 +104,43 @@ struct Splitter<'a> {
 }
 
 impl<'a> Splitter<'a> {
-    /// Reads one statement or stray semicolon; false at the end of the text.
+    fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            lexer: Lexer::new(text),
+            lines: (0, 1),
+            found: Vec::new(),
+        }
+    }
+
+    /// Reads one statement; false at the end of the text.
     fn statement(&mut self) -> Result<bool, Fault> {
-        let Some(first) = self.lexer.token()? else {
+        let Some(scanned) = self.scan()? else {
             return Ok(false);
         };
-        if first.kind == TokenKind::Semicolon {
-            return Ok(true);
-        }
+        let line = self.line(scanned.range.start);
+        refuse::settings(&scanned.head, line)?;
+        let kind = match refuse::copy(&scanned.head, line)? {
+            Copy::In => self.rows(scanned.semicolon, line)?,
+            Copy::No => scanned.head.kind(),
+        };
+        self.found.push(Statement {
+            range: scanned.range,
+            line,
+            kind,
+        });
+        Ok(true)
+    }
+
+    /// Reads to the end of the next statement, past stray semicolons.
+    fn scan(&mut self) -> Result<Option<Scanned<'a>>, Fault> {
+        let first = loop {
+            match self.lexer.token()? {
+                None => return Ok(None),
+                Some(token) if token.kind == TokenKind::Semicolon => {}
+                Some(token) => break token,
+            }
+        };
         let start = first.range.start;
         let mut end = start;
         let mut head = Head::default();
@@ -125,18 +157,11 @@ impl<'a> Splitter<'a> {
             head.take(&token, text, nesting.parentheses);
             next = self.lexer.token()?;
         };
-        let line = self.line(start);
-        refuse::settings(&head, line)?;
-        let kind = match refuse::copy(&head, line)? {
-            Copy::In => self.rows(semicolon, line)?,
-            Copy::No => head.kind(),
-        };
-        self.found.push(Statement {
+        Ok(Some(Scanned {
             range: start..end,
-            line,
-            kind,
-        });
-        Ok(true)
+            semicolon,
+            head,
+        }))
     }
 
     fn line(&mut self, at: usize) -> usize {
@@ -350,5 +375,8 @@ impl<'a> Head<'a> {
     }
 }
 
+mod first;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use first::{First, first};

@@ -1,0 +1,16 @@
+//! Dumps that other programs made: archives of pg_dump and SQL files.
+//!
+//! An archive is turned into SQL by `pg_restore --file=-`. The SQL is read statement by statement
+//! and sent to the server as it comes, the rows of COPY piece by piece: however large the dump,
+//! the memory that it takes is that of its longest statement. No client of the server sees the
+//! text, so no command of psql in it can run.
+
+mod reader;
+mod roles;
+mod run;
+mod source;
+#[cfg(test)]
+mod tests;
+
+pub use roles::{MANAGED_ROLES, RoleMap};
+pub use run::{DumpReport, PgDump};

@@ -1,0 +1,130 @@
+//! What a dump is, and its SQL as a stream.
+
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use tokio::io::AsyncRead;
+use tokio_util::io::StreamReader;
+
+use crate::error::{Error, Result};
+
+/// Where the mark of a tar file is, and the mark.
+const TAR: (usize, &[u8]) = (257, b"ustar");
+
+/// Bytes in one piece, and pieces that wait for their reader.
+const PIECE: usize = 256 << 10;
+const AHEAD: usize = 4;
+
+/// What a dump is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// An archive that pg_restore reads: custom, directory or tar.
+    Archive(PathBuf),
+    /// A SQL file.
+    Plain(PathBuf),
+    /// A SQL file under gzip.
+    Gzip(PathBuf),
+    /// A SQL file under zstd.
+    Zstd(PathBuf),
+}
+
+impl Source {
+    /// Looks at what is in `path`.
+    ///
+    /// # Errors
+    /// There is nothing, or a folder that is no archive, or a compressed archive.
+    pub(super) fn of(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let cannot = |e| Error::usage(format!("the dump {shown} cannot be read")).caused_by(e);
+        if path.is_dir() {
+            return if path.join("toc.dat").is_file() {
+                Ok(Self::Archive(path.to_owned()))
+            } else {
+                let what = format!("{shown} is a folder, and no archive of pg_dump: no toc.dat");
+                Err(Error::usage(what))
+            };
+        }
+        let mut file = File::open(path).map_err(cannot)?;
+        let head = beginning(&mut file).map_err(cannot)?;
+        let path = path.to_owned();
+        let inner = match &head[..] {
+            [] => return Err(Error::corrupt(format!("the dump {shown} is empty"))),
+            [0x1f, 0x8b, ..] => {
+                file.rewind().map_err(cannot)?;
+                beginning(&mut flate2::read::MultiGzDecoder::new(file))
+            }
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+                file.rewind().map_err(cannot)?;
+                zstd::Decoder::new(file).and_then(|mut decoder| beginning(&mut decoder))
+            }
+            head if is_archive(head) => return Ok(Self::Archive(path)),
+            _ => return Ok(Self::Plain(path)),
+        };
+        let damaged = |e| Error::corrupt(format!("the dump {shown} is damaged")).caused_by(e);
+        if is_archive(&inner.map_err(damaged)?) {
+            let what = format!("{shown} is a compressed archive of pg_dump");
+            return Err(Error::usage(what).hint("uncompress it; an archive compresses itself"));
+        }
+        Ok(match head[0] {
+            0x1f => Self::Gzip(path),
+            _ => Self::Zstd(path),
+        })
+    }
+
+    /// The SQL of a file.
+    ///
+    /// # Errors
+    /// It cannot be opened. An archive is not for here.
+    pub(super) fn open(&self) -> Result<Box<dyn AsyncRead + Send + Unpin>> {
+        let opened = |path: &Path| {
+            File::open(path).map_err(|e| {
+                Error::usage(format!("the dump {} cannot be read", path.display())).caused_by(e)
+            })
+        };
+        Ok(match self {
+            Self::Archive(_) => return Err(Error::internal("an archive is read by pg_restore")),
+            Self::Plain(path) => Box::new(tokio::fs::File::from_std(opened(path)?)),
+            Self::Gzip(path) => pieces(flate2::read::MultiGzDecoder::new(opened(path)?)),
+            Self::Zstd(path) => pieces(zstd::Decoder::new(opened(path)?)?),
+        })
+    }
+}
+
+fn beginning(reader: &mut impl Read) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    reader.take(512).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+fn is_archive(head: &[u8]) -> bool {
+    head.starts_with(b"PGDMP")
+        || head
+            .get(TAR.0..)
+            .is_some_and(|rest| rest.starts_with(TAR.1))
+}
+
+/// What `reader` gives, read in a thread of its own until nobody wants more.
+fn pieces(mut reader: impl Read + Send + 'static) -> Box<dyn AsyncRead + Send + Unpin> {
+    let (give, mut take) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(AHEAD);
+    tokio::task::spawn_blocking(move || {
+        loop {
+            let mut piece = vec![0; PIECE];
+            let read = match reader.read(&mut piece) {
+                Ok(0) => return,
+                Ok(n) => {
+                    piece.truncate(n);
+                    Ok(piece.into())
+                }
+                Err(e) => Err(e),
+            };
+            let failed = read.is_err();
+            if give.blocking_send(read).is_err() || failed {
+                return;
+            }
+        }
+    });
+    let stream = futures::stream::poll_fn(move |cx| take.poll_recv(cx));
+    Box::new(StreamReader::new(stream))
+}
