@@ -31,7 +31,7 @@ async fn a_dump_becomes_a_database_beside_the_target() {
     let world = World::start().await;
     let target = world.target("app", ASIDE).await;
     target
-        .sql("create role cloudsqlsuperuser; grant select on person to cloudsqlsuperuser")
+        .sql("create role cloudsqlsuperuser; grant select on public.person to cloudsqlsuperuser")
         .await;
     let (archive, file) = (
         target.folder.join("app.dump"),
@@ -40,19 +40,19 @@ async fn a_dump_becomes_a_database_beside_the_target() {
     dump(&target, &archive, "-Fc");
     dump(&target, &file, "-Fp");
     target
-        .sql("revoke all on person from cloudsqlsuperuser")
+        .sql("revoke all on public.person from cloudsqlsuperuser")
         .await;
     let old = State::of(&target).await;
 
     // The server is the superuser's.
-    let run = target.rebuild(&["restore", "--from", "app.dump", "--into", "beside"]);
-    let run = run.await.expect(3);
+    let args = ["restore", "--from", "app.dump", "--into", "beside"];
+    let run = target.rebuild(&args).await.expect(3);
     assert!(run.stderr.contains("--trust"), "{}", run.stderr);
     assert_eq!(target.oid_of("beside").await, None);
 
     for from in ["app.dump", "app.sql"] {
-        let run = target.rebuild(&["restore", "--trust", "--from", from, "--into", "beside"]);
-        let run = run.await.expect(0);
+        let args = ["restore", "--trust", "--from", from, "--into", "beside"];
+        let run = target.rebuild(&args).await.expect(0);
         assert!(run.stdout.contains("ok    rows"), "{}", run.stdout);
         assert!(
             run.stdout.contains("cloudsqlsuperuser: 1 statement"),
