@@ -26,6 +26,7 @@ pub use checks::{CheckSpec, Expected};
 pub use duration::Within;
 pub use load::{from_value, json_schema, load, parse};
 pub use patterns::{NamePatterns, TablePatterns};
+#[cfg(feature = "postgres")]
 pub(crate) use patterns::{no_table, parts};
 pub use steps::{
     BackupSpec, CommandSpec, FileOrder, Hooks, MigratorSpec, Program, ProvisionSpec, RestoreFrom,

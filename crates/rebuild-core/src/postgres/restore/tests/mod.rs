@@ -42,7 +42,9 @@ impl World {
         let url = format!("file://{}/store", folder.path().display());
         Self {
             cluster,
-            store: Store::open(&url, &crate::Environment::default()).await.expect("a store"),
+            store: Store::open(&url, &crate::Environment::default())
+                .await
+                .expect("a store"),
             ctx: Ctx::quiet(),
             _folder: folder,
         }
