@@ -115,10 +115,11 @@ impl Ours {
         let total = begun.elapsed();
         let events = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {
-            let tail = events.lines().last().unwrap_or_default();
+            let said = String::from_utf8_lossy(&output.stdout);
             return Err(Error::internal(format!(
-                "{arguments:?}: {}: {tail}",
-                output.status
+                "{arguments:?} ended with {}:\n{}\n{said}",
+                output.status,
+                events.lines().last().unwrap_or_default()
             )));
         }
         let each = events

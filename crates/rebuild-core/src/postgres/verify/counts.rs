@@ -141,13 +141,20 @@ async fn count_all(another: Another, jobs: usize, work: Vec<Count>) -> Result<Ve
         let (another, queue) = (another.clone(), queue.clone());
         workers.spawn(async move {
             let session = another.open().await?;
+            let control = async |sql| {
+                let done = session.batch_execute(sql).await;
+                done.map_err(|e| server_error("the counting lost its transaction", e))
+            };
             let mut counted = Vec::new();
+            control("savepoint counting").await?;
             while let Some(count) = queue.next() {
                 let what = || format!("could not count the rows of {}", count.table);
                 let row = session
                     .query_one(&count.sql, &[])
                     .await
                     .map_err(|e| server_error(what(), e))?;
+                // Gives back its locks: of thousands of tables there would be too many.
+                control("rollback to savepoint counting").await?;
                 let rows: i64 = row.try_get(0).map_err(|e| server_error(what(), e))?;
                 counted.push((count.place, u64::try_from(rows).unwrap_or_default()));
             }

@@ -262,12 +262,7 @@ impl Pair {
 async fn look_up(look: &Look<'_>, key: &ForeignKey) -> Result<(u64, u64)> {
     let what = || format!("could not look up {}", key.describe());
     let sql = key.sql()?;
-    let row = look
-        .wait(&key.describe(), async {
-            let row = look.session().query_one(&sql, &[]).await;
-            row.map_err(|e| server_error(what(), e))
-        })
-        .await?;
+    let row = look.one_row(&what(), &sql).await?;
     let (rows, broken): (i64, i64) =
         (|| Ok((row.try_get(0)?, row.try_get(1)?)))().map_err(|e| server_error(what(), e))?;
     let count = |n: i64| u64::try_from(n).unwrap_or_default();

@@ -3,6 +3,8 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use tokio_postgres::Row;
+
 use crate::error::{ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::{Check, Endpoint, Identity, Outcome};
@@ -115,6 +117,22 @@ impl<'a> Look<'a> {
         self.control("rollback to savepoint looking; release savepoint looking")
             .await?;
         Ok(check)
+    }
+
+    /// Runs a query of one row, within a check, and gives back the locks that it took: a check
+    /// of thousands of tables would hold more of them than the server has.
+    ///
+    /// # Errors
+    /// The server said no; the deadline passed or the operator stopped.
+    pub(super) async fn one_row(&self, what: &str, sql: &str) -> Result<Row> {
+        let row = self
+            .wait(what, async {
+                let row = self.session().query_one(sql, &[]).await;
+                row.map_err(|e| server_error(what, e))
+            })
+            .await?;
+        self.control("rollback to savepoint looking").await?;
+        Ok(row)
     }
 
     /// Ends the transaction and closes the session; nothing was written in it.

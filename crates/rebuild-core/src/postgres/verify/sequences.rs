@@ -197,12 +197,7 @@ async fn behind(look: &Look<'_>, draw: &Draw, sequence: &Sequence) -> Result<Opt
         min = sequence.min,
         max = sequence.max,
     );
-    let row = look
-        .wait(&name, async {
-            let row = look.session().query_one(&sql, &[]).await;
-            row.map_err(|e| server_error(what(), e))
-        })
-        .await?;
+    let row = look.one_row(&what(), &sql).await?;
     let (next, held, ahead): (String, Option<String>, Option<bool>) =
         (|| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))()
             .map_err(|e| server_error(what(), e))?;

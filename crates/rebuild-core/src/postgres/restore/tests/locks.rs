@@ -1,8 +1,13 @@
 //! More tables than a server has locks for in one transaction.
 
+use std::num::NonZeroUsize;
+
 use super::*;
-use crate::postgres::ClusterOptions;
+use crate::model::Verdict;
 use crate::postgres::restore::progress;
+use crate::postgres::{ClusterOptions, PgVerifier};
+use crate::spec::CheckSpec;
+use crate::traits::{Verifier, VerifyRequest};
 
 /// Tables with keys to each other, made a few at a time.
 async fn many_tables(session: &Session) {
@@ -37,6 +42,29 @@ async fn server_with_few_locks() -> LocalCluster {
     LocalCluster::start(&options).await.expect("a server")
 }
 
+/// Every check that looks into each table.
+async fn checked(world: &World, db: &Identity, id: &BackupId) -> Verdict {
+    let except = Vec::new;
+    let checks = vec![
+        CheckSpec::Counts { except: except() },
+        CheckSpec::Content { except: except() },
+        CheckSpec::Sequences {},
+        CheckSpec::ForeignKeys {},
+        CheckSpec::Indexes {},
+    ];
+    let backups = Arc::new(world.restorer(true));
+    // One session has to look into all of them.
+    let verifier = PgVerifier::new(world.admin(), checks, backups, NonZeroUsize::MIN);
+    let request = VerifyRequest {
+        db: db.clone(),
+        backup: Some(id.clone()),
+        live: false,
+    };
+    let verifier = verifier.expect("checks");
+    let verified = verifier.verify(&world.ctx, &request).await;
+    verified.expect("verified")
+}
+
 #[tokio::test]
 async fn a_restore_needs_only_a_few_locks_at_a_time() {
     let world = World::on(server_with_few_locks().await).await;
@@ -54,6 +82,8 @@ async fn a_restore_needs_only_a_few_locks_at_a_time() {
     world.apply(&db, &id).await;
     world.restore(&world.restorer(true), &db, &id).await;
     world.assert_same_rows(&db, &id).await;
+    let verdict = checked(&world, &db, &id).await;
+    assert!(verdict.passed(), "{:?}", verdict.complaints());
     // Into a schema that is there already, foreign keys and all.
     world.restore(&world.restorer(false), &db, &id).await;
     world.assert_same_rows(&db, &id).await;
