@@ -190,6 +190,13 @@ pub(crate) enum Backups {
     Check {
         /// The backup; without it the newest.
         backup: Option<BackupId>,
+        /// Restore it too, into a throwaway server on this machine, and compare every row there.
+        #[arg(long)]
+        restore: bool,
+        /// The folder with that server's programs; without it the installed ones whose version is
+        /// nearest to the backup's.
+        #[arg(long, value_name = "DIR", requires = "restore")]
+        server_programs: Option<PathBuf>,
     },
     /// Write a backup's tables as CSV files.
     Export {

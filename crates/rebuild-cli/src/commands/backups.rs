@@ -34,9 +34,19 @@ pub(super) async fn backups(project: &Project, command: Backups, output: &Output
             output.data(&shown, manifest);
             Ok(Code::Done)
         }
-        Backups::Check { backup } => {
+        Backups::Check {
+            backup,
+            restore,
+            server_programs,
+        } => {
             let id = project.backup_or_newest(backup).await?;
-            let (summary, verdict) = project.check_backup(&id).await?;
+            let (summary, verdict) = if restore {
+                project
+                    .prove_backup(&id, server_programs.as_deref())
+                    .await?
+            } else {
+                project.check_backup(&id).await?
+            };
             output.data(&(&summary, &verdict), |(summary, verdict)| {
                 line(summary) + &checks(verdict)
             });

@@ -8,6 +8,7 @@ mod copy;
 mod dump;
 mod init;
 mod into;
+mod proof;
 mod prune;
 mod runs;
 mod verbs;

@@ -7,6 +7,8 @@ pub mod conformance;
 mod kitchen_sink;
 #[cfg(feature = "postgres")]
 mod process;
+#[cfg(feature = "postgres")]
+mod proxy;
 mod python;
 #[cfg(feature = "postgres")]
 mod server;
@@ -19,6 +21,8 @@ pub use client::{client, dump, psql};
 pub use kitchen_sink::{KITCHEN_SINK, load_kitchen_sink};
 #[cfg(feature = "postgres")]
 pub use process::process_ended;
+#[cfg(feature = "postgres")]
+pub use proxy::CutProxy;
 pub use python::python_env;
 #[cfg(feature = "postgres")]
 pub use server::{

@@ -21,6 +21,7 @@ mod rows_out;
 mod schema_dump;
 mod script;
 mod shelf;
+mod surroundings;
 mod take;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ use crate::store::Store;
 use crate::traits::{Backup, BackupMode, BackupSummary, DestroyPermit};
 
 pub use fingerprints::fingerprints;
+pub(crate) use surroundings::make_surroundings;
 pub(in crate::postgres) use fingerprints::fingerprints_of;
 pub(in crate::postgres) use manifest::by_root;
 pub use manifest::{

@@ -174,6 +174,31 @@ pub(super) fn roles_sql(roles: &[RoleEntry]) -> Result<String> {
     Ok(sql)
 }
 
+/// Makes the roles that the server lacks, and gives every one the memberships it lacks.
+///
+/// # Errors
+/// A name cannot be quoted, or the server said no.
+pub(super) async fn make_roles(session: &Session, roles: &[RoleEntry]) -> Result<()> {
+    let run = async |name: &str, sql: &str| {
+        let made = session.batch_execute(sql).await;
+        made.map_err(|e| server_error(format!("could not make role {name:?}"), e))
+    };
+    let there = "select from pg_catalog.pg_roles where rolname = $1";
+    for role in roles {
+        let found = session.query(there, &[&role.name]).await;
+        let found = found.map_err(|e| server_error("could not look for a role", e))?;
+        if found.is_empty() {
+            run(&role.name, &create_role(role)?).await?;
+        }
+    }
+    for role in roles {
+        for membership in &role.member_of {
+            run(&role.name, &grant(&role.name, membership)?).await?;
+        }
+    }
+    Ok(())
+}
+
 fn create_role(role: &RoleEntry) -> Result<String> {
     let mut sql = format!("create role {} with", ident(&role.name)?);
     for (has, attribute) in [

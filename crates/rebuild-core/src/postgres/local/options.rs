@@ -14,6 +14,9 @@ pub struct ClusterOptions {
     /// The major version wanted (13 or later). Among installed ones it selects; with `bin_dir` it
     /// must agree. Without it: the newest.
     pub major: Option<u32>,
+    /// The oldest major version that will do. Among installed ones it selects the one that is
+    /// nearest to it; the ones in `bin_dir` must be as new.
+    pub at_least: Option<u32>,
     /// Lines for `postgresql.conf`; they win over everything else here.
     pub settings: Vec<String>,
     /// Libraries to load at start (`shared_preload_libraries`).
@@ -45,6 +48,7 @@ impl Default for ClusterOptions {
         Self {
             bin_dir: None,
             major: None,
+            at_least: None,
             settings: Vec::new(),
             preload: Vec::new(),
             tcp_port: None,

@@ -28,21 +28,38 @@ impl Programs {
         if let Some(major) = options.major.filter(|&major| major < OLDEST) {
             return Err(too_old(major));
         }
+        let will_do = |p: &Self| options.at_least.is_none_or(|least| p.major >= least);
         if let Some(dir) = &options.bin_dir {
-            return Self::in_folder(dir, options.major).await;
+            let programs = Self::in_folder(dir, options.major).await?;
+            return match options.at_least {
+                Some(least) if !will_do(&programs) => Err(Error::usage(format!(
+                    "the server programs in {} are of version {}, and {least} or later is needed",
+                    dir.display(),
+                    programs.major
+                ))),
+                _ => Ok(programs),
+            };
         }
         let mut found = Vec::new();
         for dir in installed().into_iter().rev() {
             // A broken installation beside a working one is no reason to fail. Of two with the
             // same version, the last one seen wins below.
-            if let Ok(programs) = Self::in_folder(&dir, options.major).await {
+            if let Ok(programs) = Self::in_folder(&dir, options.major).await
+                && will_do(&programs)
+            {
                 found.push(programs);
             }
         }
-        found.into_iter().max_by_key(|p| p.major).ok_or_else(|| {
-            let wanted = options
-                .major
-                .map_or(String::new(), |major| format!(" of version {major}"));
+        let chosen = match options.at_least {
+            Some(_) => found.into_iter().rev().min_by_key(|p| p.major),
+            None => found.into_iter().max_by_key(|p| p.major),
+        };
+        chosen.ok_or_else(|| {
+            let wanted = match (options.major, options.at_least) {
+                (Some(major), _) => format!(" of version {major}"),
+                (None, Some(least)) => format!(" of version {least} or later"),
+                (None, None) => String::new(),
+            };
             Error::new(
                 ErrorKind::Program,
                 format!("no PostgreSQL server programs{wanted} are installed"),
@@ -250,6 +267,30 @@ mod tests {
             .await
             .expect_err("late");
         assert_eq!(error.kind(), ErrorKind::Deadline);
+    }
+
+    #[tokio::test]
+    async fn programs_that_are_too_old_are_refused() {
+        let options = ClusterOptions {
+            at_least: Some(99),
+            ..ClusterOptions::default()
+        };
+        let error = Programs::find(&options).await.expect_err("none so new");
+        assert_eq!(error.kind(), ErrorKind::Program);
+        assert!(
+            error.to_string().contains("version 99 or later"),
+            "{error}"
+        );
+        let installed = Programs::find(&ClusterOptions::default()).await;
+        let options = ClusterOptions {
+            bin_dir: Some(installed.expect("installed").dir),
+            ..options
+        };
+        let error = Programs::find(&options).await.expect_err("too old");
+        assert!(
+            error.to_string().ends_with("99 or later is needed"),
+            "{error}"
+        );
     }
 
     #[tokio::test]

@@ -1,0 +1,129 @@
+//! A network between a client and a server, that is cut when enough has gone through it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::error::Result;
+use crate::model::Endpoint;
+
+/// Passes on what clients and a server on 127.0.0.1 say to each other. After a number of bytes
+/// from the server every connection ends, and new ones are refused.
+pub struct CutProxy {
+    endpoint: Endpoint,
+    cut: CancellationToken,
+    _accepting: AbortOnDropHandle<()>,
+}
+
+impl CutProxy {
+    /// A proxy before `server`, whose host is 127.0.0.1, that lets `bytes` from it through.
+    ///
+    /// # Errors
+    /// There is no free port.
+    pub async fn before(server: &Endpoint, bytes: u64) -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let endpoint = Endpoint {
+            port: listener.local_addr()?.port(),
+            ..server.clone()
+        };
+        let cut = CancellationToken::new();
+        let left = Arc::new(AtomicU64::new(bytes));
+        let (until, port) = (cut.clone(), server.port);
+        let accepting = tokio::spawn(async move {
+            while let Some(Ok((client, _))) = until.run_until_cancelled(listener.accept()).await {
+                let (left, until) = (left.clone(), until.clone());
+                tokio::spawn(async move {
+                    let passing = pass(client, port, &left, &until);
+                    until.clone().run_until_cancelled(passing).await
+                });
+            }
+        });
+        Ok(Self {
+            endpoint,
+            cut,
+            _accepting: AbortOnDropHandle::new(accepting),
+        })
+    }
+
+    /// Where the server is reached through it.
+    pub fn endpoint(&self) -> Endpoint {
+        self.endpoint.clone()
+    }
+
+    /// True once it has cut the network.
+    pub fn is_cut(&self) -> bool {
+        self.cut.is_cancelled()
+    }
+}
+
+impl Drop for CutProxy {
+    fn drop(&mut self) {
+        self.cut.cancel();
+    }
+}
+
+async fn pass(
+    client: TcpStream,
+    port: u16,
+    left: &AtomicU64,
+    cut: &CancellationToken,
+) -> std::io::Result<()> {
+    let server = TcpStream::connect(("127.0.0.1", port)).await?;
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let up = async {
+        tokio::io::copy(&mut from_client, &mut to_server).await?;
+        to_server.shutdown().await
+    };
+    let down = async {
+        let mut piece = vec![0; 8 << 10];
+        loop {
+            let length = from_server.read(&mut piece).await?;
+            if length == 0 {
+                return to_client.shutdown().await;
+            }
+            let sent = length as u64;
+            let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(sent)
+            });
+            if taken.is_err() {
+                cut.cancel();
+            }
+            to_client.write_all(&piece[..length]).await?;
+        }
+    };
+    tokio::try_join!(up, down).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::{ClusterOptions, LocalCluster, Session};
+    use crate::testing::cluster_options;
+
+    #[tokio::test]
+    async fn a_session_lives_until_the_cut() {
+        let options = ClusterOptions {
+            tcp_port: Some(0),
+            ..cluster_options()
+        };
+        let cluster = LocalCluster::start(&options).await.expect("a server");
+        let server = cluster.tcp_endpoint("postgres").expect("TCP");
+        let proxy = CutProxy::before(&server, 100_000).await.expect("a proxy");
+        let session = Session::open(&proxy.endpoint(), "test").await;
+        let session = session.expect("a session");
+        let letters = "select pg_catalog.repeat('x', $1)";
+        let row = session.query_one(letters, &[&1000]).await.expect("answered");
+        assert_eq!(row.get::<_, &str>(0).len(), 1000);
+        assert!(!proxy.is_cut());
+        let cut = session.query_one(letters, &[&1_000_000]).await;
+        cut.expect_err("the network is cut");
+        assert!(proxy.is_cut());
+        let again = Session::open(&proxy.endpoint(), "test").await;
+        assert!(again.is_err(), "and stays so");
+    }
+}
