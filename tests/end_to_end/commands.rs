@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::world::{ASIDE, Run, State, Target, World};
+use crate::world::{ASIDE, Point, Run, State, Target, World};
 
 /// Runs `rebuild ARGS` for a program: one JSON value on stdout, and JSON lines alone on stderr.
 async fn data(target: &Target<'_>, args: &[&str]) -> Value {
@@ -154,6 +155,49 @@ async fn rows_written_to_the_new_database_are_not_taken_away_unasked() {
             .await;
         assert_eq!(rows.expect("its rows").len(), 1, "{strategy}");
     }
+}
+
+#[tokio::test]
+async fn a_backup_is_proven_by_a_restore() {
+    let world = World::start().await;
+    let target = world.target("app", ASIDE).await;
+    data(&target, &["backup"]).await;
+    let programs = world.cluster().bin_dir().display().to_string();
+    let args = ["backups", "check", "--server-programs", programs.as_str()];
+    target.rebuild(&args).await.expect(2);
+    let args = [&args[..], &["--restore"]].concat();
+    let (old, before) = (State::of(&target).await, world.databases().await);
+    let said = text(&target, &args).await;
+    for line in [
+        "ok    restore (into a throwaway server of PostgreSQL",
+        "ok    restored content (",
+        "ok    restored sequences (",
+        "ok    restored indexes (",
+    ] {
+        assert!(said.contains(line), "{said}");
+    }
+    // A stop in the middle of it leaves nothing to go on with.
+    for step in ["check-backup", "restore"] {
+        let at = Point::new("step-started", step);
+        target.signal_at(&args, &at, Signal::INT).await.expect(4);
+    }
+    assert_eq!(world.databases().await, before);
+    State::of(&target).await.expect(&old, "after the checks");
+
+    let nowhere = target.folder.display().to_string();
+    let args = [
+        "backups",
+        "check",
+        "--restore",
+        "--server-programs",
+        &nowhere,
+    ];
+    let missing = target.rebuild(&args).await.expect(7);
+    assert!(
+        missing.stderr.contains("has no initdb"),
+        "{}",
+        missing.stderr
+    );
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! Every test that `docs/GUARDS.md` names is there, and every guard of the plan is in the table.
+//! Every test that `docs/GUARDS.md` and `docs/PEERS.md` name is there, and every guard of the plan
+//! is in the table.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -47,8 +48,12 @@ fn rows(text: &str) -> Vec<Vec<&str>> {
     let rows = text.lines().filter(|line| line.starts_with("| "));
     let cells = rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect());
     let cells: Vec<Vec<&str>> = cells.collect();
-    // The heads of the tables are no guards.
-    cells.into_iter().filter(|row| row[0] != "guard").collect()
+    // The heads of the tables are no rows of theirs.
+    let heads = ["guard", "pitfall"];
+    cells
+        .into_iter()
+        .filter(|row| !heads.contains(&row[0]))
+        .collect()
 }
 
 /// What stands between backticks.
@@ -56,20 +61,24 @@ fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
 
-fn table() -> String {
-    fs::read_to_string(root().join("docs/GUARDS.md")).expect("the table")
+fn table(file: &str) -> String {
+    fs::read_to_string(root().join("docs").join(file)).expect("the table")
 }
 
 #[test]
-fn every_test_in_the_table_exists() {
-    let (table, tests) = (table(), tests());
-    let rows = rows(&table);
-    assert!(rows.len() > 20, "{} guards", rows.len());
+fn every_test_in_the_tables_exists() {
+    let tests = tests();
     let mut missing = Vec::new();
-    for row in &rows {
-        let named = quoted(row.last().expect("a cell"));
-        assert!(!named.is_empty(), "{row:?} names no test");
-        missing.extend(named.into_iter().filter(|name| !tests.contains(*name)));
+    for file in ["GUARDS.md", "PEERS.md"] {
+        let table = table(file);
+        let rows = rows(&table);
+        assert!(rows.len() > 20, "{file}: {} rows", rows.len());
+        for row in &rows {
+            let named = quoted(row.last().expect("a cell"));
+            assert!(!named.is_empty(), "{row:?} names no test");
+            let unknown = named.into_iter().filter(|name| !tests.contains(*name));
+            missing.extend(unknown.map(str::to_owned));
+        }
     }
     assert!(missing.is_empty(), "no such test: {missing:?}");
 }
@@ -85,7 +94,7 @@ fn every_guard_of_the_plan_is_in_the_table() {
     });
     let named: BTreeSet<&str> = named.collect();
     assert!(named.len() >= 8, "{named:?}");
-    let table = table();
+    let table = table("GUARDS.md");
     let rows = rows(&table);
     let listed: BTreeSet<&str> = rows.iter().flat_map(|row| quoted(row[0])).collect();
     let missing: Vec<&&str> = named.difference(&listed).collect();

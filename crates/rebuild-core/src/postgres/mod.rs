@@ -32,7 +32,7 @@ pub use backup::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
     Membership, PgBackup, RoleEntry, SequenceEntry, TableEntry, fingerprints,
 };
-pub(crate) use backup::make_surroundings;
+pub(crate) use backup::{make_surroundings, require_roles};
 pub use catalog::{CatalogObject, CatalogSnapshot};
 pub use client_tools::{ClientTool, ToolInput, ToolOutput, ToolRun};
 pub use compare::{Comparison, compare};

@@ -1,5 +1,8 @@
 //! A backup into a new database that stands on its own.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,7 +11,8 @@ use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity, Verdict};
 use crate::postgres::{
     Environment, PgBackup, PgBackupSchema, PgProvision, PgRestorer, PgVerifier, ProvisionOptions,
-    RestoreChoice, RowOptions, Session, TableEntry, TargetLock, application, server_facts,
+    RestoreChoice, RowOptions, Session, TableEntry, TargetLock, application, require_roles,
+    server_facts,
 };
 use crate::spec::CheckSpec;
 use crate::store::Store;
@@ -38,14 +42,7 @@ impl Destination {
         name: &str,
         choice: RestoreChoice,
     ) -> Result<(Identity, Verdict)> {
-        let backup = PgBackup::new(
-            self.maintenance.clone(),
-            self.store.clone(),
-            self.options.clone(),
-            self.tools.clone(),
-            self.environment.clone(),
-        );
-        let manifest = backup.manifest(id).await?;
+        let manifest = self.backup().manifest(id).await?;
         let chosen = |t: &TableEntry| choice.tables.matches(&t.table);
         if !choice.tables.is_empty() && !manifest.tables.iter().any(chosen) {
             return Err(
@@ -55,6 +52,7 @@ impl Destination {
         }
         let session = Session::open(&self.maintenance, &application(ctx)).await?;
         let server = server_facts(&session).await?.system_identifier;
+        require_roles(&session, &self.store, &manifest).await?;
         session.close().await;
         // One at a time on a server: there is no database yet whose lock could be taken.
         let nothing = Identity {
@@ -92,6 +90,16 @@ impl Destination {
                 Err(e)
             }
         }
+    }
+
+    fn backup(&self) -> PgBackup {
+        PgBackup::new(
+            self.maintenance.clone(),
+            self.store.clone(),
+            self.options.clone(),
+            self.tools.clone(),
+            self.environment.clone(),
+        )
     }
 
     async fn fill(

@@ -94,10 +94,7 @@ impl Project {
         let (summary, mut verdict) = ctx
             .step("check-backup", "read the backup back", checking)
             .await?;
-        let looked_at = format!(
-            "into a throwaway server of PostgreSQL {}",
-            cluster.major()
-        );
+        let looked_at = format!("into a throwaway server of PostgreSQL {}", cluster.major());
         if !verdict.passed() {
             let why = "the backup is damaged".to_owned();
             verdict.add("restore", looked_at, Outcome::NotRun(why));

@@ -3,6 +3,7 @@
 #[cfg(feature = "postgres")]
 mod client;
 pub mod conformance;
+mod full_store;
 #[cfg(feature = "postgres")]
 mod kitchen_sink;
 #[cfg(feature = "postgres")]
@@ -17,6 +18,7 @@ pub mod survey;
 
 #[cfg(feature = "postgres")]
 pub use client::{client, dump, psql};
+pub use full_store::FullStore;
 #[cfg(feature = "postgres")]
 pub use kitchen_sink::{KITCHEN_SINK, load_kitchen_sink};
 #[cfg(feature = "postgres")]

@@ -117,7 +117,10 @@ mod tests {
         let session = Session::open(&proxy.endpoint(), "test").await;
         let session = session.expect("a session");
         let letters = "select pg_catalog.repeat('x', $1)";
-        let row = session.query_one(letters, &[&1000]).await.expect("answered");
+        let row = session
+            .query_one(letters, &[&1000])
+            .await
+            .expect("answered");
         assert_eq!(row.get::<_, &str>(0).len(), 1000);
         assert!(!proxy.is_cut());
         let cut = session.query_one(letters, &[&1_000_000]).await;

@@ -45,7 +45,6 @@ use crate::store::Store;
 use crate::traits::{Backup, BackupMode, BackupSummary, DestroyPermit};
 
 pub use fingerprints::fingerprints;
-pub(crate) use surroundings::make_surroundings;
 pub(in crate::postgres) use fingerprints::fingerprints_of;
 pub(in crate::postgres) use manifest::by_root;
 pub use manifest::{
@@ -54,6 +53,7 @@ pub use manifest::{
 };
 pub use roles::{Membership, RoleEntry};
 pub(in crate::postgres) use shelf::Shelf;
+pub(crate) use surroundings::{make_surroundings, require_roles};
 
 /// Backups of the databases of one server, in one store.
 #[derive(Clone, Debug)]

@@ -24,6 +24,8 @@ pub(super) struct SchemaDump<'a> {
     pub(super) endpoint: &'a Endpoint,
     /// The id of the exported snapshot.
     pub(super) snapshot: &'a str,
+    /// The database's own.
+    pub(super) encoding: &'a str,
     pub(super) mode: BackupMode,
     pub(super) options: &'a RowOptions,
     pub(super) tools: Tools,
@@ -74,6 +76,10 @@ impl SchemaDump<'_> {
                 args.extend(["--blobs".into(), "--exclude-table-data=*.*".into()]);
             }
             _ => args.push("--schema-only".into()),
+        }
+        // Whoever reads the scripts takes them for UTF-8. Of SQL_ASCII nothing can be converted.
+        if self.encoding != "SQL_ASCII" {
+            args.push("--encoding=UTF8".into());
         }
         let (pipe, output) = pipe();
         let (run, file) = tokio::try_join!(

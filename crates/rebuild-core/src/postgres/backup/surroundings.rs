@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::Manifest;
-use super::layout::{POST_DATA, PRE_DATA, ROLES};
+use super::layout::{POST_DATA, PRE_DATA, ROLES, ROLES_SQL};
 use super::roles::{RoleEntry, make_roles};
 use super::shelf::Shelf;
 use crate::error::{Error, Result};
 use crate::postgres::{Session, ident, server_error};
 use crate::store::Store;
+use crate::traits::BackupMode;
 
 /// The tablespace that every server has.
 const DEFAULT: &str = "pg_default";
@@ -30,10 +31,7 @@ pub(crate) async fn make_surroundings(
     manifest: &Manifest,
 ) -> Result<()> {
     let shelf = Shelf::new(store.clone());
-    let roles = shelf.text(manifest, ROLES).await?;
-    let roles: Vec<RoleEntry> = serde_json::from_str(&roles)
-        .map_err(|e| Error::corrupt(format!("{ROLES} cannot be read")).caused_by(e))?;
-    make_roles(session, &roles).await?;
+    make_roles(session, &roles(&shelf, manifest).await?).await?;
     let mut wanted = BTreeSet::from([manifest.database.tablespace.clone()]);
     for file in [PRE_DATA, POST_DATA] {
         wanted.extend(tablespaces(&shelf.text(manifest, file).await?));
@@ -54,6 +52,58 @@ pub(crate) async fn make_surroundings(
     Ok(())
 }
 
+/// Makes sure that the server has the roles that own something in the backup of `manifest` or may
+/// do something there. A role that others are members of need not be one of them, so it is left
+/// to the server to miss it.
+///
+/// # Errors
+/// A refusal that names the roles; the store could not be read, or the server not be asked.
+pub(crate) async fn require_roles(
+    session: &Session,
+    store: &Store,
+    manifest: &Manifest,
+) -> Result<()> {
+    if manifest.mode == BackupMode::CountsOnly {
+        return Ok(());
+    }
+    let roles = roles(&Shelf::new(store.clone()), manifest).await?;
+    let groups: BTreeSet<&str> = roles
+        .iter()
+        .flat_map(|role| role.member_of.iter().map(|m| m.role.as_str()))
+        .collect();
+    let rows = session
+        .query(
+            "select rolname::pg_catalog.text from pg_catalog.pg_roles",
+            &[],
+        )
+        .await
+        .map_err(|e| server_error("could not list the roles", e))?;
+    let there: BTreeSet<&str> = rows.iter().map(|row| row.get(0)).collect();
+    let missing: Vec<String> = roles
+        .iter()
+        .map(|role| role.name.as_str())
+        .filter(|name| !there.contains(name) && !groups.contains(name))
+        .map(|name| format!("{name:?}"))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "the server has no role {}, which backup {} needs",
+        missing.join(", "),
+        manifest.id
+    ))
+    .hint(format!(
+        "make them first; {ROLES_SQL} in the backup is a psql script that does, without passwords"
+    )))
+}
+
+async fn roles(shelf: &Shelf, manifest: &Manifest) -> Result<Vec<RoleEntry>> {
+    let text = shelf.text(manifest, ROLES).await?;
+    serde_json::from_str(&text)
+        .map_err(|e| Error::corrupt(format!("{ROLES} cannot be read")).caused_by(e))
+}
+
 /// The tablespaces that a script of pg_dump names.
 fn tablespaces(sql: &str) -> BTreeSet<String> {
     let set = sql.lines().filter_map(|line| {
@@ -64,7 +114,8 @@ fn tablespaces(sql: &str) -> BTreeSet<String> {
         }
     });
     // Empty is the database's own.
-    set.filter(|name| !name.is_empty() && name != "''").collect()
+    set.filter(|name| !name.is_empty() && name != "''")
+        .collect()
 }
 
 #[cfg(test)]

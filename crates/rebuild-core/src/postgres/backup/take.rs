@@ -256,6 +256,7 @@ impl<'a> Taking<'a> {
             ctx,
             endpoint: &self.endpoint,
             snapshot: self.snapshot.id(),
+            encoding: &self.database.encoding,
             mode: self.mode,
             options: &self.backup.options,
             tools: tools.await?,

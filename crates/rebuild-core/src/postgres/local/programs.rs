@@ -277,10 +277,7 @@ mod tests {
         };
         let error = Programs::find(&options).await.expect_err("none so new");
         assert_eq!(error.kind(), ErrorKind::Program);
-        assert!(
-            error.to_string().contains("version 99 or later"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("version 99 or later"), "{error}");
         let installed = Programs::find(&ClusterOptions::default()).await;
         let options = ClusterOptions {
             bin_dir: Some(installed.expect("installed").dir),

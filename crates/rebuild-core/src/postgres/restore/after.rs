@@ -6,20 +6,27 @@ use crate::error::Result;
 use crate::model::TableName;
 use crate::postgres::qualified;
 
-/// Removes the two lines by which newer versions of pg_dump keep psql from running commands in
-/// the middle of a script (<https://www.postgresql.org/docs/current/app-psql.html>): the first
-/// command of the script and the last, with the same key.
-pub(super) fn without_restriction(sql: &str) -> String {
+/// How the lines begin that come before the first object in a script of pg_dump.
+const HEAD: [&str; 3] = ["--", "SET ", "\\restrict "];
+
+/// Removes what a script of pg_dump says to psql alone. Two lines keep psql from running commands
+/// in the middle of it (<https://www.postgresql.org/docs/current/app-psql.html>): the first command
+/// of the script and the last, with the same key. Another says that the script's text is in no
+/// known encoding; where it is UTF-8 nevertheless, so is what the server gets.
+pub(super) fn for_a_session(sql: &str) -> String {
     let key = sql
         .lines()
         .find(|line| !line.is_empty() && !line.starts_with("--"))
         .and_then(|line| line.strip_prefix("\\restrict "));
-    let Some(key) = key else {
-        return sql.to_owned();
-    };
-    let (open, close) = (format!("\\restrict {key}"), format!("\\unrestrict {key}"));
+    let restriction = key.map(|key| [format!("\\restrict {key}"), format!("\\unrestrict {key}")]);
+    let mut at_the_head = true;
     sql.lines()
-        .filter(|line| *line != open && *line != close)
+        .filter(|line| {
+            at_the_head &= line.is_empty() || HEAD.iter().any(|start| line.starts_with(start));
+            let no_encoding = at_the_head && *line == "SET client_encoding = 'SQL_ASCII';";
+            let of_psql = restriction.iter().flatten().any(|r| r == line);
+            !no_encoding && !of_psql
+        })
         .flat_map(|line| [line, "\n"])
         .collect()
 }
@@ -292,12 +299,18 @@ mod tests {
     }
 
     #[test]
-    fn the_restriction_is_taken_off_and_nothing_else() {
+    fn what_is_for_psql_is_taken_off_and_nothing_else() {
         let sql = "--\n-- dump\n\n\\restrict Ab1\nSELECT '\n\\restrict x\n';\n\\unrestrict Ab1\n";
         assert_eq!(
-            without_restriction(sql),
+            for_a_session(sql),
             "--\n-- dump\n\nSELECT '\n\\restrict x\n';\n"
         );
-        assert_eq!(without_restriction("SELECT 1;\n"), "SELECT 1;\n");
+        assert_eq!(for_a_session("SELECT 1;\n"), "SELECT 1;\n");
+        let set = "SET client_encoding = 'SQL_ASCII';\n";
+        let sql = format!("SET lock_timeout = 0;\n{set}\nSELECT '\n{set}';\n");
+        assert_eq!(
+            for_a_session(&sql),
+            format!("SET lock_timeout = 0;\n\nSELECT '\n{set}';\n")
+        );
     }
 }

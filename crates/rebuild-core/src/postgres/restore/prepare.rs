@@ -1,7 +1,7 @@
 //! From a manifest to the list of work.
 
 use super::PgRestorer;
-use super::after::{without_restriction, work_of};
+use super::after::{for_a_session, work_of};
 use super::detach::detach;
 use super::load::empty;
 use super::placement::{Placement, Placements};
@@ -95,7 +95,7 @@ impl PgRestorer {
     async fn post_data(&self, manifest: &Manifest) -> Result<Vec<Work>> {
         let shelf = Shelf::new(self.store.clone());
         let sql = shelf.text(manifest, layout::POST_DATA).await?;
-        let sql = without_restriction(&sql);
+        let sql = for_a_session(&sql);
         let statements = split(&sql).map_err(|f| f.in_file(layout::POST_DATA))?;
         work_of(statements.iter().map(|s| s.text(&sql)))
     }

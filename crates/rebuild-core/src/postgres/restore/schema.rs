@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::Session;
-use super::after::without_restriction;
+use super::after::for_a_session;
 use super::progress;
 use crate::error::{Error, Result};
 use crate::event::Ctx;
@@ -76,7 +76,7 @@ impl PgBackupSchema {
 
     async fn section(&self, manifest: &Manifest, file: &str) -> Result<Vec<String>> {
         let sql = self.shelf().text(manifest, file).await?;
-        let sql = without_restriction(&sql);
+        let sql = for_a_session(&sql);
         let statements = split(&sql).map_err(|f| f.in_file(file))?;
         Ok(statements.iter().map(|s| s.text(&sql).to_owned()).collect())
     }

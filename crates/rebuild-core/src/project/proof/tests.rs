@@ -96,7 +96,11 @@ impl World {
     async fn rewrite(&self, file: &str, change: impl FnOnce(&str) -> String) {
         let backup = self.project.pg_backup();
         let mut manifest = backup.manifest(&self.id).await.expect("a manifest");
-        let folder = self.folder.path().join("store/backups").join(self.id.as_str());
+        let folder = self
+            .folder
+            .path()
+            .join("store/backups")
+            .join(self.id.as_str());
         let text = std::fs::read_to_string(folder.join(file)).expect("a script");
         let changed = change(&text);
         assert_ne!(text, changed);
@@ -157,8 +161,18 @@ async fn a_schema_that_only_a_restore_finds_broken_fails() {
         .to_vec();
     for (file, from, to, why) in [
         ("pre-data.sql", "integer", "no_such_type", "no_such_type"),
-        ("post-data.sql", "CREATE INDEX", "CREATE UNIQUE INDEX", "by_x"),
-        ("pre-data.sql", "CREATE TABLE public.t", "CREATE TABLE public.u", "public.t"),
+        (
+            "post-data.sql",
+            "CREATE INDEX",
+            "CREATE UNIQUE INDEX",
+            "by_x",
+        ),
+        (
+            "pre-data.sql",
+            "CREATE TABLE public.t",
+            "CREATE TABLE public.u",
+            "public.t",
+        ),
     ] {
         world.rewrite(file, |text| text.replace(from, to)).await;
         let verdict = world.prove(&Ctx::quiet()).await.expect("an answer");

@@ -1,6 +1,8 @@
 //! Backups of real databases on a real server.
 
+mod cut_off;
 mod damage;
+mod pitfalls;
 mod refusals;
 mod script;
 mod taking;

@@ -4,6 +4,7 @@ mod csv;
 mod cut;
 mod keys;
 mod locks;
+mod pitfalls;
 mod places;
 mod some_tables;
 mod whole;
