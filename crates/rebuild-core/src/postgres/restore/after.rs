@@ -20,14 +20,15 @@ pub(super) fn for_a_session(sql: &str) -> String {
         .and_then(|line| line.strip_prefix("\\restrict "));
     let restriction = key.map(|key| [format!("\\restrict {key}"), format!("\\unrestrict {key}")]);
     let mut at_the_head = true;
-    sql.lines()
+    // With the ends of the lines: in the text of a function they are part of it.
+    sql.split_inclusive('\n')
         .filter(|line| {
+            let line = line.trim_end_matches('\n');
             at_the_head &= line.is_empty() || HEAD.iter().any(|start| line.starts_with(start));
-            let no_encoding = at_the_head && *line == "SET client_encoding = 'SQL_ASCII';";
+            let no_encoding = at_the_head && line == "SET client_encoding = 'SQL_ASCII';";
             let of_psql = restriction.iter().flatten().any(|r| r == line);
             !no_encoding && !of_psql
         })
-        .flat_map(|line| [line, "\n"])
         .collect()
 }
 
@@ -307,10 +308,10 @@ mod tests {
         );
         assert_eq!(for_a_session("SELECT 1;\n"), "SELECT 1;\n");
         let set = "SET client_encoding = 'SQL_ASCII';\n";
-        let sql = format!("SET lock_timeout = 0;\n{set}\nSELECT '\n{set}';\n");
+        let sql = format!("SET lock_timeout = 0;\n{set}\nSELECT '\r\n{set}';\n");
         assert_eq!(
             for_a_session(&sql),
-            format!("SET lock_timeout = 0;\n\nSELECT '\n{set}';\n")
+            format!("SET lock_timeout = 0;\n\nSELECT '\r\n{set}';\n")
         );
     }
 }
