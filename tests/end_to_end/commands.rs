@@ -300,6 +300,21 @@ async fn a_copy_is_the_same_under_another_name() {
         assert!(run.stderr.contains("copied onto itself") || run.stderr.contains("exists already"));
     }
     assert_eq!(world.databases().await, ["app", "twin"]);
+
+    let kept = [
+        "copy",
+        "dbname=app",
+        "dbname=again",
+        "--backup-folder",
+        "kept",
+    ];
+    data(&target, &kept).await;
+    world.settle().await;
+    State::of_database(&world, "again")
+        .await
+        .expect(&old, "as copied by way of a backup");
+    let backups = target.folder.join("kept/backups");
+    assert_eq!(backups.read_dir().expect("a folder").count(), 1);
 }
 
 #[tokio::test]

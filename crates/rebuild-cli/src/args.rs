@@ -140,7 +140,11 @@ pub(crate) enum Command {
         #[arg(long, requires = "from")]
         trust: bool,
     },
-    /// Copy a database into a new one, by way of a proven backup, and compare every row.
+    /// Copy a database into a new one, from server to server, and compare every row.
+    ///
+    /// All rows are as they were at one moment. The schema and the large objects go by way of a
+    /// temporary folder. If anything fails, what was made is removed; a copy that was killed is
+    /// not resumed: drop the database it left, and copy again.
     Copy {
         /// The database to copy: a URL or a conninfo string.
         source: String,
@@ -149,9 +153,9 @@ pub(crate) enum Command {
         /// The database to connect to on the target's server until then.
         #[arg(long, value_name = "NAME", default_value = "postgres")]
         maintenance_database: String,
-        /// Where the backup goes; it stays there.
-        #[arg(long, value_name = "DIR", default_value = "rebuild-store")]
-        backup_folder: PathBuf,
+        /// Copy by way of a proven backup in this folder, which stays there.
+        #[arg(long, value_name = "DIR")]
+        backup_folder: Option<PathBuf>,
     },
     /// Verify the target, or compare it with a backup or with another database.
     Verify {

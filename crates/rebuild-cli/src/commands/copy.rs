@@ -14,7 +14,7 @@ pub(super) async fn copy(
     source: &str,
     target: &str,
     maintenance: &str,
-    folder: &Path,
+    folder: Option<&Path>,
     output: &Output,
 ) -> Result<Code> {
     let environment = Environment::from_process();

@@ -95,7 +95,7 @@ pub(crate) async fn dispatch(args: Args, output: &Output) -> Result<Code> {
                 &source,
                 &target,
                 &maintenance_database,
-                &backup_folder,
+                backup_folder.as_deref(),
                 output,
             )
             .await

@@ -28,6 +28,7 @@ pub mod verify;
 mod warnings;
 
 pub use crate::environment::Environment;
+pub(crate) use backup::Held;
 pub use backup::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
     Membership, PgBackup, RoleEntry, SequenceEntry, TableEntry, fingerprints,

@@ -1,6 +1,8 @@
 //! `copy`: one database to another server or name, without a spec.
 
-use std::path::Path;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use super::into::Destination;
 use crate::error::{Error, Result};
@@ -14,11 +16,16 @@ use crate::store::Store;
 use crate::traits::{Backup, BackupMode, ProvenBackup};
 use tokio_util::sync::CancellationToken;
 
-/// Copies the database at `source` into a new database at `target`, by way of a proven backup in
-/// `folder`, and compares every row. `target`'s own database must not exist yet; its server is
-/// reached through `maintenance`.
+/// Copies the database at `source` into a new database at `target`, and compares every row.
+/// `target`'s own database must not exist yet; its server is reached through `maintenance`.
 ///
-/// *Destroys:* nothing. What was made is removed if anything fails; the backup stays in `folder`.
+/// The rows go from server to server, all as they were at one moment; the schema and the large
+/// objects go by way of a temporary folder. With a `folder` everything goes by way of a proven
+/// backup there, which stays.
+///
+/// *Repeats:* refuses what an earlier call made. One that was killed leaves a database that says
+/// in its comment that it is being made; the next call refuses its name until it is dropped.
+/// *Destroys:* nothing. What was made is removed if anything fails.
 ///
 /// # Errors
 /// Both are the same database; the target exists; either server failed; the backup is not whole.
@@ -26,7 +33,7 @@ pub async fn copy(
     source: &Endpoint,
     target: &Endpoint,
     maintenance: &str,
-    folder: &Path,
+    folder: Option<&Path>,
     environment: &Environment,
     events: Events,
     stop: CancellationToken,
@@ -50,66 +57,93 @@ pub async fn copy(
         };
         return Err(Error::refused(what).hint("give the copy a name that is free"));
     }
+    let copying = Copying {
+        source,
+        from,
+        server,
+        name: &target.database,
+        options: RowOptions::default(),
+        tools: None,
+        environment,
+    };
+    match folder {
+        Some(folder) => copying.by_backup(&ctx, folder).await,
+        None => copying.straight(&ctx).await,
+    }
+}
+
+/// A copy that may be made.
+struct Copying<'a> {
+    source: &'a Endpoint,
+    from: Identity,
+    /// The target's server, at its maintenance database.
+    server: Endpoint,
+    name: &'a str,
+    options: RowOptions,
+    /// The folder of pg_dump and pg_restore, if they are not to be looked for.
+    tools: Option<PathBuf>,
+    environment: &'a Environment,
+}
+
+impl Copying<'_> {
+    async fn straight(self, ctx: &Ctx) -> Result<(Identity, Verdict)> {
+        let folder = tempfile::Builder::new()
+            .prefix("rebuild-copy-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir()?;
+        let store = store_in(folder.path(), self.environment).await?;
+        let id = BackupId::generate();
+        let backup = self.backup(&store);
+        let holding = backup.hold(ctx, &self.from, &id);
+        let title = "hold the source at one moment and read its schema";
+        let held = ctx.step("source", title, holding).await?;
+        let destination = self.destination(store);
+        destination.copy(ctx, held, self.name).await
+    }
+
+    async fn by_backup(self, ctx: &Ctx, folder: &Path) -> Result<(Identity, Verdict)> {
+        let store = store_in(folder, self.environment).await?;
+        let id = BackupId::generate();
+        let backup = self.backup(&store);
+        let taking = backup.take(ctx, &self.from, &id, BackupMode::Full);
+        ctx.step("backup", "back up schema and rows", taking)
+            .await?;
+        let checking = backup.check(ctx, &id);
+        let (summary, verdict) = ctx
+            .step("check-backup", "read the backup back", checking)
+            .await?;
+        ProvenBackup::accept(summary, &verdict, &self.from)?;
+        let everything = RestoreChoice::default();
+        let destination = self.destination(store);
+        destination.restore(ctx, &id, self.name, everything).await
+    }
+
+    fn backup(&self, store: &Store) -> PgBackup {
+        PgBackup::new(
+            self.source.clone(),
+            store.clone(),
+            self.options.clone(),
+            self.tools.clone(),
+            self.environment.clone(),
+        )
+    }
+
+    fn destination(&self, store: Store) -> Destination {
+        Destination {
+            maintenance: self.server.clone(),
+            store,
+            options: self.options.clone(),
+            tools: self.tools.clone(),
+            environment: self.environment.clone(),
+        }
+    }
+}
+
+async fn store_in(folder: &Path, environment: &Environment) -> Result<Store> {
     let url = url::Url::from_file_path(std::path::absolute(folder)?)
         .map_err(|()| Error::usage(format!("{} is not a folder", folder.display())))?;
-    let store = Store::open(url.as_str(), environment).await?;
-    let options = RowOptions::default();
-    let backup = PgBackup::new(
-        source.clone(),
-        store.clone(),
-        options.clone(),
-        None,
-        environment.clone(),
-    );
-    let id = BackupId::generate();
-    let taking = backup.take(&ctx, &from, &id, BackupMode::Full);
-    ctx.step("backup", "back up schema and rows", taking)
-        .await?;
-    let checking = backup.check(&ctx, &id);
-    let (summary, verdict) = ctx
-        .step("check-backup", "read the backup back", checking)
-        .await?;
-    ProvenBackup::accept(summary, &verdict, &from)?;
-    let destination = Destination {
-        maintenance: server,
-        store,
-        options,
-        tools: None,
-        environment: environment.clone(),
-    };
-    let everything = RestoreChoice::default();
-    destination
-        .restore(&ctx, &id, &target.database, everything)
-        .await
+    Store::open(url.as_str(), environment).await
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{cluster, scratch_database};
-
-    #[tokio::test]
-    async fn a_database_is_not_copied_onto_itself_or_another() {
-        let cluster = cluster().await.expect("a server");
-        let source = scratch_database(&cluster).await.expect("a database");
-        let other = scratch_database(&cluster).await.expect("a database");
-        let folder = tempfile::tempdir().expect("a folder");
-        let environment = Environment::from_process();
-        for (target, why) in [(&source, "onto itself"), (&other, "exists already")] {
-            let copied = copy(
-                &source,
-                target,
-                "postgres",
-                folder.path(),
-                &environment,
-                Events::none(),
-                CancellationToken::new(),
-            );
-            let e = copied.await.expect_err("refused");
-            assert!(e.is_refusal(), "{e:?}");
-            assert!(e.to_string().contains(why), "{e:?}");
-        }
-        let mut left = std::fs::read_dir(folder.path()).expect("a folder");
-        assert!(left.next().is_none(), "no backup was taken");
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! A backup into a new database that stands on its own.
+//! A backup, or a database, into a new database that stands on its own.
 
 #[cfg(test)]
 mod tests;
@@ -10,9 +10,9 @@ use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity, Verdict};
 use crate::postgres::{
-    Environment, PgBackup, PgBackupSchema, PgProvision, PgRestorer, PgVerifier, ProvisionOptions,
-    RestoreChoice, RowOptions, Session, TableEntry, TargetLock, application, require_roles,
-    server_facts,
+    Environment, Held, Manifest, PgBackup, PgBackupSchema, PgProvision, PgRestorer, PgVerifier,
+    ProvisionOptions, RestoreChoice, RowOptions, Session, TableEntry, TargetLock, application,
+    require_roles, server_facts,
 };
 use crate::spec::CheckSpec;
 use crate::store::Store;
@@ -29,6 +29,14 @@ pub(super) struct Destination {
     pub(super) options: RowOptions,
     pub(super) tools: Option<PathBuf>,
     pub(super) environment: Environment,
+}
+
+/// Where the rows are.
+enum Rows {
+    /// In the backup; those that are chosen.
+    Stored(RestoreChoice),
+    /// In the database they are brought from.
+    Held(Box<Held>),
 }
 
 impl Destination {
@@ -50,9 +58,32 @@ impl Destination {
                     .hint(format!("see its tables with: rebuild backups show {id}")),
             );
         }
+        self.make(ctx, name, &manifest, Rows::Stored(choice)).await
+    }
+
+    /// As [`restore`](Self::restore), with the rows straight from the database that is `held`;
+    /// everything else is in the store.
+    pub(super) async fn copy(
+        &self,
+        ctx: &Ctx,
+        held: Held,
+        name: &str,
+    ) -> Result<(Identity, Verdict)> {
+        let manifest = held.manifest().clone();
+        self.make(ctx, name, &manifest, Rows::Held(Box::new(held)))
+            .await
+    }
+
+    async fn make(
+        &self,
+        ctx: &Ctx,
+        name: &str,
+        manifest: &Manifest,
+        rows: Rows,
+    ) -> Result<(Identity, Verdict)> {
         let session = Session::open(&self.maintenance, &application(ctx)).await?;
         let server = server_facts(&session).await?.system_identifier;
-        require_roles(&session, &self.store, &manifest).await?;
+        require_roles(&session, &self.store, manifest).await?;
         session.close().await;
         // One at a time on a server: there is no database yet whose lock could be taken.
         let nothing = Identity {
@@ -76,7 +107,7 @@ impl Destination {
         let db = ctx
             .step("provision", "make the database", provisioning)
             .await?;
-        match self.fill(ctx, &db, id, choice).await {
+        match self.fill(ctx, &db, &manifest.id, rows).await {
             Ok(verdict) => {
                 provision.settle(ctx, &db, None).await?;
                 lock.release(ctx).await?;
@@ -102,13 +133,7 @@ impl Destination {
         )
     }
 
-    async fn fill(
-        &self,
-        ctx: &Ctx,
-        db: &Identity,
-        id: &BackupId,
-        choice: RestoreChoice,
-    ) -> Result<Verdict> {
+    async fn fill(&self, ctx: &Ctx, db: &Identity, id: &BackupId, rows: Rows) -> Result<Verdict> {
         let schema = PgBackupSchema {
             endpoint: self.maintenance.clone(),
             store: self.store.clone(),
@@ -117,6 +142,10 @@ impl Destination {
         let applying = schema.apply(ctx, db, id);
         ctx.step("schema", "apply the schema from the backup", applying)
             .await?;
+        let (choice, held) = match rows {
+            Rows::Stored(choice) => (choice, None),
+            Rows::Held(held) => (RestoreChoice::default(), Some(held)),
+        };
         let restorer = PgRestorer {
             endpoint: self.maintenance.clone(),
             store: self.store.clone(),
@@ -126,8 +155,17 @@ impl Destination {
             tools: self.tools.clone(),
             environment: self.environment.clone(),
         };
-        let restoring = restorer.restore(ctx, db, id);
-        ctx.step("restore", "restore the rows", restoring).await?;
+        match held {
+            Some(held) => {
+                let bringing = restorer.stream(ctx, db, *held);
+                ctx.step("rows", "bring the rows from server to server", bringing)
+                    .await?;
+            }
+            None => {
+                let restoring = restorer.restore(ctx, db, id);
+                ctx.step("restore", "restore the rows", restoring).await?;
+            }
+        }
         let finishing = restorer.finish(ctx, db, id);
         let title = "refresh materialised views and gather statistics";
         ctx.step("finish", title, finishing).await?;

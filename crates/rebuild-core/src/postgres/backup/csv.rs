@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use bytes::BytesMut;
 use futures::StreamExt;
 use zstd::stream::write::Encoder;
 
@@ -48,8 +49,8 @@ impl CsvPacker {
 impl PieceWork for CsvPacker {
     type Ready = Vec<u8>;
 
-    fn take(&mut self, piece: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.0.write_all(piece).map_err(compression)?;
+    fn take(&mut self, piece: BytesMut) -> Result<Option<Vec<u8>>> {
+        self.0.write_all(&piece).map_err(compression)?;
         let out = self.0.get_mut();
         Ok((out.len() >= PART).then(|| std::mem::take(out)))
     }

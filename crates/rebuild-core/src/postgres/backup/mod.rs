@@ -13,6 +13,7 @@ mod csv;
 mod database_sql;
 mod files;
 mod fingerprints;
+mod held;
 mod large_objects;
 pub(crate) mod layout;
 mod manifest;
@@ -46,6 +47,7 @@ use crate::traits::{Backup, BackupMode, BackupSummary, DestroyPermit};
 
 pub use fingerprints::fingerprints;
 pub(in crate::postgres) use fingerprints::fingerprints_of;
+pub(crate) use held::Held;
 pub(in crate::postgres) use manifest::by_root;
 pub use manifest::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
@@ -54,6 +56,7 @@ pub use manifest::{
 pub use roles::{Membership, RoleEntry};
 pub(in crate::postgres) use shelf::Shelf;
 pub(crate) use surroundings::{make_surroundings, require_roles};
+pub(in crate::postgres) use together::both;
 
 /// Backups of the databases of one server, in one store.
 #[derive(Clone, Debug)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::BytesMut;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -81,15 +82,7 @@ impl RowsOut {
     /// # Errors
     /// A table could not be read, or the store could not be written.
     pub(super) async fn run(self) -> Result<Vec<StoredRows>> {
-        let extents: Vec<Extent> = self
-            .tables
-            .iter()
-            .map(|t| Extent {
-                bytes: t.bytes,
-                // A condition and a range of pages cannot both pick the rows.
-                pages: if t.condition.is_some() { 0 } else { t.pages },
-            })
-            .collect();
+        let extents: Vec<Extent> = self.tables.iter().map(LiveTable::extent).collect();
         let mut stored: Vec<StoredRows> = self
             .tables
             .iter()
@@ -174,7 +167,7 @@ impl Work {
         let names = Names::under(&self.out.encoding);
         let reading = Reading {
             table: &table.table,
-            columns: &quoted_columns(table, names)?,
+            columns: &table.quoted_columns(names)?,
             plain: true,
             form,
             pages: unit.pages,
@@ -254,7 +247,7 @@ impl Work {
         let names = Names::under(&out.encoding);
         let sql = format!(
             "copy (select {} from only {} {}) to stdout with (format csv, header true{})",
-            quoted_columns(table, names)?.join(", "),
+            table.quoted_columns(names)?.join(", "),
             names.table(&table.table)?,
             table.condition.as_deref().unwrap_or_default(),
             // Other programs expect UTF-8; from SQL_ASCII the bytes come as they are.
@@ -287,14 +280,10 @@ impl Work {
     }
 }
 
-fn quoted_columns(table: &LiveTable, names: Names) -> Result<Vec<String>> {
-    table.columns.iter().map(|c| names.ident(&c.name)).collect()
-}
-
 impl PieceWork for Packer {
     type Ready = PackedChunk;
 
-    fn take(&mut self, piece: &[u8]) -> Result<Option<PackedChunk>> {
-        self.push(piece)
+    fn take(&mut self, piece: BytesMut) -> Result<Option<PackedChunk>> {
+        self.push(&piece)
     }
 }

@@ -8,14 +8,14 @@ use super::PgBackup;
 use super::contents;
 use super::database_sql::database_sql;
 use super::large_objects;
-use super::layout::MANIFEST;
+use super::layout::{MANIFEST, folder};
 use super::manifest::{LargeObjectEntry, Manifest, MatviewEntry, SequenceEntry};
 use super::roles::{RoleEntry, read_roles};
 use super::rows_out::{RowsOut, StoredRows};
 use super::schema_dump::{Dumped, SchemaDump};
 use super::together::{Together, both};
 use super::tools::Tools;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{
     BackupId, DatabaseFacts, Endpoint, Identity, ServerFacts, TableKind, TableName,
@@ -27,7 +27,7 @@ use crate::postgres::rows::tables::{LiveTable, list_tables};
 use crate::postgres::{
     DatabaseKey, Session, WriteMarks, application, database_facts, server_facts, tables,
 };
-use crate::store::Name;
+use crate::store::{Name, Store};
 use crate::traits::{BackupMode, BackupSummary};
 
 /// As [`Backup::take`](crate::traits::Backup::take).
@@ -102,7 +102,7 @@ pub(super) struct Rest {
 
 impl<'a> Taking<'a> {
     /// Opens the snapshot and makes sure that all rows can be read in it.
-    async fn begin(
+    pub(super) async fn begin(
         backup: &'a PgBackup,
         ctx: &'a Ctx,
         target: &'a Identity,
@@ -155,17 +155,41 @@ impl<'a> Taking<'a> {
     }
 
     async fn finish(self) -> Result<BackupSummary> {
-        let with_rows: Vec<LiveTable> = self
-            .relations
-            .iter()
-            .filter(|t| t.holds_rows())
-            .cloned()
-            .collect();
-        let rest = self.read_rest().await?;
         let together = Together::new(self.ctx);
+        let tables = self.with_rows();
+        let rows = self.rows(&together.ctx, tables.clone());
+        let manifest = self.store(&together, tables, rows).await?;
+        self.snapshot.still_held("the backup").await?;
+        put_manifest(&self.backup.store, &manifest).await?;
+        Ok(manifest.summary())
+    }
+
+    /// Stores everything but the rows, whose counts are yet to come, and hands on the snapshot.
+    pub(super) async fn hold(self) -> Result<(Manifest, Vec<LiveTable>, Snapshot)> {
+        let together = Together::new(self.ctx);
+        let tables = self.with_rows();
+        let rows = async { Ok(counted(&tables, &BTreeMap::new())) };
+        let manifest = self.store(&together, tables.clone(), rows).await?;
+        put_manifest(&self.backup.store, &manifest).await?;
+        Ok((manifest, tables, self.snapshot))
+    }
+
+    fn with_rows(&self) -> Vec<LiveTable> {
+        let with_rows = self.relations.iter().filter(|t| t.holds_rows());
+        with_rows.cloned().collect()
+    }
+
+    /// Stores everything but the manifest.
+    async fn store(
+        &self,
+        together: &Together,
+        tables: Vec<LiveTable>,
+        rows: impl Future<Output = Result<Vec<StoredRows>>>,
+    ) -> Result<Manifest> {
+        let rest = self.read_rest().await?;
         let ctx = &together.ctx;
         let (stored, dumped, large_objects) = tokio::join!(
-            together.part(self.rows(ctx, with_rows.clone())),
+            together.part(rows),
             together.part(self.schema(ctx)),
             together.part(self.large_objects(ctx))
         );
@@ -178,18 +202,9 @@ impl<'a> Taking<'a> {
                 "the large objects in pg_dump's archive are not those of the snapshot",
             ));
         }
-        let entries = self.entries(with_rows, stored);
+        let entries = self.entries(tables, stored);
         self.check_listing(&entries)?;
-        let manifest = self
-            .store_rest(entries, rest, dumped, large_objects)
-            .await?;
-        self.check_alive().await?;
-        let name = self.folder.join(MANIFEST)?;
-        self.backup
-            .store
-            .put_new(&name, manifest.to_bytes()?)
-            .await?;
-        Ok(manifest.summary())
+        self.store_rest(entries, rest, dumped, large_objects).await
     }
 
     async fn read_rest(&self) -> Result<Rest> {
@@ -228,18 +243,7 @@ impl<'a> Taking<'a> {
                 ctx.within(limit, "counting rows", counting).await?
             }
         };
-        Ok(tables
-            .iter()
-            .map(|t| {
-                let mut tally = Tally::new(t.columns.len());
-                tally.rows = counts.get(&t.table).copied().unwrap_or(0);
-                StoredRows {
-                    tally,
-                    chunks: Vec::new(),
-                    csv: None,
-                }
-            })
-            .collect())
+        Ok(counted(&tables, &counts))
     }
 
     async fn schema(&self, ctx: &Ctx) -> Result<Option<Dumped>> {
@@ -279,24 +283,30 @@ impl<'a> Taking<'a> {
         .await?;
         large_objects::add_up(ctx, &session, &self.backup.options).await
     }
+}
 
-    /// The session that exported the snapshot kept the tables from being changed; had it ended,
-    /// nothing would have.
-    async fn check_alive(&self) -> Result<()> {
-        self.snapshot
-            .session()
-            .batch_execute("select")
-            .await
-            .map_err(|e| {
-                Error::new(
-                    ErrorKind::Unreachable,
-                    "the session that held the snapshot ended before the backup did",
-                )
-                .hint("take the backup again")
-                .caused_by(e)
-            })?;
-        Ok(())
-    }
+/// Rows that are not stored: those of each table that were counted.
+fn counted(tables: &[LiveTable], counts: &BTreeMap<TableName, u64>) -> Vec<StoredRows> {
+    let of = |t: &LiveTable| {
+        let mut tally = Tally::new(t.columns.len());
+        tally.rows = counts.get(&t.table).copied().unwrap_or(0);
+        StoredRows {
+            tally,
+            chunks: Vec::new(),
+            csv: None,
+        }
+    };
+    tables.iter().map(of).collect()
+}
+
+/// Stores the manifest, with which a backup is finished.
+///
+/// # Errors
+/// There is one; the store could not be written.
+pub(super) async fn put_manifest(store: &Store, manifest: &Manifest) -> Result<()> {
+    let folder = Name::new(folder(&manifest.id))?;
+    let name = folder.join(MANIFEST)?;
+    store.put_new(&name, manifest.to_bytes()?).await
 }
 
 fn holds_rows(kind: TableKind) -> bool {

@@ -76,7 +76,7 @@ pub(super) fn first_failure(failures: impl IntoIterator<Item = Error>) -> Option
 ///
 /// # Errors
 /// Either's.
-pub(super) fn both<A, B>(a: Result<A>, b: Result<B>) -> Result<(A, B)> {
+pub(in crate::postgres) fn both<A, B>(a: Result<A>, b: Result<B>) -> Result<(A, B)> {
     match (a, b) {
         (Ok(a), Ok(b)) => Ok((a, b)),
         (a, b) => Err(first_failure([a.err(), b.err()].into_iter().flatten())

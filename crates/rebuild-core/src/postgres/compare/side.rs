@@ -10,7 +10,6 @@ use crate::postgres::rows::fingerprint::{Wanted, add_up};
 use crate::postgres::rows::names::Names;
 use crate::postgres::rows::snapshot::{Snapshot, reader};
 use crate::postgres::rows::tables::LiveTable;
-use crate::postgres::rows::units::Extent;
 use crate::postgres::{DatabaseKey, Session, application, database_facts, qualified, server_error};
 
 /// The columns of every primary key, in order, by the oid of the table.
@@ -182,14 +181,6 @@ fn wanted_of(reading: &Reading<'_>, part: &LiveTable, names: Names) -> Result<Wa
         plain: true,
         form: reading.form,
         condition: part.condition.clone(),
-        extent: Extent {
-            bytes: part.bytes,
-            // A condition and a range of pages cannot both pick the rows.
-            pages: if part.condition.is_some() {
-                0
-            } else {
-                part.pages
-            },
-        },
+        extent: part.extent(),
     })
 }

@@ -18,8 +18,9 @@ use async_trait::async_trait;
 
 use super::load::empty;
 use super::placement::Placements;
+use super::run::{self, Origin};
 use super::work::{self, Item, Work};
-use super::{PgRestorer, run, sequences};
+use super::{PgRestorer, sequences};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Identity, TableKind};
@@ -207,7 +208,7 @@ impl Restorer for PgCsvRestorer {
             &manifest,
             &placements,
             items,
-            Some(files),
+            Origin::Csv(files),
         )
         .await?;
         // Those that no column owns have their values from the backup; the others follow the rows.

@@ -1,41 +1,29 @@
 //! Loading one piece of a table: chunks from the store, through COPY, in one transaction.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use futures::SinkExt;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::copy_in::{CopyIn, Piece};
 use super::placement::Placement;
-use super::work;
 use crate::error::{Error, Result};
-use crate::event::{Ctx, Unit};
-use crate::model::{BackupId, RowForm, TableKind};
-use crate::postgres::backup::{ChunkEntry, Manifest, TableEntry, layout};
-use crate::postgres::rows::RowOptions;
-use crate::postgres::rows::names::Names;
+use crate::model::{BackupId, TableKind};
+use crate::postgres::backup::{ChunkEntry, Manifest, layout};
 use crate::postgres::rows::pack::{Unpacker, checksum};
-use crate::postgres::{Session, ident, literal, qualified, server_error};
+use crate::postgres::{Session, qualified};
 use crate::store::{Name, Store};
 
 /// Bytes handed to the server at a time.
 pub(super) const PIECE: usize = 256 * 1024;
 /// Pieces that may wait for the server.
 pub(super) const AHEAD: usize = 8;
-/// Receives rows that cannot go straight into their table.
-const STAGE: &str = "pg_temp.rebuild_stage";
-
 /// What all workers share.
 pub(super) struct Loading<'a> {
-    pub(super) ctx: &'a Ctx,
+    pub(super) copying: CopyIn<'a>,
     pub(super) store: &'a Store,
     pub(super) manifest: &'a Manifest,
-    pub(super) options: &'a RowOptions,
-    /// Bytes loaded so far, and in all.
-    pub(super) loaded: &'a AtomicU64,
-    pub(super) total: u64,
 }
 
 impl Loading<'_> {
@@ -53,27 +41,11 @@ impl Loading<'_> {
         whole: bool,
     ) -> Result<()> {
         let entry = &self.manifest.tables[placement.entry];
-        let what = || format!("could not restore table {}", entry.table);
-        let run = |sql: String| async move {
-            session
-                .batch_execute(&sql)
-                .await
-                .map_err(|e| server_error(what(), e))
-        };
-        let (limit, begun) = (self.options.statement_limit, work::begin(session, id));
-        if !self.ctx.within(limit, &what(), begun).await? {
+        let begun = self.copying.begin(session, id, entry, placement, whole);
+        let Some(steps) = begun.await? else {
             return Ok(());
-        }
-        let mut freeze = false;
-        if whole {
-            run(empty(entry.condition.as_deref(), placement)?).await?;
-            freeze = placement.kind != TableKind::Partitioned && entry.condition.is_none();
-        }
-        let names = Names::under(&self.manifest.encoding);
-        let steps = Steps::new(entry, placement, names, freeze)?;
-        if let Some(sql) = &steps.before {
-            run(sql.clone()).await?;
-        }
+        };
+        let what = || format!("could not restore table {}", entry.table);
         let source = Source {
             store: self.store.clone(),
             backup: self.manifest.id.clone(),
@@ -82,12 +54,17 @@ impl Loading<'_> {
         let (pieces, mut ready) = mpsc::channel(AHEAD);
         let reading = AbortOnDropHandle::new(tokio::spawn(source.read(pieces)));
         for chunk in &entry.chunks[chunks] {
-            let copied = self.copy(session, entry, &steps, chunk, &mut ready).await;
-            if !copied.map_err(|e| e.context(what()))? {
-                break;
-            }
-            if let Some(sql) = &steps.after_chunk {
-                run(sql.clone()).await?;
+            let copied = self.copying.copy(session, &steps, &chunk.file, &mut ready);
+            match copied.await.map_err(|e| e.context(what()))? {
+                None => break,
+                Some(rows) if rows == chunk.rows => {}
+                Some(rows) => {
+                    return Err(Error::corrupt(format!(
+                        "{} should hold {} rows, and the server took {rows}",
+                        chunk.file, chunk.rows
+                    ))
+                    .context(what()));
+                }
             }
         }
         drop(ready);
@@ -95,75 +72,7 @@ impl Loading<'_> {
             .await
             .map_err(|e| Error::internal("the reading of chunks ended early").caused_by(e))?
             .map_err(|e| e.context(what()))?;
-        run("commit".to_owned()).await
-    }
-
-    /// Copies one chunk; false if the reading of chunks has failed.
-    async fn copy(
-        &self,
-        session: &Session,
-        entry: &TableEntry,
-        steps: &Steps,
-        chunk: &ChunkEntry,
-        ready: &mut mpsc::Receiver<Piece>,
-    ) -> Result<bool> {
-        let failed = |e| server_error(format!("the server did not take {}", chunk.file), e);
-        let encoding = self.manifest.encoding.as_str();
-        // Rows go in as they came out; statements are UTF-8.
-        if encoding != "UTF8" {
-            session
-                .batch_execute(&format!("set client_encoding = {}", literal(encoding)?))
-                .await
-                .map_err(failed)?;
-        }
-        let copied = self
-            .ctx
-            .within(
-                self.options.stall,
-                &format!("loading {}", entry.table),
-                async {
-                    session
-                        .copy_in::<_, Bytes>(&steps.copy)
-                        .await
-                        .map_err(failed)
-                },
-            )
-            .await?;
-        let mut sink = Box::pin(copied);
-        loop {
-            match ready.recv().await {
-                Some(Piece::Bytes(bytes)) => {
-                    let size = bytes.len() as u64;
-                    self.ctx
-                        .within(
-                            self.options.stall,
-                            &format!("loading {}", entry.table),
-                            async { sink.send(bytes).await.map_err(failed) },
-                        )
-                        .await?;
-                    let loaded = self.loaded.fetch_add(size, Ordering::Relaxed) + size;
-                    self.ctx
-                        .events
-                        .progress("restore", loaded, Some(self.total), Unit::Bytes);
-                }
-                Some(Piece::End) => break,
-                None => return Ok(false),
-            }
-        }
-        let rows = sink.as_mut().finish().await.map_err(failed)?;
-        if encoding != "UTF8" {
-            session
-                .batch_execute("set client_encoding = 'UTF8'")
-                .await
-                .map_err(failed)?;
-        }
-        if rows == chunk.rows {
-            return Ok(true);
-        }
-        Err(Error::corrupt(format!(
-            "{} should hold {} rows, and the server took {rows}",
-            chunk.file, chunk.rows
-        )))
+        steps.commit(session).await
     }
 }
 
@@ -179,76 +88,6 @@ pub(super) fn empty(condition: Option<&str>, placement: &Placement) -> Result<St
         None if placement.kind == TableKind::Partitioned => format!("truncate {table}"),
         None => format!("truncate only {table}"),
     })
-}
-
-/// The statements around the rows of one table.
-struct Steps {
-    before: Option<String>,
-    copy: String,
-    after_chunk: Option<String>,
-}
-
-impl Steps {
-    /// `names` is for statements sent under the encoding of the rows.
-    fn new(entry: &TableEntry, placement: &Placement, names: Names, freeze: bool) -> Result<Self> {
-        let form = match entry.form {
-            RowForm::Text => "format text",
-            RowForm::Binary => "format binary",
-        };
-        if placement.is_direct() {
-            let freeze = if freeze { ", freeze" } else { "" };
-            let columns = names.list(placement.columns.iter().map(|c| c.name.as_str()))?;
-            let list = if columns.is_empty() {
-                String::new()
-            } else {
-                format!(" ({columns})")
-            };
-            return Ok(Self {
-                before: None,
-                copy: format!(
-                    "copy {}{list} from stdin with ({form}{freeze})",
-                    names.table(&placement.target)?
-                ),
-                after_chunk: None,
-            });
-        }
-        let mut stage = Vec::new();
-        let mut into = Vec::new();
-        let mut values = Vec::new();
-        for (n, (column, placed)) in entry.columns.iter().zip(&placement.columns).enumerate() {
-            // A type that is gone is read as the built-in type it was made of.
-            let known = if placed.same {
-                &column.type_name
-            } else {
-                &column.base
-            };
-            stage.push(format!("c{n} {known}"));
-            if let Some(type_name) = &placed.into {
-                into.push(ident(&placed.name)?);
-                values.push(format!("c{n}::{type_name}"));
-            }
-        }
-        let target = qualified(&placement.target)?;
-        Ok(Self {
-            before: Some(format!(
-                "create temp table rebuild_stage ({}) on commit drop",
-                stage.join(", ")
-            )),
-            copy: format!("copy {STAGE} from stdin with ({form})"),
-            after_chunk: Some(format!(
-                "insert into {target} ({}) overriding system value select {} from {STAGE};
-                 truncate {STAGE}",
-                into.join(", "),
-                values.join(", ")
-            )),
-        })
-    }
-}
-
-enum Piece {
-    Bytes(Bytes),
-    /// The chunk is complete.
-    End,
 }
 
 /// Reads chunks ahead of the server.

@@ -7,6 +7,7 @@
 
 mod after;
 mod against;
+mod copy_in;
 mod csv;
 mod detach;
 mod finish;
@@ -19,6 +20,7 @@ mod run;
 mod schedule;
 mod schema;
 mod sequences;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -43,6 +45,7 @@ pub use placement::RestoreChoice;
 pub use schema::PgBackupSchema;
 
 use placement::Placements;
+use run::Origin;
 
 /// [`Restorer`] through COPY.
 pub struct PgRestorer {
@@ -115,7 +118,8 @@ impl Restorer for PgRestorer {
             Some(items) => items,
             None => self.prepare(&session, &manifest, &placements).await?,
         };
-        run::run(self, ctx, db, &manifest, &placements, items, None).await?;
+        let origin = Origin::Backup;
+        run::run(self, ctx, db, &manifest, &placements, items, origin).await?;
         sequences::restore(&session, &manifest.sequences).await?;
         session.close().await;
         let rows = placements.placed.iter();

@@ -186,6 +186,15 @@ impl Placements {
         });
     }
 
+    /// Where the rows of the table go that is at `entry` in the manifest.
+    ///
+    /// # Errors
+    /// Nowhere.
+    pub(super) fn of(&self, entry: usize) -> Result<&Placement> {
+        let placed = self.placed.iter().find(|p| p.entry == entry);
+        placed.ok_or_else(|| Error::internal(format!("table {entry} of the manifest has no place")))
+    }
+
     /// Finds the targets that take more than one table's rows.
     pub(super) fn mark_shared(&mut self) {
         let mut uses: BTreeMap<TableName, usize> = BTreeMap::new();

@@ -7,10 +7,12 @@ use std::sync::atomic::AtomicU64;
 use tokio::task::JoinSet;
 
 use super::PgRestorer;
+use super::copy_in::CopyIn;
 use super::csv::{CsvFiles, CsvLoading};
 use super::load::Loading;
 use super::placement::{Placement, Placements};
 use super::schedule::{Next, Schedule, Weight};
+use super::stream::Streams;
 use super::work::{self, Item, Work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
@@ -34,7 +36,17 @@ const WORKER: &str = "
         least(pg_catalog.pg_size_bytes(pg_catalog.current_setting('shared_buffers')),
               pg_catalog.pg_size_bytes('1GB')) / 2)::pg_catalog.text || 'B', false)";
 
-/// Does every piece of `items` that is not done. `csv` is set where rows come from CSV files.
+/// Where the rows come from.
+pub(super) enum Origin {
+    /// The backup.
+    Backup,
+    /// CSV files.
+    Csv(Arc<CsvFiles>),
+    /// The database that holds them.
+    Source(Arc<Streams>),
+}
+
+/// Does every piece of `items` that is not done.
 ///
 /// # Errors
 /// The first error of any piece; the others are left for the next call.
@@ -45,7 +57,7 @@ pub(super) async fn run(
     manifest: &Manifest,
     placements: &Placements,
     items: Vec<Item>,
-    csv: Option<Arc<CsvFiles>>,
+    origin: Origin,
 ) -> Result<()> {
     let placed: HashMap<usize, Placement> = placements
         .placed
@@ -86,7 +98,7 @@ pub(super) async fn run(
         schedule,
         loaded: AtomicU64::new(0),
         total,
-        csv,
+        origin,
         some_tables: !restorer.choice.tables.is_empty(),
         own_schema: restorer.own_schema,
         large_objects: super::large_objects::LargeObjects::of(restorer),
@@ -107,7 +119,7 @@ fn weight(manifest: &Manifest, work: &Work) -> Weight {
             .iter()
             .map(|c| c.raw_bytes)
             .sum(),
-        Work::CsvFile { bytes, .. } => *bytes,
+        Work::CsvFile { bytes, .. } | Work::Stream { bytes, .. } => *bytes,
         _ => 0,
     }
 }
@@ -125,7 +137,7 @@ struct Shared {
     schedule: Schedule,
     loaded: AtomicU64,
     total: u64,
-    csv: Option<Arc<CsvFiles>>,
+    origin: Origin,
     /// True if rows of other tables were left out.
     some_tables: bool,
     /// True if the schema is the backup's own.
@@ -140,6 +152,7 @@ impl Shared {
             .batch_execute(WORKER)
             .await
             .map_err(|e| server_error("could not prepare a session for the restore", e))?;
+        let mut source = None;
         loop {
             // Asked for before looking, so that no change is missed.
             let changed = self.schedule.changed();
@@ -152,7 +165,7 @@ impl Shared {
                 Next::Nothing => break,
             };
             self.ctx.check_stop("the restore")?;
-            if let Err(e) = self.piece(&session, &item).await {
+            if let Err(e) = self.piece(&session, &mut source, &item).await {
                 self.schedule.fail();
                 return Err(e);
             }
@@ -163,7 +176,13 @@ impl Shared {
         Ok(())
     }
 
-    async fn piece(&self, session: &Session, item: &Item) -> Result<()> {
+    /// Does a piece in `session`. `source` is opened when it is first needed.
+    async fn piece(
+        &self,
+        session: &Session,
+        source: &mut Option<Session>,
+        item: &Item,
+    ) -> Result<()> {
         match &item.work {
             Work::Rows {
                 entry,
@@ -176,19 +195,45 @@ impl Shared {
                         .hint("put restore.tables back as it was")
                 })?;
                 let loading = Loading {
-                    ctx: &self.ctx,
+                    copying: self.copying(),
                     store: &self.store,
                     manifest: &self.manifest,
-                    options: &self.options,
-                    loaded: &self.loaded,
-                    total: self.total,
                 };
                 loading
                     .load(session, item.id, placement, *from..*to, *whole)
                     .await
             }
+            Work::Stream {
+                entry,
+                pages,
+                whole,
+                ..
+            } => {
+                let (Origin::Source(streams), Some(placement)) =
+                    (&self.origin, self.placed.get(entry))
+                else {
+                    return Err(Error::refused("a copy that was cut off cannot go on")
+                        .hint("remove what it made, and copy again"));
+                };
+                let from = match source {
+                    Some(from) => from,
+                    None => source.insert(streams.reader(&self.ctx).await?),
+                };
+                let sessions = (&*from, session);
+                streams
+                    .bring(
+                        &self.copying(),
+                        sessions,
+                        item.id,
+                        placement,
+                        *pages,
+                        *whole,
+                    )
+                    .await
+            }
             Work::CsvFile { entry, whole, .. } => {
-                let (Some(csv), Some(placement)) = (&self.csv, self.placed.get(entry)) else {
+                let (Origin::Csv(csv), Some(placement)) = (&self.origin, self.placed.get(entry))
+                else {
                     return Err(Error::refused("the restore began from CSV files")
                         .hint("put restore.source and restore.tables back as they were"));
                 };
@@ -228,6 +273,16 @@ impl Shared {
         }
     }
 
+    fn copying(&self) -> CopyIn<'_> {
+        CopyIn {
+            ctx: &self.ctx,
+            options: &self.options,
+            encoding: &self.manifest.encoding,
+            loaded: &self.loaded,
+            total: self.total,
+        }
+    }
+
     /// True if a foreign key between `tables` that held in the backup's snapshot must hold here
     /// too: all rows of both are exactly the snapshot's. Only a superuser may say so to the
     /// server, and only of tables that are no partitions and have none.
@@ -240,7 +295,8 @@ impl Shared {
             });
             placement.is_some()
         };
-        if !self.own_schema || self.csv.is_some() || self.some_tables || !tables.iter().all(whole) {
+        let from_files = matches!(self.origin, Origin::Csv(_));
+        if !self.own_schema || from_files || self.some_tables || !tables.iter().all(whole) {
             return Ok(false);
         }
         let row = session

@@ -41,7 +41,11 @@ const EXCLUSIVE: usize = 1 << 20;
 fn stage(work: &Work) -> usize {
     match work {
         Work::Before { .. } => 0,
-        Work::Rows { .. } | Work::CsvFile { .. } | Work::LargeObjects | Work::Build { .. } => 1,
+        Work::Rows { .. }
+        | Work::Stream { .. }
+        | Work::CsvFile { .. }
+        | Work::LargeObjects
+        | Work::Build { .. } => 1,
         Work::Attach { .. } => 2,
         Work::ForeignKey { .. } => 3,
         Work::Then { .. } => 4,

@@ -33,6 +33,17 @@ pub(super) enum Work {
         /// True if this is all there is, so that the table is emptied in the same transaction.
         whole: bool,
     },
+    /// Bring rows straight from the database they are in.
+    Stream {
+        /// The table's place in the manifest.
+        entry: usize,
+        /// The pages, if not all: the first, and the one after the last, if there is an end.
+        pages: Option<(u32, Option<u32>)>,
+        /// About how many bytes they have.
+        bytes: u64,
+        /// As of [`Work::Rows`].
+        whole: bool,
+    },
     /// Load a CSV file.
     CsvFile {
         /// The file's place in the list of files.
@@ -83,7 +94,9 @@ impl Work {
     /// The place of the table, or of the file, whose rows are loaded.
     pub(super) fn rows_of(&self) -> Option<usize> {
         match self {
-            Self::Rows { entry, .. } | Self::CsvFile { entry, .. } => Some(*entry),
+            Self::Rows { entry, .. } | Self::Stream { entry, .. } | Self::CsvFile { entry, .. } => {
+                Some(*entry)
+            }
             _ => None,
         }
     }

@@ -20,11 +20,11 @@ pub(crate) trait PieceWork: Send + 'static {
     /// What becomes ready now and then.
     type Ready: Send + 'static;
 
-    /// Takes the next piece.
+    /// Takes the next piece, which may be handed on as it is.
     ///
     /// # Errors
     /// The bytes are not what they should be.
-    fn take(&mut self, piece: &[u8]) -> Result<Option<Self::Ready>>;
+    fn take(&mut self, piece: BytesMut) -> Result<Option<Self::Ready>>;
 }
 
 /// Gives up on a stream that stands still.
@@ -66,7 +66,7 @@ pub(crate) async fn copy_out<W: PieceWork>(
     let mut piece = reader.next(patience).await?;
     while let Some(bytes) = piece {
         let working = tokio::task::spawn_blocking(move || {
-            let done = work.take(&bytes);
+            let done = work.take(bytes);
             (work, done)
         });
         let (next, worked) = tokio::join!(reader.next(patience), working);

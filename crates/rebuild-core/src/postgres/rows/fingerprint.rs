@@ -1,5 +1,6 @@
 //! Fingerprints of tables as they are now.
 
+use bytes::BytesMut;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -145,8 +146,8 @@ impl Adder {
 impl PieceWork for Adder {
     type Ready = std::convert::Infallible;
 
-    fn take(&mut self, piece: &[u8]) -> Result<Option<Self::Ready>> {
-        self.scanner.feed(piece, &mut self.tally, |_| Ok(()))?;
+    fn take(&mut self, piece: BytesMut) -> Result<Option<Self::Ready>> {
+        self.scanner.feed(&piece, &mut self.tally, |_| Ok(()))?;
         Ok(None)
     }
 }

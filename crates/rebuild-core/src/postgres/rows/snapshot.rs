@@ -61,6 +61,22 @@ impl Snapshot {
         &self.id
     }
 
+    /// Makes sure that the session that holds it, and with it the tables, is there still; had it
+    /// ended, nothing would have kept the tables from being changed.
+    ///
+    /// # Errors
+    /// The session ended before `work` did.
+    pub(crate) async fn still_held(&self, work: &str) -> Result<()> {
+        self.holder.batch_execute("select").await.map_err(|e| {
+            Error::new(
+                ErrorKind::Unreachable,
+                format!("the session that held the snapshot ended before {work} did"),
+            )
+            .hint("try again")
+            .caused_by(e)
+        })
+    }
+
     /// Every relation that `wanted` picks, with all of its rows for us to read. Keeps everyone
     /// from dropping or rewriting those that hold rows, and makes sure that nobody did since the
     /// snapshot was taken: a table that was truncated since would look empty, for TRUNCATE is not

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use tokio_postgres::Row;
 
 use super::form::{BaseType, form_for};
+use super::names::Names;
+use super::units::Extent;
 use crate::error::{Error, Result};
 use crate::model::{RowForm, TableKind, TableName};
 use crate::postgres::{Session, server_error};
@@ -72,6 +74,27 @@ impl LiveTable {
     /// The names of its columns.
     pub(crate) fn column_names(&self) -> Vec<String> {
         self.columns.iter().map(|c| c.name.clone()).collect()
+    }
+
+    /// The names of its columns, quoted.
+    ///
+    /// # Errors
+    /// A name cannot be quoted.
+    pub(crate) fn quoted_columns(&self, names: Names) -> Result<Vec<String>> {
+        self.columns.iter().map(|c| names.ident(&c.name)).collect()
+    }
+
+    /// What there is to divide among workers.
+    pub(crate) fn extent(&self) -> Extent {
+        Extent {
+            bytes: self.bytes,
+            // A condition and a range of pages cannot both pick the rows.
+            pages: if self.condition.is_some() {
+                0
+            } else {
+                self.pages
+            },
+        }
     }
 }
 

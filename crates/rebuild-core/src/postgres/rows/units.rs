@@ -20,8 +20,8 @@ pub(crate) struct Unit {
     /// The pages, if not all: the first, and the one after the last. The last part has no end,
     /// for the table may have grown since it was measured.
     pub pages: Option<(u32, Option<u32>)>,
-    /// How much there is to read, about.
-    weight: u64,
+    /// Bytes there are to read, about.
+    pub weight: u64,
 }
 
 /// What is known of a table's size.

@@ -1,0 +1,209 @@
+//! Rows into their table, through COPY, in the transaction that marks their piece as done.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures::SinkExt;
+use tokio::sync::mpsc;
+
+use super::load::empty;
+use super::placement::Placement;
+use super::work;
+use crate::error::Result;
+use crate::event::{Ctx, Unit};
+use crate::model::{RowForm, TableKind, TableName};
+use crate::postgres::backup::TableEntry;
+use crate::postgres::rows::RowOptions;
+use crate::postgres::rows::names::Names;
+use crate::postgres::{Session, ident, literal, qualified, server_error};
+
+/// Receives rows that cannot go straight into their table.
+const STAGE: &str = "pg_temp.rebuild_stage";
+
+/// Part of a COPY stream.
+pub(super) enum Piece {
+    /// Bytes of it.
+    Bytes(Bytes),
+    /// It is complete.
+    End,
+}
+
+/// What all workers share.
+pub(super) struct CopyIn<'a> {
+    pub(super) ctx: &'a Ctx,
+    pub(super) options: &'a RowOptions,
+    /// The encoding of the rows.
+    pub(super) encoding: &'a str,
+    /// Bytes loaded so far, and in all.
+    pub(super) loaded: &'a AtomicU64,
+    pub(super) total: u64,
+}
+
+impl CopyIn<'_> {
+    /// Begins the transaction of piece `id`, or returns `None` if that is done. With `whole`, the
+    /// table is emptied first, which also lets its rows be written as frozen.
+    ///
+    /// # Errors
+    /// The server said no.
+    pub(super) async fn begin(
+        &self,
+        session: &Session,
+        id: i32,
+        entry: &TableEntry,
+        placement: &Placement,
+        whole: bool,
+    ) -> Result<Option<Steps>> {
+        let what = format!("restoring table {}", entry.table);
+        let (limit, begun) = (self.options.statement_limit, work::begin(session, id));
+        if !self.ctx.within(limit, &what, begun).await? {
+            return Ok(None);
+        }
+        let freeze = whole && placement.kind != TableKind::Partitioned && entry.condition.is_none();
+        let steps = Steps::new(entry, placement, Names::under(self.encoding), freeze)?;
+        if whole {
+            let sql = empty(entry.condition.as_deref(), placement)?;
+            steps.run(session, &sql).await?;
+        }
+        if let Some(sql) = &steps.before {
+            steps.run(session, sql).await?;
+        }
+        Ok(Some(steps))
+    }
+
+    /// Copies the stream that is `ready`, which comes from `source`; returns the number of rows,
+    /// or `None` if it was not brought to its end.
+    ///
+    /// # Errors
+    /// The rows do not fit; the server failed, or took nothing for too long.
+    pub(super) async fn copy(
+        &self,
+        session: &Session,
+        steps: &Steps,
+        source: &str,
+        ready: &mut mpsc::Receiver<Piece>,
+    ) -> Result<Option<u64>> {
+        let failed = |e| server_error(format!("the server did not take {source}"), e);
+        let what = format!("loading {}", steps.table);
+        // Rows go in as they came out; statements are UTF-8.
+        let foreign = self.encoding != "UTF8";
+        if foreign {
+            let sql = format!("set client_encoding = {}", literal(self.encoding)?);
+            session.batch_execute(&sql).await.map_err(failed)?;
+        }
+        let begun = async {
+            let begun = session.copy_in::<_, Bytes>(&steps.copy).await;
+            begun.map_err(failed)
+        };
+        let mut sink = Box::pin(self.ctx.within(self.options.stall, &what, begun).await?);
+        loop {
+            match ready.recv().await {
+                Some(Piece::Bytes(bytes)) => {
+                    let size = bytes.len() as u64;
+                    let sent = async { sink.send(bytes).await.map_err(failed) };
+                    self.ctx.within(self.options.stall, &what, sent).await?;
+                    self.tell(size);
+                }
+                Some(Piece::End) => break,
+                None => return Ok(None),
+            }
+        }
+        let rows = sink.as_mut().finish().await.map_err(failed)?;
+        if foreign {
+            let reset = session.batch_execute("set client_encoding = 'UTF8'").await;
+            reset.map_err(failed)?;
+        }
+        if let Some(sql) = &steps.after_copy {
+            steps.run(session, sql).await?;
+        }
+        Ok(Some(rows))
+    }
+
+    fn tell(&self, size: u64) {
+        let loaded = self.loaded.fetch_add(size, Ordering::Relaxed) + size;
+        // The total is an estimate where rows come straight from their database.
+        let total = Some(self.total.max(loaded));
+        let events = &self.ctx.events;
+        events.progress("restore", loaded, total, Unit::Bytes);
+    }
+}
+
+/// The statements around the rows of one table.
+pub(super) struct Steps {
+    /// The table that the rows come from.
+    table: TableName,
+    before: Option<String>,
+    copy: String,
+    after_copy: Option<String>,
+}
+
+impl Steps {
+    /// `names` is for statements sent under the encoding of the rows.
+    fn new(entry: &TableEntry, placement: &Placement, names: Names, freeze: bool) -> Result<Self> {
+        let form = match entry.form {
+            RowForm::Text => "format text",
+            RowForm::Binary => "format binary",
+        };
+        if placement.is_direct() {
+            let freeze = if freeze { ", freeze" } else { "" };
+            let columns = names.list(placement.columns.iter().map(|c| c.name.as_str()))?;
+            let list = if columns.is_empty() {
+                String::new()
+            } else {
+                format!(" ({columns})")
+            };
+            return Ok(Self {
+                table: entry.table.clone(),
+                before: None,
+                copy: format!(
+                    "copy {}{list} from stdin with ({form}{freeze})",
+                    names.table(&placement.target)?
+                ),
+                after_copy: None,
+            });
+        }
+        let mut stage = Vec::new();
+        let mut into = Vec::new();
+        let mut values = Vec::new();
+        for (n, (column, placed)) in entry.columns.iter().zip(&placement.columns).enumerate() {
+            // A type that is gone is read as the built-in type it was made of.
+            let known = if placed.same {
+                &column.type_name
+            } else {
+                &column.base
+            };
+            stage.push(format!("c{n} {known}"));
+            if let Some(type_name) = &placed.into {
+                into.push(ident(&placed.name)?);
+                values.push(format!("c{n}::{type_name}"));
+            }
+        }
+        let target = qualified(&placement.target)?;
+        Ok(Self {
+            table: entry.table.clone(),
+            before: Some(format!(
+                "create temp table rebuild_stage ({}) on commit drop",
+                stage.join(", ")
+            )),
+            copy: format!("copy {STAGE} from stdin with ({form})"),
+            after_copy: Some(format!(
+                "insert into {target} ({}) overriding system value select {} from {STAGE};
+                 truncate {STAGE}",
+                into.join(", "),
+                values.join(", ")
+            )),
+        })
+    }
+
+    async fn run(&self, session: &Session, sql: &str) -> Result<()> {
+        let failed = |e| server_error(format!("could not restore table {}", self.table), e);
+        session.batch_execute(sql).await.map_err(failed)
+    }
+
+    /// Ends the transaction that [`CopyIn::begin`] began.
+    ///
+    /// # Errors
+    /// The server said no.
+    pub(super) async fn commit(&self, session: &Session) -> Result<()> {
+        self.run(session, "commit").await
+    }
+}

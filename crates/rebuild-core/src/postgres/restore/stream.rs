@@ -1,0 +1,255 @@
+//! Rows straight from the database they are in.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::BytesMut;
+use tokio::sync::mpsc;
+
+use super::copy_in::{CopyIn, Piece};
+use super::load::empty;
+use super::placement::{Placement, Placements};
+use super::run::{Origin, run};
+use super::work::Work;
+use super::{PgRestorer, sequences};
+use crate::error::{Error, Result};
+use crate::event::Ctx;
+use crate::model::{Identity, RowForm, TableKind};
+use crate::postgres::backup::{Held, Manifest, both};
+use crate::postgres::rows::copy_out::{Patience, PieceWork, copy_out};
+use crate::postgres::rows::names::Names;
+use crate::postgres::rows::scan::{RowScanner, Tally};
+use crate::postgres::rows::snapshot::reader;
+use crate::postgres::rows::tables::LiveTable;
+use crate::postgres::rows::units::{Extent, Reading, units};
+use crate::postgres::{Session, application};
+
+/// Pieces that may wait for the server they go to.
+const AHEAD: usize = 2;
+
+impl PgRestorer {
+    /// As [`restore`](crate::traits::Restorer::restore), with the rows straight from the
+    /// database that is `held`. Only then does the backup say what they add up to.
+    ///
+    /// *Repeats:* it cannot be repeated; a database that it filled in part is of no use.
+    ///
+    /// # Errors
+    /// Either server failed; rows have no place in `db`.
+    pub(crate) async fn stream(&self, ctx: &Ctx, db: &Identity, held: Held) -> Result<()> {
+        let session = self.open(ctx, db).await?;
+        let manifest = held.manifest().clone();
+        let placements = self.placements(&session, &manifest).await?;
+        require_all(&manifest, &placements)?;
+        let rows = self.streams(&held, &placements)?;
+        let items = self.record(&session, &manifest, &placements, rows).await?;
+        let streams = Arc::new(Streams::new(held));
+        let origin = Origin::Source(streams.clone());
+        run(self, ctx, db, &manifest, &placements, items, origin).await?;
+        sequences::restore(&session, &manifest.sequences).await?;
+        session.close().await;
+        let streams = Arc::into_inner(streams)
+            .ok_or_else(|| Error::internal("rows are still on their way"))?;
+        streams.complete().await
+    }
+
+    /// The work that brings the rows and the large objects.
+    fn streams(&self, held: &Held, placements: &Placements) -> Result<Vec<Work>> {
+        let extents: Vec<Extent> = held.tables.iter().map(LiveTable::extent).collect();
+        let total: u64 = extents.iter().map(|e| e.bytes).sum();
+        let jobs = self.options.jobs.get() as u64;
+        // What is no more than one worker's share of the whole is not divided: only rows that
+        // come in one piece can be written as frozen.
+        let share = match jobs {
+            1 => u64::MAX,
+            _ => self.options.split_bytes.max(total / (jobs * 2)),
+        };
+        let mut list = Vec::new();
+        let mut emptied = BTreeSet::new();
+        for unit in units(&extents, share) {
+            let placement = placements.of(unit.table)?;
+            let whole = unit.pages.is_none() && !placement.shared;
+            let condition = held.tables[unit.table].condition.as_deref();
+            // What the schema made is empty, but for the tables of extensions.
+            let filled = placement.kind == TableKind::Table;
+            if !whole && filled && emptied.insert(&placement.target) {
+                let sql = empty(condition, placement)?;
+                list.push(Work::Before { sql });
+            }
+            list.push(Work::Stream {
+                entry: unit.table,
+                pages: unit.pages,
+                bytes: unit.weight,
+                whole,
+            });
+        }
+        if held.manifest().large_objects.count > 0 {
+            list.push(Work::LargeObjects);
+        }
+        Ok(list)
+    }
+}
+
+/// Makes sure that every row has a place, for it is not known yet which tables have any.
+///
+/// # Errors
+/// A refusal that names what has none.
+fn require_all(manifest: &Manifest, placements: &Placements) -> Result<()> {
+    let has_place = |at: usize| {
+        let placed = placements.placed.iter().find(|p| p.entry == at);
+        placed.is_some_and(|p| p.columns.iter().all(|c| c.into.is_some()))
+    };
+    let tables = manifest.tables.iter().enumerate();
+    let missing: Vec<String> = tables
+        .filter(|(at, _)| !has_place(*at))
+        .map(|(_, entry)| entry.table.to_string())
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "the target has no place for all columns of {}",
+        missing.join(", ")
+    ))
+    .hint("install the same versions of its extensions on the target's server"))
+}
+
+/// The rows of a database, on their way to another.
+pub(super) struct Streams {
+    held: Held,
+    tallies: Mutex<Vec<Tally>>,
+}
+
+impl Streams {
+    fn new(held: Held) -> Self {
+        let nothing = |t: &LiveTable| Tally::new(t.columns.len());
+        Self {
+            tallies: Mutex::new(held.tables.iter().map(nothing).collect()),
+            held,
+        }
+    }
+
+    async fn complete(self) -> Result<()> {
+        let tallies = self.tallies.into_inner();
+        let tallies = tallies.unwrap_or_else(PoisonError::into_inner);
+        self.held.complete(&tallies).await
+    }
+
+    /// A session that reads rows.
+    ///
+    /// # Errors
+    /// The source could not be reached, or is no longer held.
+    pub(super) async fn reader(&self, ctx: &Ctx) -> Result<Session> {
+        let encoding = &self.held.manifest().encoding;
+        let id = self.held.snapshot.id();
+        let opened = reader(&self.held.endpoint, &application(ctx), id, encoding).await;
+        opened.map_err(|e| e.context("could not read the source"))
+    }
+
+    /// Brings the rows of a table, or of some of its `pages`, from the session `from` to `to`,
+    /// and marks piece `id` as done, all or nothing.
+    ///
+    /// # Errors
+    /// Either server failed; the rows do not fit.
+    pub(super) async fn bring(
+        &self,
+        copying: &CopyIn<'_>,
+        (from, to): (&Session, &Session),
+        id: i32,
+        placement: &Placement,
+        pages: Option<(u32, Option<u32>)>,
+        whole: bool,
+    ) -> Result<()> {
+        let entry = &self.held.manifest().tables[placement.entry];
+        let begun = copying.begin(to, id, entry, placement, whole);
+        let Some(steps) = begun.await? else {
+            return Ok(());
+        };
+        let (pieces, mut ready) = mpsc::channel(AHEAD);
+        let read = self.read(copying, from, placement.entry, pages, pieces);
+        let source = format!("the rows of {}", entry.table);
+        // It takes the receiving end with it, so that the reading ends if the writing fails.
+        let write = async move {
+            copying
+                .copy(to, &steps, &source, &mut ready)
+                .await
+                .map(|rows| (rows, steps))
+        };
+        let (read, written) = tokio::join!(read, write);
+        let (tally, (rows, steps)) = both(read, written)
+            .map_err(|e| e.context(format!("could not copy table {}", entry.table)))?;
+        if rows != Some(tally.rows) {
+            return Err(Error::corrupt(format!(
+                "{} rows of {} were read, and the server took {}",
+                tally.rows,
+                entry.table,
+                rows.unwrap_or(0)
+            )));
+        }
+        steps.commit(to).await?;
+        let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
+        tallies[placement.entry].merge(&tally);
+        Ok(())
+    }
+
+    async fn read(
+        &self,
+        copying: &CopyIn<'_>,
+        session: &Session,
+        index: usize,
+        pages: Option<(u32, Option<u32>)>,
+        ready: mpsc::Sender<Piece>,
+    ) -> Result<Tally> {
+        let table = &self.held.tables[index];
+        let names = Names::under(copying.encoding);
+        let form = table.form();
+        let reading = Reading {
+            table: &table.table,
+            columns: &table.quoted_columns(names)?,
+            plain: true,
+            form,
+            pages,
+            condition: table.condition.as_deref(),
+        };
+        let patience = Patience {
+            ctx: copying.ctx,
+            stall: copying.options.stall,
+        };
+        let what = format!("table {}", table.table);
+        let relay = Relay::new(form, table.columns.len());
+        let sql = reading.sql(names)?;
+        let relay = copy_out(&patience, session, &sql, &what, relay, &ready).await?;
+        let tally = relay.finish()?;
+        // Nobody takes it only if the writing failed, which is the error to show.
+        let _ = ready.send(Piece::End).await;
+        Ok(tally)
+    }
+}
+
+/// Adds rows up and hands them on.
+struct Relay {
+    scanner: RowScanner,
+    tally: Tally,
+}
+
+impl Relay {
+    fn new(form: RowForm, columns: usize) -> Self {
+        Self {
+            scanner: RowScanner::new(form),
+            tally: Tally::new(columns),
+        }
+    }
+
+    fn finish(self) -> Result<Tally> {
+        self.scanner.end()?;
+        Ok(self.tally)
+    }
+}
+
+impl PieceWork for Relay {
+    type Ready = Piece;
+
+    fn take(&mut self, piece: BytesMut) -> Result<Option<Piece>> {
+        self.scanner.feed(&piece, &mut self.tally, |_| Ok(()))?;
+        Ok(Some(Piece::Bytes(piece.freeze())))
+    }
+}
