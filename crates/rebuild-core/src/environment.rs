@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+#[cfg(any(feature = "s3", feature = "gs"))]
+use crate::secret::Secret;
+
 /// Environment variables as a value, so that what depends on them can be tried with any.
 ///
 /// `Debug` shows their names alone: one may hold a password.
@@ -21,8 +24,13 @@ impl Environment {
     }
 
     /// These variables and no others.
-    pub fn of(variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self(variables.into_iter().collect())
+    pub fn of<N, V>(variables: impl IntoIterator<Item = (N, V)>) -> Self
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        let owned = variables.into_iter().map(|(n, v)| (n.into(), v.into()));
+        Self(owned.collect())
     }
 
     /// The value of a variable.
@@ -34,6 +42,13 @@ impl Environment {
     #[cfg(any(feature = "postgres", feature = "s3", feature = "gs"))]
     pub(crate) fn filled(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|value| !value.is_empty())
+    }
+
+    /// The values of those of `names` that are set to something.
+    #[cfg(any(feature = "s3", feature = "gs"))]
+    pub(crate) fn secrets(&self, names: &[&str]) -> Vec<Secret> {
+        let values = names.iter().filter_map(|name| self.filled(name));
+        values.map(Secret::new).collect()
     }
 }
 
@@ -49,7 +64,7 @@ mod tests {
 
     #[test]
     fn debug_shows_names_alone() {
-        let env = Environment::of([("PGPASSWORD".to_owned(), "hunter2".to_owned())]);
+        let env = Environment::of([("PGPASSWORD", "hunter2")]);
         assert_eq!(format!("{env:?}"), "{\"PGPASSWORD\"}");
         assert_eq!(env.get("PGPASSWORD"), Some("hunter2"));
     }

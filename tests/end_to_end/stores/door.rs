@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// A server without its socket.
@@ -46,6 +48,7 @@ struct Room {
     behind: Box<dyn Behind>,
     planned: Mutex<Vec<Planned>>,
     seen: Mutex<Vec<String>>,
+    answered: Notify,
     /// The local servers look and write in two steps, where the real ones do it in one.
     conditional: tokio::sync::Mutex<()>,
 }
@@ -66,6 +69,7 @@ impl Door {
                 behind: Box::new(behind),
                 planned: Mutex::new(Vec::new()),
                 seen: Mutex::new(Vec::new()),
+                answered: Notify::new(),
                 conditional: tokio::sync::Mutex::new(()),
             }),
             open: Mutex::new(CancellationToken::new()),
@@ -124,6 +128,21 @@ impl Door {
     /// Ends all planned faults.
     pub(crate) fn end_faults(&self) {
         self.room.planned.lock().unwrap().clear();
+    }
+
+    /// Waits until `done`, which depends on what the server has answered.
+    pub(crate) async fn until(&self, done: impl Fn() -> bool) {
+        let looking = async {
+            loop {
+                let answered = self.room.answered.notified();
+                if done() {
+                    return;
+                }
+                answered.await;
+            }
+        };
+        let looked = tokio::time::timeout(Duration::from_secs(30), looking).await;
+        looked.expect("the server was asked for it in time");
     }
 
     /// The method and target of each request, in order.
@@ -202,6 +221,7 @@ async fn pass(
     };
     let answered = room.behind.answer(request).await;
     drop(one);
+    room.answered.notify_waiters();
     match fault {
         Some(Fault::LoseTheAnswer) => Err(cut()),
         _ => Ok(answered.map(Full::new)),

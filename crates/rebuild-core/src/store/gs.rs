@@ -10,7 +10,6 @@ use super::client;
 use super::remote::{ATTEMPTS, Remote};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::secret::Secret;
 
 const ALLOW_HTTP: &str = "GOOGLE_ALLOW_HTTP";
 
@@ -61,10 +60,7 @@ pub(super) fn open(
         credentials_hint: CREDENTIALS,
         rights_hint: "they need the role roles/storage.objectUser on the bucket",
         endpoint_hint: "see STORAGE_EMULATOR_HOST, GOOGLE_BASE_URL, and the proxy variables",
-        secrets: ["GOOGLE_BEARER_TOKEN", "GOOGLE_SERVICE_ACCOUNT_KEY"]
-            .into_iter()
-            .filter_map(|name| environment.filled(name).map(Secret::new))
-            .collect(),
+        secrets: environment.secrets(&["GOOGLE_BEARER_TOKEN", "GOOGLE_SERVICE_ACCOUNT_KEY"]),
     };
     Ok((Arc::new(store), remote))
 }
@@ -151,11 +147,7 @@ mod tests {
     use super::*;
 
     fn opened(variables: &[(&str, &str)]) -> Result<Remote> {
-        let environment = Environment::of(
-            variables
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        );
+        let environment = Environment::of(variables.iter().copied());
         open("bucket", &environment).map(|(_, remote)| remote)
     }
 

@@ -10,7 +10,6 @@ use super::client;
 use super::remote::{ATTEMPTS, Remote};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::secret::Secret;
 
 const ALLOW_HTTP: &str = "AWS_ALLOW_HTTP";
 
@@ -93,10 +92,7 @@ pub(super) fn open(
         rights_hint: "they need s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject, \
                       s3:DeleteObject and s3:AbortMultipartUpload on what is in it",
         endpoint_hint: "see AWS_ENDPOINT_URL_S3, AWS_REGION, and the proxy variables",
-        secrets: ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
-            .into_iter()
-            .filter_map(|name| environment.filled(name).map(Secret::new))
-            .collect(),
+        secrets: environment.secrets(&["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]),
     };
     Ok((Arc::new(store), remote))
 }
@@ -172,11 +168,7 @@ mod tests {
     use super::*;
 
     fn opened(variables: &[(&str, &str)]) -> Result<Remote> {
-        let environment = Environment::of(
-            variables
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        );
+        let environment = Environment::of(variables.iter().copied());
         open("bucket", &environment).map(|(_, remote)| remote)
     }
 

@@ -7,6 +7,8 @@ mod full_store;
 #[cfg(feature = "postgres")]
 mod kitchen_sink;
 #[cfg(feature = "postgres")]
+mod locks;
+#[cfg(feature = "postgres")]
 mod process;
 #[cfg(feature = "postgres")]
 mod proxy;
@@ -21,6 +23,8 @@ pub use client::{client, dump, psql};
 pub use full_store::FullStore;
 #[cfg(feature = "postgres")]
 pub use kitchen_sink::{KITCHEN_SINK, load_kitchen_sink};
+#[cfg(feature = "postgres")]
+pub use locks::wait_for_lock;
 #[cfg(feature = "postgres")]
 pub use process::process_ended;
 #[cfg(feature = "postgres")]

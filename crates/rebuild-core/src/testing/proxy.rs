@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::Result;
-use crate::model::Endpoint;
+use crate::model::{Endpoint, Host};
 
-/// Passes on what clients and a server on 127.0.0.1 say to each other. After a number of bytes
+/// Passes on what clients and a server say to each other; the clients reach it at 127.0.0.1. After a number of bytes
 /// from the server every connection ends, and new ones are refused.
 pub struct CutProxy {
     endpoint: Endpoint,
@@ -20,24 +20,25 @@ pub struct CutProxy {
 }
 
 impl CutProxy {
-    /// A proxy before `server`, whose host is 127.0.0.1, that lets `bytes` from it through.
+    /// A proxy before `server` that lets `bytes` from it through.
     ///
     /// # Errors
     /// There is no free port.
     pub async fn before(server: &Endpoint, bytes: u64) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let endpoint = Endpoint {
+            host: Host::Tcp("127.0.0.1".to_owned()),
             port: listener.local_addr()?.port(),
             ..server.clone()
         };
         let cut = CancellationToken::new();
         let left = Arc::new(AtomicU64::new(bytes));
-        let (until, port) = (cut.clone(), server.port);
+        let (until, server) = (cut.clone(), server.clone());
         let accepting = tokio::spawn(async move {
             while let Some(Ok((client, _))) = until.run_until_cancelled(listener.accept()).await {
-                let (left, until) = (left.clone(), until.clone());
+                let (left, until, server) = (left.clone(), until.clone(), server.clone());
                 tokio::spawn(async move {
-                    let passing = pass(client, port, &left, &until);
+                    let passing = pass(client, &server, &left, &until);
                     until.clone().run_until_cancelled(passing).await
                 });
             }
@@ -66,15 +67,32 @@ impl Drop for CutProxy {
     }
 }
 
+type From = Box<dyn AsyncRead + Send + Unpin>;
+type To = Box<dyn AsyncWrite + Send + Unpin>;
+
+async fn reach(server: &Endpoint) -> std::io::Result<(From, To)> {
+    match &server.host {
+        Host::Tcp(host) => {
+            let stream = TcpStream::connect((host.as_str(), server.port)).await?;
+            let (from, to) = stream.into_split();
+            Ok((Box::new(from), Box::new(to)))
+        }
+        Host::Socket(folder) => {
+            let socket = folder.join(format!(".s.PGSQL.{}", server.port));
+            let (from, to) = UnixStream::connect(socket).await?.into_split();
+            Ok((Box::new(from), Box::new(to)))
+        }
+    }
+}
+
 async fn pass(
     client: TcpStream,
-    port: u16,
+    server: &Endpoint,
     left: &AtomicU64,
     cut: &CancellationToken,
 ) -> std::io::Result<()> {
-    let server = TcpStream::connect(("127.0.0.1", port)).await?;
     let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
+    let (mut from_server, mut to_server) = reach(server).await?;
     let up = async {
         tokio::io::copy(&mut from_client, &mut to_server).await?;
         to_server.shutdown().await
@@ -102,17 +120,15 @@ async fn pass(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::postgres::{ClusterOptions, LocalCluster, Session};
+    use crate::postgres::{LocalCluster, Session};
     use crate::testing::cluster_options;
 
     #[tokio::test]
     async fn a_session_lives_until_the_cut() {
-        let options = ClusterOptions {
-            tcp_port: Some(0),
-            ..cluster_options()
-        };
-        let cluster = LocalCluster::start(&options).await.expect("a server");
-        let server = cluster.tcp_endpoint("postgres").expect("TCP");
+        let cluster = LocalCluster::start(&cluster_options())
+            .await
+            .expect("a server");
+        let server = cluster.endpoint("postgres");
         let proxy = CutProxy::before(&server, 100_000).await.expect("a proxy");
         let session = Session::open(&proxy.endpoint(), "test").await;
         let session = session.expect("a session");

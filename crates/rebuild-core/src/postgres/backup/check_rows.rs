@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::event::{Ctx, Unit};
 use crate::model::RowForm;
 use crate::postgres::rows::pack::{Unpacker, checksum};
-use crate::postgres::rows::scan::{RowScanner, Tally};
+use crate::postgres::rows::scan::{Sum, Tally};
 use crate::postgres::rows::units::{Queue, join_workers};
 use crate::store::{Name, Store};
 
@@ -161,15 +161,13 @@ fn check_chunk(job: &Job, stored: bytes::Bytes) -> Result<Tally, String> {
 
 fn read_rows(job: &Job, stored: bytes::Bytes) -> Result<Tally> {
     let mut unpacker = Unpacker::new(stored, job.chunk.raw_bytes)?;
-    let mut scanner = RowScanner::new(job.form);
-    let mut tally = Tally::new(job.columns);
+    let mut sum = Sum::new(job.form, job.columns);
     loop {
         let piece = unpacker.next_piece(PIECE)?;
         if piece.is_empty() {
-            scanner.end()?;
-            return Ok(tally);
+            return sum.finish();
         }
-        scanner.feed(&piece, &mut tally, |_| Ok(()))?;
+        sum.feed(&piece)?;
     }
 }
 

@@ -77,7 +77,7 @@ impl World {
             trusted: true,
             options: RowOptions::default(),
             tools: Some(client_bin_dir(&self.cluster)),
-            environment: Environment::of([]),
+            environment: Environment::default(),
         }
     }
 

@@ -14,11 +14,11 @@ use super::work::Work;
 use super::{PgRestorer, sequences};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
-use crate::model::{Identity, RowForm, TableKind};
+use crate::model::{Identity, TableKind};
 use crate::postgres::backup::{Held, Manifest, both};
 use crate::postgres::rows::copy_out::{Patience, PieceWork, copy_out};
 use crate::postgres::rows::names::Names;
-use crate::postgres::rows::scan::{RowScanner, Tally};
+use crate::postgres::rows::scan::{Sum, Tally};
 use crate::postgres::rows::snapshot::reader;
 use crate::postgres::rows::tables::LiveTable;
 use crate::postgres::rows::units::{Extent, Reading, units};
@@ -215,10 +215,10 @@ impl Streams {
             stall: copying.options.stall,
         };
         let what = format!("table {}", table.table);
-        let relay = Relay::new(form, table.columns.len());
+        let relay = Relay(Sum::new(form, table.columns.len()));
         let sql = reading.sql(names)?;
-        let relay = copy_out(&patience, session, &sql, &what, relay, &ready).await?;
-        let tally = relay.finish()?;
+        let Relay(sum) = copy_out(&patience, session, &sql, &what, relay, &ready).await?;
+        let tally = sum.finish()?;
         // Nobody takes it only if the writing failed, which is the error to show.
         let _ = ready.send(Piece::End).await;
         Ok(tally)
@@ -226,30 +226,13 @@ impl Streams {
 }
 
 /// Adds rows up and hands them on.
-struct Relay {
-    scanner: RowScanner,
-    tally: Tally,
-}
-
-impl Relay {
-    fn new(form: RowForm, columns: usize) -> Self {
-        Self {
-            scanner: RowScanner::new(form),
-            tally: Tally::new(columns),
-        }
-    }
-
-    fn finish(self) -> Result<Tally> {
-        self.scanner.end()?;
-        Ok(self.tally)
-    }
-}
+struct Relay(Sum);
 
 impl PieceWork for Relay {
     type Ready = Piece;
 
     fn take(&mut self, piece: BytesMut) -> Result<Option<Piece>> {
-        self.scanner.feed(&piece, &mut self.tally, |_| Ok(()))?;
+        self.0.feed(&piece)?;
         Ok(Some(Piece::Bytes(piece.freeze())))
     }
 }

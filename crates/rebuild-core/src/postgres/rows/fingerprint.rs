@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::copy_out::{Patience, PieceWork, copy_out};
 use super::names::Names;
 use super::options::RowOptions;
-use super::scan::{RowScanner, Tally};
+use super::scan::{Sum, Tally};
 use super::snapshot::{Snapshot, reader};
 use super::units::{Extent, Queue, Reading, Unit, join_workers, units};
 use crate::error::Result;
@@ -103,17 +103,17 @@ impl AddingUp {
                 pages: unit.pages,
                 condition: wanted.condition.as_deref(),
             };
-            let adder = Adder::new(wanted.form, wanted.columns.len());
-            let adder = copy_out(
+            let sum = Sum::new(wanted.form, wanted.columns.len());
+            let sum = copy_out(
                 &patience,
                 &session,
                 &reading.sql(names)?,
                 &format!("table {}", wanted.table),
-                adder,
+                sum,
                 &nothing,
             )
             .await?;
-            let tally = adder.finish()?;
+            let tally = sum.finish()?;
             let rows = self.rows.fetch_add(tally.rows, Ordering::Relaxed) + tally.rows;
             let events = &self.ctx.events;
             events.progress("fingerprint", rows, None, Counted::Rows);
@@ -123,31 +123,11 @@ impl AddingUp {
     }
 }
 
-/// Adds rows up and keeps nothing.
-struct Adder {
-    scanner: RowScanner,
-    tally: Tally,
-}
-
-impl Adder {
-    fn new(form: RowForm, columns: usize) -> Self {
-        Self {
-            scanner: RowScanner::new(form),
-            tally: Tally::new(columns),
-        }
-    }
-
-    fn finish(self) -> Result<Tally> {
-        self.scanner.end()?;
-        Ok(self.tally)
-    }
-}
-
-impl PieceWork for Adder {
+impl PieceWork for Sum {
     type Ready = std::convert::Infallible;
 
     fn take(&mut self, piece: BytesMut) -> Result<Option<Self::Ready>> {
-        self.scanner.feed(&piece, &mut self.tally, |_| Ok(()))?;
+        self.feed(&piece)?;
         Ok(None)
     }
 }

@@ -183,6 +183,40 @@ impl RowScanner {
     }
 }
 
+/// Adds the rows of one COPY stream up, and keeps nothing of them.
+#[derive(Debug)]
+pub(crate) struct Sum {
+    scanner: RowScanner,
+    tally: Tally,
+}
+
+impl Sum {
+    /// Of a stream of that form and number of columns.
+    pub(crate) fn new(form: RowForm, columns: usize) -> Self {
+        Self {
+            scanner: RowScanner::new(form),
+            tally: Tally::new(columns),
+        }
+    }
+
+    /// Takes the next piece of the stream, cut anywhere.
+    ///
+    /// # Errors
+    /// The bytes are no COPY stream of that form and number of columns.
+    pub(crate) fn feed(&mut self, piece: &[u8]) -> Result<()> {
+        self.scanner.feed(piece, &mut self.tally, |_| Ok(()))
+    }
+
+    /// What the rows add up to, when the stream has ended.
+    ///
+    /// # Errors
+    /// The stream was cut off.
+    pub(crate) fn finish(self) -> Result<Tally> {
+        self.scanner.end()?;
+        Ok(self.tally)
+    }
+}
+
 fn broken(why: &str) -> Error {
     Error::corrupt(format!("this is no whole COPY stream: {why}"))
 }

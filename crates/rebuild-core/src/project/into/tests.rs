@@ -31,7 +31,7 @@ impl World {
         let url = format!("file://{}", folder.path().join("store").display());
         let destination = Destination {
             maintenance: cluster.endpoint("postgres"),
-            store: Store::open(&url, &Environment::of([]))
+            store: Store::open(&url, &Environment::default())
                 .await
                 .expect("a store"),
             options: RowOptions {
@@ -40,7 +40,7 @@ impl World {
                 ..RowOptions::default()
             },
             tools: Some(client_bin_dir(&cluster)),
-            environment: Environment::of([]),
+            environment: Environment::default(),
         };
         let backup = destination.backup();
         let (ctx, id) = (Ctx::quiet(), BackupId::generate());

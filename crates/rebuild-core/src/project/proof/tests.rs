@@ -37,7 +37,7 @@ impl World {
         let spec = crate::spec::parse(&text, "rebuild.toml", folder.path(), &|_| None);
         let project = Project::open(
             spec.expect("a spec"),
-            &Environment::of([]),
+            &Environment::default(),
             Events::none(),
             CancellationToken::new(),
         )
@@ -48,7 +48,7 @@ impl World {
             project.store.clone(),
             RowOptions::default(),
             Some(client_bin_dir(&cluster)),
-            Environment::of([]),
+            Environment::default(),
         );
         let session = Session::open(&source, "test").await.expect("a session");
         let facts = database_facts(&session, DatabaseKey::Current).await;

@@ -25,7 +25,7 @@ impl World {
         let spec = crate::spec::parse(&text, "rebuild.toml", folder.path(), &|_| None);
         let project = Project::open(
             spec.expect("a spec"),
-            &Environment::of([]),
+            &Environment::default(),
             Events::none(),
             tokio_util::sync::CancellationToken::new(),
         )

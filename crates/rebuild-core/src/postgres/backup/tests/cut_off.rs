@@ -3,8 +3,7 @@
 use super::*;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Events, Progress, Sink};
-use crate::postgres::ClusterOptions;
-use crate::testing::{CutProxy, FullStore, cluster_options};
+use crate::testing::{CutProxy, FullStore};
 
 /// Some megabytes that do not compress.
 const ROWS: &str = "
@@ -27,20 +26,12 @@ async fn fails(world: &World, backup: &PgBackup) -> Error {
 
 #[tokio::test]
 async fn a_network_that_is_cut_makes_no_backup() {
-    let options = ClusterOptions {
-        tcp_port: Some(0),
-        ..cluster_options()
-    };
-    let cluster = LocalCluster::start(&options).await.expect("a server");
-    let endpoint = scratch_database(&cluster).await.expect("a database");
-    let world = World::around(Arc::new(cluster), endpoint).await;
-    world.run(ROWS).await;
-    let database = &world.endpoint.database;
-    let server = world.cluster.tcp_endpoint(database).expect("TCP");
+    let world = World::with(ROWS).await;
+    let server = &world.endpoint;
     let tools = || client_bin_dir(&world.cluster);
     // In the middle of the look at the catalog, of the schema, and of the rows.
     for bytes in [20_000, 200_000, 5_000_000] {
-        let proxy = CutProxy::before(&server, bytes).await.expect("a proxy");
+        let proxy = CutProxy::before(server, bytes).await.expect("a proxy");
         let backup = world.backup_from(proxy.endpoint(), World::options(), tools());
         let error = fails(&world, &backup).await;
         assert!(proxy.is_cut(), "{bytes}: {}", error.chain());
@@ -51,7 +42,7 @@ async fn a_network_that_is_cut_makes_no_backup() {
         ];
         assert!(kinds.contains(&error.kind()), "{bytes}: {error:?}");
     }
-    let proxy = CutProxy::before(&server, u64::MAX).await.expect("a proxy");
+    let proxy = CutProxy::before(server, u64::MAX).await.expect("a proxy");
     let backup = world.backup_from(proxy.endpoint(), World::options(), tools());
     assert_eq!(world.take_with(&backup).await.tables[0].rows, 20_000);
 }

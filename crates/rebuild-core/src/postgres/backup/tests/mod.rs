@@ -123,7 +123,7 @@ impl World {
     }
 
     fn backup_from(&self, endpoint: Endpoint, options: RowOptions, tools: PathBuf) -> PgBackup {
-        let environment = Environment::of([]);
+        let environment = Environment::default();
         PgBackup::new(
             endpoint,
             self.store.clone(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::postgres::backup::layout;
+use crate::testing::wait_for_lock;
 
 /// Calls `restore` until one call lives to its end; each is dropped after some polls, and what
 /// was committed until then stays.
@@ -91,21 +92,8 @@ async fn what_a_killed_restore_is_still_at_is_waited_for_and_not_done_twice() {
     }
 
     let waits = async {
-        let watch = world.inside(&db).await;
-        let sql = "select exists (select from pg_catalog.pg_locks
-                                   where not granted and locktype = 'transactionid')";
-        let waiting = async {
-            while !watch
-                .query_one(sql, &[])
-                .await
-                .expect("locks")
-                .get::<_, bool>(0)
-            {
-                tokio::task::yield_now().await;
-            }
-        };
-        let waiting = tokio::time::timeout(Duration::from_secs(30), waiting);
-        waiting.await.expect("the restore waits");
+        let endpoint = world.cluster.endpoint(&db.name);
+        wait_for_lock(&endpoint, "locktype = 'transactionid'").await;
         session.batch_execute("commit").await.expect("committed");
     };
     let ((), report) = tokio::join!(waits, world.restore(&restorer, &db, &id));

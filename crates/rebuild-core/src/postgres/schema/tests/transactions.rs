@@ -1,6 +1,7 @@
 //! Transactions, and what is left when a file does not end.
 
 use super::*;
+use crate::testing::wait_for_lock;
 
 #[tokio::test]
 async fn what_cannot_be_in_a_transaction_runs_alone() {
@@ -121,18 +122,7 @@ async fn a_call_that_is_dropped_leaves_whole_files() {
 }
 
 async fn waits_for_lock(bench: &Bench) {
-    let other = Session::open(&bench.cluster.endpoint("postgres"), "watch")
-        .await
-        .expect("session");
-    loop {
-        let sql =
-            "select count(*) from pg_catalog.pg_locks where locktype = 'advisory' and not granted";
-        let waiting: i64 = other.query_one(sql, &[]).await.expect("locks").get(0);
-        if waiting > 0 {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
+    wait_for_lock(&bench.cluster.endpoint("postgres"), "locktype = 'advisory'").await;
 }
 
 #[tokio::test]
