@@ -1,12 +1,16 @@
 //! `backup`, `backups …` and `restore`.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 
 use super::into::Destination;
 use super::{Project, compose};
 use crate::error::{Error, Result};
+use crate::event::Ctx;
 use crate::model::{BackupId, Identity, Verdict};
-use crate::postgres::{Manifest, RestoreChoice};
+use crate::postgres::{DatabaseKey, Manifest, RestoreChoice, Session, application, find_database};
 use crate::spec::TablePatterns;
 use crate::traits::{Backup, BackupSummary};
 
@@ -46,7 +50,7 @@ impl Project {
         self.pg_backup().manifest(id).await
     }
 
-    /// `id`, or the newest backup in the store.
+    /// `id`, or the newest backup of a database that is called like the target.
     ///
     /// # Errors
     /// There is none.
@@ -54,10 +58,38 @@ impl Project {
         if let Some(id) = id {
             return Ok(id);
         }
-        let newest = self.backups().await?.into_iter().next();
-        newest.map(|b| b.id).ok_or_else(|| {
-            Error::usage("there is no backup in the store yet").hint("take one: rebuild backup")
+        let target = &self.endpoint.database;
+        let newest = self.backups().await?.into_iter();
+        let newest = newest.filter(|b| b.of.name == *target).map(|b| b.id).next();
+        newest.ok_or_else(|| {
+            Error::usage(format!("there is no backup of {target:?} in the store yet"))
+                .hint("take one: rebuild backup")
         })
+    }
+
+    /// Makes sure that `id` is a backup of the target: of that name, on any server, or of that
+    /// database before it was renamed.
+    ///
+    /// # Errors
+    /// A refusal if it is of another one; there is no backup `id`; the server could not be asked.
+    pub(super) async fn require_ours(&self, ctx: &Ctx, id: &BackupId) -> Result<()> {
+        let of = self.pg_backup().manifest(id).await?.of;
+        let target = &self.endpoint.database;
+        if of.name == *target {
+            return Ok(());
+        }
+        let session = Session::open(&self.maintenance(), &application(ctx)).await?;
+        let ours = find_database(&session, DatabaseKey::Name(target)).await?;
+        session.close().await;
+        if ours.is_some_and(|ours| ours.is_same_thing(&of)) {
+            return Ok(());
+        }
+        Err(
+            Error::refused(format!("backup {id} is of {of}, and not of {target:?}")).hint(format!(
+                "name {:?} in target.url; it need not exist for a restore into a new database",
+                of.name
+            )),
+        )
     }
 
     /// Reads a backup back and says whether it is what its manifest claims.
@@ -83,9 +115,11 @@ impl Project {
     /// *Repeats:* a database of that name is a refusal. *Destroys:* nothing.
     ///
     /// # Errors
-    /// The name is taken; no table is called like `tables`; a foreign key of a restored table
-    /// refers to rows that are not; the backup is damaged; the server failed. What was made until
-    /// then is removed.
+    /// Before anything is made: the backup is of another database, a file of it is missing or has
+    /// another size, a script of it is damaged; no table is called like `tables`; the name is
+    /// taken. Afterwards: a chunk is damaged; a foreign key of a restored table refers to rows
+    /// that are not; the server failed. What was made until then is removed, or named by the error
+    /// where it could not be.
     pub async fn restore(
         &self,
         id: &BackupId,
@@ -97,6 +131,7 @@ impl Project {
             may_drop: TablePatterns::default(),
         };
         let ctx = self.ctx();
+        self.require_ours(&ctx, id).await?;
         let destination = Destination {
             maintenance: self.maintenance(),
             store: self.store.clone(),

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::into::removed;
 use super::{Project, compose};
 use crate::error::Result;
 use crate::event::Ctx;
@@ -59,14 +60,7 @@ impl Project {
                 lock.release(&ctx).await?;
                 Ok((db, report, verdict))
             }
-            Err(e) => {
-                if let Err(left) = provision.discard(&ctx, &db).await {
-                    let left = left.chain();
-                    ctx.events
-                        .warn(format!("{db} could not be removed: {left}"));
-                }
-                Err(e)
-            }
+            Err(e) => Err(removed(&ctx, &provision, &db, e).await),
         }
     }
 

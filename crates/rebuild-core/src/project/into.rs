@@ -31,6 +31,27 @@ pub(super) struct Destination {
     pub(super) environment: Environment,
 }
 
+/// Removes `made`, which could not be filled for the reason `why`. If it cannot be removed either,
+/// the error says that it is left.
+pub(super) async fn removed(
+    ctx: &Ctx,
+    provision: &PgProvision,
+    made: &Identity,
+    why: Error,
+) -> Error {
+    match provision.discard(ctx, made).await {
+        Ok(()) => why,
+        Err(left) => {
+            let left = left.chain();
+            ctx.events
+                .warn(format!("{made} could not be removed: {left}"));
+            why.context(format!(
+                "{made} is unusable and could not be removed ({left}); drop it before you go on"
+            ))
+        }
+    }
+}
+
 /// Where the rows are.
 enum Rows {
     /// In the backup; those that are chosen.
@@ -41,8 +62,9 @@ enum Rows {
 
 impl Destination {
     /// Makes a database `name` like the one that was backed up, restores its schema and the rows
-    /// that `choice` picks into it, and compares every row. What was made is removed if anything
-    /// fails.
+    /// that `choice` picks into it, and compares every row. Before anything is made, the backup's
+    /// files are looked at; its rows are compared with their checksums as they are read. What was
+    /// made is removed if anything fails.
     pub(super) async fn restore(
         &self,
         ctx: &Ctx,
@@ -50,9 +72,9 @@ impl Destination {
         name: &str,
         choice: RestoreChoice,
     ) -> Result<(Identity, Verdict)> {
-        let manifest = self.backup().manifest(id).await?;
-        let chosen = |t: &TableEntry| choice.tables.matches(&t.table);
-        if !choice.tables.is_empty() && !manifest.tables.iter().any(chosen) {
+        let takes = |t: &TableEntry| choice.takes(&t.table);
+        let manifest = self.backup().readable(id, takes).await?;
+        if !choice.tables.is_empty() && !manifest.tables.iter().any(takes) {
             return Err(
                 Error::usage(format!("no table of backup {id} is called like that"))
                     .hint(format!("see its tables with: rebuild backups show {id}")),
@@ -113,13 +135,7 @@ impl Destination {
                 lock.release(ctx).await?;
                 Ok((db, verdict))
             }
-            Err(e) => {
-                if let Err(left) = provision.discard(ctx, &db).await {
-                    ctx.events
-                        .warn(format!("{db} could not be removed: {}", left.chain()));
-                }
-                Err(e)
-            }
+            Err(e) => Err(removed(ctx, &provision, &db, e).await),
         }
     }
 

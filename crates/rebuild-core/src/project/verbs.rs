@@ -201,9 +201,13 @@ impl Project {
     /// Verifies the target as it is, or against a backup.
     ///
     /// # Errors
-    /// The target or the backup could not be read. A difference is in the verdict.
+    /// The target or the backup could not be read; the backup is of another database. A difference
+    /// is in the verdict.
     pub async fn verify(&self, backup: Option<&BackupId>) -> Result<Verdict> {
         let ctx = self.ctx();
+        if let Some(backup) = backup {
+            self.require_ours(&ctx, backup).await?;
+        }
         let db = self.target(&ctx).await?;
         let request = VerifyRequest {
             db,

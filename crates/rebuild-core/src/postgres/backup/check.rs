@@ -90,18 +90,8 @@ impl Checking<'_> {
 
     /// What is in the folder. A name that no backup has is a complaint and ends the listing.
     async fn listing(&self) -> Result<(BTreeMap<String, u64>, Vec<String>)> {
-        let inside = format!("{}/", self.folder);
-        match self.backup.store.list(&self.folder).await {
-            Ok(stored) => Ok((
-                stored
-                    .into_iter()
-                    .filter_map(|s| {
-                        let file = s.name.as_str().strip_prefix(&inside)?.to_owned();
-                        Some((file, s.size))
-                    })
-                    .collect(),
-                Vec::new(),
-            )),
+        match self.backup.shelf().files(&self.manifest.id).await {
+            Ok(stored) => Ok((stored, Vec::new())),
             Err(e) if e.kind() == ErrorKind::Corrupt => Ok((BTreeMap::new(), vec![e.chain()])),
             Err(e) => Err(e),
         }

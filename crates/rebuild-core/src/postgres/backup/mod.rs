@@ -17,6 +17,7 @@ mod held;
 mod large_objects;
 pub(crate) mod layout;
 mod manifest;
+mod readable;
 mod roles;
 mod rows_out;
 mod schema_dump;
@@ -103,6 +104,25 @@ impl PgBackup {
     /// There is no such finished backup, its manifest is damaged, or the store could not be read.
     pub async fn manifest(&self, id: &BackupId) -> Result<Manifest> {
         self.shelf().manifest(id).await
+    }
+
+    /// The manifest of the backup `id`, once it is known that a restore can begin: every file that
+    /// it reads of the tables that `wanted` picks is there with its size, and its scripts have
+    /// their checksums. The rows themselves are compared with theirs as they are read.
+    ///
+    /// # Errors
+    /// As [`manifest`](Self::manifest); the backup holds no rows; a file is missing or damaged,
+    /// which is named.
+    pub async fn readable(
+        &self,
+        id: &BackupId,
+        wanted: impl Fn(&TableEntry) -> bool,
+    ) -> Result<Manifest> {
+        let shelf = self.shelf();
+        let manifest = shelf.manifest(id).await?;
+        shelf.require_files(&manifest, wanted).await?;
+        shelf.require_scripts(&manifest).await?;
+        Ok(manifest)
     }
 
     /// Writes the CSV files of the backup `id` into `folder`, decompressed, one for each table.

@@ -68,7 +68,12 @@ pub(super) async fn remove(
     }
     create::bounded(session, &format!("drop database {}", ident(name)?))
         .await
-        .map_err(|e| server_error(format!("could not drop database {:?}", now.name), e))
+        .map_err(|e| {
+            let what = format!("could not drop database {:?}", now.name);
+            let called = format!(", which is now called {name:?}");
+            let called = if name == now.name { "" } else { &called };
+            server_error(what + called, e)
+        })
 }
 
 /// Runs `sql` in a transaction, and keeps it if the database is then called `name` and carries

@@ -29,7 +29,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 
-use super::backup::{Manifest, Shelf};
+use super::backup::{Manifest, Shelf, TableEntry};
 use super::rows::RowOptions;
 use super::teardown::place;
 use super::{Environment, Session, made_by};
@@ -37,7 +37,7 @@ use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity};
 use crate::store::Store;
-use crate::traits::{BackupMode, RestoreOutline, RestoreReport, Restorer};
+use crate::traits::{RestoreOutline, RestoreReport, Restorer};
 
 pub use csv::PgCsvRestorer;
 pub(super) use finish::analyze;
@@ -102,10 +102,10 @@ impl Restorer for PgRestorer {
     }
 
     async fn restore(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<RestoreReport> {
-        let manifest = self.manifest(backup).await?;
-        if manifest.mode != BackupMode::Full {
-            return Err(Error::refused(format!("backup {backup} holds no rows")));
-        }
+        let shelf = Shelf::new(self.store.clone());
+        let manifest = shelf.manifest(backup).await?;
+        let chosen = |entry: &TableEntry| self.choice.takes(&entry.table);
+        shelf.require_files(&manifest, chosen).await?;
         let session = self.open(ctx, db).await?;
         let placements = self.placements(&session, &manifest).await?;
         let left_out = placements.require_places(&self.choice)?;

@@ -37,7 +37,7 @@ pub struct RestoreChoice {
 
 impl RestoreChoice {
     /// True if rows of `table` are restored.
-    pub(super) fn takes(&self, table: &TableName) -> bool {
+    pub(crate) fn takes(&self, table: &TableName) -> bool {
         self.tables.is_empty() || self.tables.matches(table)
     }
 

@@ -1,6 +1,6 @@
 //! What a new database is not made of.
 
-use std::path::Path;
+mod damage;
 
 use tempfile::TempDir;
 
@@ -61,7 +61,7 @@ impl World {
     }
 
     /// What a restore on `cluster` ends with; no database is there afterwards that was not before.
-    async fn fails_on(&self, cluster: &LocalCluster) -> Error {
+    async fn fails_on(&self, cluster: &LocalCluster, ctx: &Ctx) -> Error {
         let destination = Destination {
             maintenance: cluster.endpoint("postgres"),
             store: self.destination.store.clone(),
@@ -71,8 +71,7 @@ impl World {
         };
         let before = databases(cluster).await;
         let everything = RestoreChoice::default();
-        let ctx = Ctx::quiet();
-        let restored = destination.restore(&ctx, &self.manifest.id, "beside", everything);
+        let restored = destination.restore(ctx, &self.manifest.id, "beside", everything);
         let error = restored.await.expect_err("no restore");
         assert_eq!(databases(cluster).await, before, "{}", error.chain());
         error
@@ -87,70 +86,6 @@ async fn databases(cluster: &LocalCluster) -> Vec<String> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
-fn swap(one: &Path, two: &Path) {
-    let (a, b) = (std::fs::read(one), std::fs::read(two));
-    std::fs::write(one, b.expect("read")).expect("written");
-    std::fs::write(two, a.expect("read")).expect("written");
-}
-
-/// What it is called, the file, and what is done to it.
-type Damage<'a> = (&'a str, &'a str, &'a dyn Fn(&Path));
-
-const SPLIT: &str = "
-    create table public.t (id int primary key, x text);
-    insert into public.t
-    select i, pg_catalog.md5(i::text) from pg_catalog.generate_series(1, 5000) i";
-
-#[tokio::test]
-async fn nothing_is_made_of_a_damaged_backup() {
-    let world = World::with(SPLIT).await;
-    let chunks = &world.manifest.tables[0].chunks;
-    assert!(chunks.len() > 3);
-    let folder = world.backup_folder();
-    let last = &chunks[chunks.len() - 1].file;
-    let flip = |path: &Path| {
-        let mut bytes = std::fs::read(path).expect("read");
-        let at = bytes.len() / 2;
-        bytes[at] ^= 0x40;
-        std::fs::write(path, bytes).expect("written");
-    };
-    let cut = |path: &Path| {
-        let bytes = std::fs::read(path).expect("read");
-        std::fs::write(path, &bytes[..bytes.len() - 9]).expect("written");
-    };
-    let other = folder.join(&chunks[0].file);
-    let damages: [Damage<'_>; 7] = [
-        ("a flipped byte", last, &flip),
-        ("a truncated chunk", last, &cut),
-        ("an empty chunk", last, &|path| {
-            std::fs::write(path, b"").expect("written")
-        }),
-        ("a missing chunk", last, &|path| {
-            std::fs::remove_file(path).expect("removed")
-        }),
-        ("a swapped chunk", last, &|path| swap(path, &other)),
-        ("a changed schema", "pre-data.sql", &flip),
-        ("a truncated script", "post-data.sql", &cut),
-    ];
-    for (damage, file, spoil) in damages {
-        let path = folder.join(file);
-        let (whole, others) = (std::fs::read(&path), std::fs::read(&other));
-        spoil(&path);
-        let error = world.fails_on(&world.cluster).await;
-        let named = [file, &chunks[0].file].map(|name| error.chain().contains(name));
-        let both = damage == "a swapped chunk";
-        assert!(named[0] || both && named[1], "{damage}: {}", error.chain());
-        std::fs::write(&path, whole.expect("read")).expect("put back");
-        std::fs::write(&other, others.expect("read")).expect("put back");
-    }
-    let everything = RestoreChoice::default();
-    let ctx = Ctx::quiet();
-    let id = &world.manifest.id;
-    let restored = world.destination.restore(&ctx, id, "beside", everything);
-    let (_, verdict) = restored.await.expect("restored");
-    assert!(verdict.passed(), "{:?}", verdict.complaints());
-}
-
 #[tokio::test]
 async fn a_role_that_the_server_lacks_is_named_before_anything_is_made() {
     let world = World::with(
@@ -160,7 +95,7 @@ async fn a_role_that_the_server_lacks_is_named_before_anything_is_made() {
     )
     .await;
     let bare = cluster().await.expect("a server");
-    let error = world.fails_on(&bare).await;
+    let error = world.fails_on(&bare, &Ctx::quiet()).await;
     assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
     let text = error.to_string();
     assert!(

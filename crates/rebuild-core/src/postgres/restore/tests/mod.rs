@@ -23,7 +23,7 @@ use crate::postgres::{
 };
 use crate::spec::TablePatterns;
 use crate::testing::{client_bin_dir, cluster, dump, load_kitchen_sink, scratch_database};
-use crate::traits::{Backup, Lock, Provision, ProvisionRequest, SchemaApplier};
+use crate::traits::{Backup, BackupMode, Lock, Provision, ProvisionRequest, SchemaApplier};
 
 /// A server, a store, and what every test does with them.
 struct World {

@@ -1,0 +1,81 @@
+//! Backups of several databases in one store.
+
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::error::ErrorKind;
+use crate::event::Events;
+use crate::postgres::{Environment, LocalCluster};
+use crate::testing::{client_bin_dir, cluster};
+
+/// A project of the database `name`, with its store in `folder`.
+async fn project(cluster: &LocalCluster, folder: &TempDir, name: &str) -> Project {
+    let server = cluster.endpoint(name);
+    let text = format!(
+        "version = 1\nstore.url = \"store\"\nbackup.tools = \"{}\"\n\
+         target.url = \"postgresql://{}@/{name}?host={}&port={}\"",
+        client_bin_dir(cluster).display(),
+        server.user,
+        cluster.socket_dir().display(),
+        server.port
+    );
+    let spec = crate::spec::parse(&text, "rebuild.toml", folder.path(), &|_| None);
+    let (environment, stop) = (Environment::default(), CancellationToken::new());
+    let project = Project::open(spec.expect("a spec"), &environment, Events::none(), stop);
+    project.await.expect("a project")
+}
+
+async fn run(cluster: &LocalCluster, sql: &str) {
+    let session = Session::open(&cluster.endpoint("postgres"), "test").await;
+    let session = session.expect("a session");
+    session.batch_execute(sql).await.expect("run");
+}
+
+async fn names(cluster: &LocalCluster) -> Vec<String> {
+    let session = Session::open(&cluster.endpoint("postgres"), "test").await;
+    let names = "select datname::text from pg_catalog.pg_database order by 1";
+    let rows = session.expect("a session").query(names, &[]).await;
+    rows.expect("names").iter().map(|r| r.get(0)).collect()
+}
+
+#[track_caller]
+fn refused<T: std::fmt::Debug>(result: Result<T>, of: &str) {
+    let error = result.expect_err("another database");
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
+    assert!(error.chain().contains(of), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_backup_of_another_database_is_refused() {
+    let (cluster, folder) = (cluster().await, TempDir::new().expect("a folder"));
+    let cluster = cluster.expect("a server");
+    run(&cluster, "create database shop").await;
+    run(&cluster, "create database crm").await;
+    let shop = project(&cluster, &folder, "shop").await;
+    let crm = project(&cluster, &folder, "crm").await;
+    let (ours, _) = shop.backup().await.expect("a backup");
+    let none = crm.backup_or_newest(None).await.expect_err("none yet");
+    assert_eq!(none.kind(), ErrorKind::Usage, "{none:?}");
+    let (theirs, _) = crm.backup().await.expect("a backup");
+    let newest = shop.backup_or_newest(None).await.expect("a backup");
+    assert_eq!(newest, ours.id, "the newest of all is another database's");
+
+    let before = names(&cluster).await;
+    refused(shop.restore(&theirs.id, "beside", &[]).await, "\"crm\"");
+    refused(shop.verify(Some(&theirs.id)).await, "\"crm\"");
+    assert_eq!(names(&cluster).await, before);
+
+    // A database is the same one under its next name.
+    run(&cluster, "alter database shop rename to store").await;
+    let store = project(&cluster, &folder, "store").await;
+    let (_, verdict) = store
+        .restore(&ours.id, "beside", &[])
+        .await
+        .expect("restored");
+    assert!(verdict.passed(), "{:?}", verdict.complaints());
+    // And one that is gone comes back, here or on another server.
+    run(&cluster, "drop database store").await;
+    let restored = shop.restore(&ours.id, "shop", &[]).await;
+    assert!(restored.expect("restored").1.passed());
+}
