@@ -17,7 +17,8 @@ use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{Endpoint, Host, Identity};
 
-/// Settings of every session; a COPY in another DateStyle moves days to months in silence.
+/// Settings of every session; a COPY in another DateStyle moves days to months in silence. Many
+/// queries of the catalog look expensive enough to be compiled, which takes longer than they do.
 const PINNED: &str = "
     select pg_catalog.set_config(name, value, false) from (values
         ('search_path', ''),
@@ -32,6 +33,7 @@ const PINNED: &str = "
         ('statement_timeout', '0'),
         ('lock_timeout', '0'),
         ('idle_in_transaction_session_timeout', '0'),
+        ('jit', 'off'),
         ('xmloption', 'content')
     ) as pinned(name, value)";
 

@@ -233,11 +233,15 @@ async fn a_dropped_future_ends_it() {
     let dir = folder();
     let ctx = Ctx::quiet();
     let invocation = script(&dir, FAMILY);
-    let mut all = tokio::select! {
-        ended = run(&ctx, &invocation) => panic!("{ended:?}"),
-        outer = pids(&dir, "outer") => outer,
+    let family = async {
+        let mut all = pids(&dir, "outer").await;
+        all.extend(pids(&dir, "inner").await);
+        all
     };
-    all.extend(pids(&dir, "inner").await);
+    let all = tokio::select! {
+        ended = run(&ctx, &invocation) => panic!("{ended:?}"),
+        all = family => all,
+    };
     gone(&all).await;
 }
 

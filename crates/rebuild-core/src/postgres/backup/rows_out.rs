@@ -20,7 +20,7 @@ use crate::postgres::rows::copy_out::{Patience, PieceWork, copy_out};
 use crate::postgres::rows::names::Names;
 use crate::postgres::rows::pack::{PackedChunk, Packer};
 use crate::postgres::rows::scan::Tally;
-use crate::postgres::rows::snapshot::reader;
+use crate::postgres::rows::snapshot::{TableReader, reader};
 use crate::postgres::rows::tables::LiveTable;
 use crate::postgres::rows::units::{Extent, Queue, Reading, Unit, units};
 use crate::postgres::{Session, application};
@@ -151,11 +151,13 @@ impl Work {
             &out.encoding,
         )
         .await?;
+        let mut reader = TableReader::new(session).await?;
         let mut done = Vec::new();
         while let Some(job) = self.queue.next() {
+            let session = reader.next().await?;
             done.push(match job {
-                Job::Rows(unit) => self.rows_of(&session, &unit).await?,
-                Job::Csv(table) => self.csv_of(&session, table).await?,
+                Job::Rows(unit) => self.rows_of(session, &unit).await?,
+                Job::Csv(table) => self.csv_of(session, table).await?,
             });
         }
         Ok(done)

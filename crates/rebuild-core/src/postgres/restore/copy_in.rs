@@ -1,4 +1,4 @@
-//! Rows into their table, through COPY, in the transaction that marks their piece as done.
+//! Rows into their table, through COPY, in the transaction of their piece.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,7 +8,6 @@ use tokio::sync::mpsc;
 
 use super::load::empty;
 use super::placement::Placement;
-use super::work;
 use crate::error::Result;
 use crate::event::{Ctx, Unit};
 use crate::model::{RowForm, TableKind, TableName};
@@ -40,24 +39,18 @@ pub(super) struct CopyIn<'a> {
 }
 
 impl CopyIn<'_> {
-    /// Begins the transaction of piece `id`, or returns `None` if that is done. With `whole`, the
-    /// table is emptied first, which also lets its rows be written as frozen.
+    /// Makes the table ready for its rows, in the transaction of their piece. With `whole`, it is
+    /// emptied, which also lets its rows be written as frozen.
     ///
     /// # Errors
     /// The server said no.
     pub(super) async fn begin(
         &self,
         session: &Session,
-        id: i32,
         entry: &TableEntry,
         placement: &Placement,
         whole: bool,
-    ) -> Result<Option<Steps>> {
-        let what = format!("restoring table {}", entry.table);
-        let (limit, begun) = (self.options.statement_limit, work::begin(session, id));
-        if !self.ctx.within(limit, &what, begun).await? {
-            return Ok(None);
-        }
+    ) -> Result<Steps> {
         let freeze = whole && placement.kind != TableKind::Partitioned && entry.condition.is_none();
         let steps = Steps::new(entry, placement, Names::under(self.encoding), freeze)?;
         if whole {
@@ -67,7 +60,7 @@ impl CopyIn<'_> {
         if let Some(sql) = &steps.before {
             steps.run(session, sql).await?;
         }
-        Ok(Some(steps))
+        Ok(steps)
     }
 
     /// Copies the stream that is `ready`, which comes from `source`; returns the number of rows,
@@ -181,7 +174,8 @@ impl Steps {
         Ok(Self {
             table: entry.table.clone(),
             before: Some(format!(
-                "create temp table rebuild_stage ({}) on commit drop",
+                "drop table if exists {STAGE};
+                 create temp table rebuild_stage ({}) on commit drop",
                 stage.join(", ")
             )),
             copy: format!("copy {STAGE} from stdin with ({form})"),
@@ -197,13 +191,5 @@ impl Steps {
     async fn run(&self, session: &Session, sql: &str) -> Result<()> {
         let failed = |e| server_error(format!("could not restore table {}", self.table), e);
         session.batch_execute(sql).await.map_err(failed)
-    }
-
-    /// Ends the transaction that [`CopyIn::begin`] began.
-    ///
-    /// # Errors
-    /// The server said no.
-    pub(super) async fn commit(&self, session: &Session) -> Result<()> {
-        self.run(session, "commit").await
     }
 }

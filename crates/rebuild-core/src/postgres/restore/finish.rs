@@ -80,6 +80,9 @@ pub(super) async fn refresh(
     for oid in views.keys() {
         visit(*oid, &views, &mut seen, &mut order);
     }
+    // What a view reads may well be worth compiling.
+    let reset = session.batch_execute("reset jit").await;
+    reset.map_err(|e| server_error("could not set the session up", e))?;
     for view in order {
         if !(view.populated || was_populated(&view.name)) {
             continue;

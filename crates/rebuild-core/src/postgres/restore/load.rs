@@ -1,4 +1,4 @@
-//! Loading one piece of a table: chunks from the store, through COPY, in one transaction.
+//! Loading one piece of a table: chunks from the store, through COPY.
 
 use std::ops::Range;
 
@@ -27,24 +27,21 @@ pub(super) struct Loading<'a> {
 }
 
 impl Loading<'_> {
-    /// Loads `chunks` of the table and marks piece `id` as done, all or nothing. With `whole`,
-    /// the table is emptied first, which also lets its rows be written as frozen.
+    /// Loads `chunks` of the table, in the transaction of their piece. With `whole`, the table is
+    /// emptied first, which also lets its rows be written as frozen.
     ///
     /// # Errors
     /// A chunk is damaged; the rows do not fit; the server failed.
     pub(super) async fn load(
         &self,
         session: &Session,
-        id: i32,
         placement: &Placement,
         chunks: Range<usize>,
         whole: bool,
     ) -> Result<()> {
         let entry = &self.manifest.tables[placement.entry];
-        let begun = self.copying.begin(session, id, entry, placement, whole);
-        let Some(steps) = begun.await? else {
-            return Ok(());
-        };
+        let begun = self.copying.begin(session, entry, placement, whole);
+        let steps = begun.await?;
         let what = || format!("could not restore table {}", entry.table);
         let source = Source {
             store: self.store.clone(),
@@ -71,8 +68,7 @@ impl Loading<'_> {
         reading
             .await
             .map_err(|e| Error::internal("the reading of chunks ended early").caused_by(e))?
-            .map_err(|e| e.context(what()))?;
-        steps.commit(session).await
+            .map_err(|e| e.context(what()))
     }
 }
 

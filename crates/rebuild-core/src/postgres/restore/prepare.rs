@@ -4,16 +4,20 @@ use super::PgRestorer;
 use super::after::{for_a_session, work_of};
 use super::detach::detach;
 use super::load::empty;
-use super::placement::{Placement, Placements};
+use super::placement::Placements;
 use super::work::{self, Item, Work};
 use crate::error::{Error, Result};
-use crate::model::{TableKind, TableName};
+use crate::model::TableName;
 use crate::postgres::Session;
 use crate::postgres::backup::{Manifest, Shelf, TableEntry, layout};
 use crate::postgres::schema::split;
 
 /// A table smaller than this is loaded by one worker, which can write its rows as frozen.
 const SPLIT_FROM: u64 = 64 << 20;
+
+/// To write rows as frozen, a table must get new files in the same transaction. For so few bytes
+/// of rows that is more work than it ever saves.
+pub(super) const NOT_FROZEN: u64 = 64 << 10;
 
 impl PgRestorer {
     /// Makes the list of work and records it; nothing else is touched yet.
@@ -70,7 +74,8 @@ impl PgRestorer {
             let large = size > SPLIT_FROM.max(total / (jobs as u64 * 2)) && jobs > 1;
             let pieces = if large { jobs * 2 } else { 1 };
             let whole = pieces == 1 && !entry.chunks.is_empty() && !placement.shared;
-            if !whole && emptied.insert(&placement.target) && self.needs_emptying(placement) {
+            let whole = whole && (size > NOT_FROZEN || self.needs_emptying(entry));
+            if !whole && emptied.insert(&placement.target) && self.needs_emptying(entry) {
                 list.push(Work::Before {
                     sql: empty(entry.condition.as_deref(), placement)?,
                 });
@@ -88,8 +93,8 @@ impl PgRestorer {
     }
 
     /// Tables made from the backup's own schema are empty, but for those of extensions.
-    fn needs_emptying(&self, placement: &Placement) -> bool {
-        !self.own_schema || placement.kind == TableKind::Table
+    fn needs_emptying(&self, entry: &TableEntry) -> bool {
+        !self.own_schema || entry.condition.is_some()
     }
 
     async fn post_data(&self, manifest: &Manifest) -> Result<Vec<Work>> {

@@ -52,16 +52,31 @@ pub(super) async fn run(ctx: &Ctx, session: &Session, statements: &[String]) -> 
     let batches = statements.chunks(TOGETHER).enumerate();
     for (number, batch) in batches.filter(|(number, _)| number * TOGETHER >= done) {
         ctx.check_stop("the making of the schema")?;
-        execute(session, "begin").await?;
-        for statement in batch {
-            execute(session, statement).await?;
-        }
         let now = number * TOGETHER + batch.len();
         let last = now == statements.len();
-        execute(session, &remember(now, number == 0, last)).await?;
-        execute(session, "commit").await?;
+        make(session, batch, &remember(now, number == 0, last)).await?;
     }
     Ok((statements.len() - done) as u64)
+}
+
+/// Runs statements and then `remember` in one transaction.
+async fn make(session: &Session, batch: &[String], remember: &str) -> Result<()> {
+    // A setting may change how the server reads the text that follows it in one message.
+    if !batch.iter().any(|s| is_session_setting(s.trim_start())) {
+        let together = batch.join("\n;\n");
+        let together = format!("begin;\n{together}\n;\n{remember};\ncommit");
+        if session.batch_execute(&together).await.is_ok() {
+            return Ok(());
+        }
+        // One after the other tells which it is that fails.
+        execute(session, "rollback").await?;
+    }
+    execute(session, "begin").await?;
+    for statement in batch {
+        execute(session, statement).await?;
+    }
+    execute(session, remember).await?;
+    execute(session, "commit").await
 }
 
 /// How many are done; `None` if there is nothing more to do.

@@ -1,10 +1,12 @@
 //! The workers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
+use tokio_postgres::SimpleQueryMessage;
 
 use super::PgRestorer;
 use super::copy_in::CopyIn;
@@ -19,8 +21,9 @@ use crate::event::Ctx;
 use crate::model::{Endpoint, Identity};
 use crate::postgres::backup::Manifest;
 use crate::postgres::rows::RowOptions;
+use crate::postgres::rows::snapshot::TableReader;
 use crate::postgres::rows::units::join_workers;
-use crate::postgres::{Session, qualified, server_error};
+use crate::postgres::{Session, literal, qualified, server_error};
 use crate::store::Store;
 
 /// Settings of every worker: those that pg_dump's own scripts set, and those that make the
@@ -79,12 +82,13 @@ pub(super) async fn run(
     // The table with the most to do goes first, from its rows to its last index: what is left in
     // the end should be small.
     let schedule = Schedule::new(items, |work| {
+        let rows = |table: &String| rows_of_table.get(table).copied().unwrap_or(0);
         let table = match work {
             Work::Build { table, .. } => Some(table),
+            Work::ForeignKey { tables, .. } => tables.iter().max_by_key(|t| rows(t)),
             _ => work.rows_of().and_then(|entry| tables.get(&entry)),
         };
-        let weight = table.and_then(|t| rows_of_table.get(t)).copied();
-        (table.cloned(), weight.unwrap_or(0))
+        (table.cloned(), table.map_or(0, rows))
     });
     let work = Arc::new(Shared {
         ctx: ctx.clone(),
@@ -102,6 +106,7 @@ pub(super) async fn run(
         some_tables: !restorer.choice.tables.is_empty(),
         own_schema: restorer.own_schema,
         large_objects: super::large_objects::LargeObjects::of(restorer),
+        whole_tables: OnceCell::new(),
     });
     let mut workers = JoinSet::new();
     for _ in 0..restorer.options.jobs.get().min(open) {
@@ -143,6 +148,8 @@ struct Shared {
     /// True if the schema is the backup's own.
     own_schema: bool,
     large_objects: super::large_objects::LargeObjects,
+    /// The quoted names of the tables whose rows are exactly the snapshot's, once it was asked.
+    whole_tables: OnceCell<HashSet<String>>,
 }
 
 impl Shared {
@@ -156,8 +163,8 @@ impl Shared {
         loop {
             // Asked for before looking, so that no change is missed.
             let changed = self.schedule.changed();
-            let item = match self.schedule.next() {
-                Next::Do(item) => item,
+            let items = match self.schedule.next() {
+                Next::Do(items) => items,
                 Next::Wait => {
                     changed.await;
                     continue;
@@ -165,22 +172,50 @@ impl Shared {
                 Next::Nothing => break,
             };
             self.ctx.check_stop("the restore")?;
-            if let Err(e) = self.piece(&session, &mut source, &item).await {
+            if let Err(e) = self.pieces(&session, &mut source, &items).await {
                 self.schedule.fail();
                 return Err(e);
             }
-            let table = item.work.rows_of().and_then(|e| self.tables.get(&e));
-            self.schedule.done(&item, table.map(String::as_str));
+            let table = |work: &Work| self.tables.get(&work.rows_of()?).map(String::as_str);
+            self.schedule.done(&items, table);
         }
         session.close().await;
         Ok(())
     }
 
-    /// Does a piece in `session`. `source` is opened when it is first needed.
+    /// Does pieces in `session`, and marks them as done, all or nothing. `source` is opened when
+    /// it is first needed.
+    async fn pieces(
+        &self,
+        session: &Session,
+        source: &mut Option<TableReader>,
+        items: &[Item],
+    ) -> Result<()> {
+        if let [item] = items
+            && item.work == Work::LargeObjects
+        {
+            self.large_objects
+                .restore(&self.ctx, session, &self.db, &self.manifest)
+                .await?;
+        }
+        let ids: Vec<i32> = items.iter().map(|i| i.id).collect();
+        let limit = self.options.statement_limit;
+        let begun = work::begin(session, &ids);
+        let open = self.ctx.within(limit, "taking up work", begun).await?;
+        if open.is_empty() {
+            return Ok(());
+        }
+        for item in items.iter().filter(|item| open.contains(&item.id)) {
+            self.piece(session, source, item).await?;
+        }
+        self.statement(session, "commit").await
+    }
+
+    /// Does a piece in the transaction of `session`.
     async fn piece(
         &self,
         session: &Session,
-        source: &mut Option<Session>,
+        source: &mut Option<TableReader>,
         item: &Item,
     ) -> Result<()> {
         match &item.work {
@@ -199,9 +234,7 @@ impl Shared {
                     store: &self.store,
                     manifest: &self.manifest,
                 };
-                loading
-                    .load(session, item.id, placement, *from..*to, *whole)
-                    .await
+                loading.load(session, placement, *from..*to, *whole).await
             }
             Work::Stream {
                 entry,
@@ -219,16 +252,9 @@ impl Shared {
                     Some(from) => from,
                     None => source.insert(streams.reader(&self.ctx).await?),
                 };
-                let sessions = (&*from, session);
+                let sessions = (from.next().await?, session);
                 streams
-                    .bring(
-                        &self.copying(),
-                        sessions,
-                        item.id,
-                        placement,
-                        *pages,
-                        *whole,
-                    )
+                    .bring(&self.copying(), sessions, placement, *pages, *whole)
                     .await
             }
             Work::CsvFile { entry, whole, .. } => {
@@ -246,12 +272,8 @@ impl Shared {
                 };
                 loading.load(session, item, placement, *whole).await
             }
-            Work::LargeObjects => {
-                self.large_objects
-                    .restore(&self.ctx, session, &self.db, &self.manifest)
-                    .await?;
-                self.statement(session, item.id, "").await
-            }
+            // They are there; they do not come in a transaction of ours.
+            Work::LargeObjects => Ok(()),
             Work::ForeignKey {
                 sql,
                 tables,
@@ -259,17 +281,16 @@ impl Shared {
             } => {
                 let added = match held_as {
                     Some(name) if self.rows_prove(session, tables).await? => {
-                        self.proven_key(session, item.id, sql, &tables[0], name)
-                            .await
+                        self.proven_key(session, sql, &tables[0], name).await
                     }
-                    _ => self.statement(session, item.id, sql).await,
+                    _ => self.statement(session, sql).await,
                 };
                 added.map_err(|e| self.broken_key(e, tables))
             }
             Work::Before { sql }
             | Work::Build { sql, .. }
             | Work::Attach { sql }
-            | Work::Then { sql } => self.statement(session, item.id, sql).await,
+            | Work::Then { sql } => self.statement(session, sql).await,
         }
     }
 
@@ -284,69 +305,64 @@ impl Shared {
     }
 
     /// True if a foreign key between `tables` that held in the backup's snapshot must hold here
-    /// too: all rows of both are exactly the snapshot's. Only a superuser may say so to the
-    /// server, and only of tables that are no partitions and have none.
+    /// too: all rows of both are exactly the snapshot's.
     async fn rows_prove(&self, session: &Session, tables: &[String]) -> Result<bool> {
-        let whole = |name: &String| {
-            let placement = self.placed.iter().find(|(entry, placement)| {
-                self.tables.get(entry) == Some(name)
-                    && placement.is_direct()
-                    && self.manifest.tables[**entry].condition.is_none()
-            });
-            placement.is_some()
-        };
-        let from_files = matches!(self.origin, Origin::Csv(_));
-        if !self.own_schema || from_files || self.some_tables || !tables.iter().all(whole) {
+        if !self.own_schema || self.some_tables || matches!(self.origin, Origin::Csv(_)) {
             return Ok(false);
         }
-        let row = session
-            .query_one(
-                "select pg_catalog.current_setting('is_superuser') = 'on'
-                        and pg_catalog.bool_and(relkind = 'r' and not relispartition)
-                   from pg_catalog.pg_class
-                  where oid in (select t::pg_catalog.regclass
-                                  from pg_catalog.unnest($1::pg_catalog.text[]) t)",
-                &[&tables],
+        let whole = self.whole_tables.get_or_try_init(|| self.whole(session));
+        let whole = whole.await?;
+        Ok(tables.iter().all(|name| whole.contains(name)))
+    }
+
+    /// The tables whose rows are exactly the snapshot's, of which the server may be told so: only
+    /// a superuser may, and only of tables that are no partitions and have none.
+    async fn whole(&self, session: &Session) -> Result<HashSet<String>> {
+        let direct = self.placed.iter().filter(|(entry, placement)| {
+            placement.is_direct() && self.manifest.tables[**entry].condition.is_none()
+        });
+        let names: Vec<&String> = direct.filter_map(|(at, _)| self.tables.get(at)).collect();
+        let rows = session
+            .query(
+                "select t
+                   from pg_catalog.unnest($1::pg_catalog.text[]) t
+                   join pg_catalog.pg_class c on c.oid = t::pg_catalog.regclass
+                  where c.relkind = 'r' and not c.relispartition
+                    and pg_catalog.current_setting('is_superuser') = 'on'",
+                &[&names],
             )
             .await;
-        row.and_then(|row| row.try_get(0))
-            .map_err(|e| server_error("could not look at the tables of a foreign key", e))
+        let names = rows.and_then(|rows| rows.iter().map(|row| row.try_get(0)).collect());
+        names.map_err(|e| server_error("could not look at the tables of foreign keys", e))
     }
 
     /// Adds a foreign key without having the server look every row up again.
     async fn proven_key(
         &self,
         session: &Session,
-        id: i32,
         sql: &str,
         table: &str,
         name: &str,
     ) -> Result<()> {
-        let failed = |e| server_error(format!("could not run {sql:.400?}"), e);
-        self.ctx
-            .within(self.options.statement_limit, name, async {
-                if !work::begin(session, id).await? {
-                    return Ok(());
-                }
-                let added = session.batch_execute(&format!("{sql} NOT VALID")).await;
-                added.map_err(failed)?;
-                let checked = session
-                    .execute(
-                        "update pg_catalog.pg_constraint set convalidated = true
-                          where contype = 'f' and not convalidated and conname = $1
-                            and conrelid = $2::pg_catalog.text::pg_catalog.regclass",
-                        &[&name, &table],
-                    )
-                    .await
-                    .map_err(failed)?;
-                if checked != 1 {
-                    return Err(Error::internal(format!(
-                        "foreign key {name:?} of {table} is there {checked} times"
-                    )));
-                }
-                session.batch_execute("commit").await.map_err(failed)
-            })
-            .await
+        let both = format!(
+            "{sql} NOT VALID;
+             update pg_catalog.pg_constraint set convalidated = true
+              where contype = 'f' and not convalidated and conname = {}
+                and conrelid = {}::pg_catalog.regclass",
+            literal(name)?,
+            literal(table)?
+        );
+        let added = async {
+            let answers = session.simple_query(&both).await;
+            answers.map_err(|e| server_error(format!("could not run {sql:.400?}"), e))
+        };
+        let limit = self.options.statement_limit;
+        match self.ctx.within(limit, name, added).await?.last() {
+            Some(SimpleQueryMessage::CommandComplete(1)) => Ok(()),
+            other => Err(Error::internal(format!(
+                "foreign key {name:?} of {table} was not found again: {other:?}"
+            ))),
+        }
     }
 
     /// With rows of some tables alone, a foreign key need not hold.
@@ -361,18 +377,14 @@ impl Shared {
         .hint("choose the table that it refers to as well")
     }
 
-    /// Runs a statement and marks its piece as done, all or nothing.
-    async fn statement(&self, session: &Session, id: i32, sql: &str) -> Result<()> {
+    async fn statement(&self, session: &Session, sql: &str) -> Result<()> {
         let head = sql.lines().last().unwrap_or_default();
         let what = format!("{:.120}", head.trim());
-        self.ctx
-            .within(self.options.statement_limit, &what, async {
-                if !work::begin(session, id).await? {
-                    return Ok(());
-                }
-                let done = session.batch_execute(&format!("{sql};\ncommit")).await;
-                done.map_err(|e| server_error(format!("could not run {sql:.400?}"), e))
-            })
-            .await
+        let run = async {
+            let done = session.batch_execute(sql).await;
+            done.map_err(|e| server_error(format!("could not run {sql:.400?}"), e))
+        };
+        let limit = self.options.statement_limit;
+        self.ctx.within(limit, &what, run).await
     }
 }

@@ -16,17 +16,24 @@ pub(super) struct Schedule {
     changed: Notify,
 }
 
+#[derive(Default)]
 struct State {
     waiting: Vec<Waiting>,
     /// Pieces that are not done, by stage.
     open: [usize; STAGES],
     /// Pieces of rows that are not loaded, by table.
     rows_open: HashMap<String, usize>,
+    /// Who works on what.
+    busy: Busy,
+    failed: bool,
+}
+
+#[derive(Default)]
+struct Busy {
     /// Holders of each table: exclusive ones count as [`EXCLUSIVE`].
     held: HashMap<String, usize>,
-    /// True while a piece that must be alone in its stage is being done.
-    chain_busy: bool,
-    failed: bool,
+    /// Pieces that must be done in order and are being done.
+    in_order: usize,
 }
 
 struct Waiting {
@@ -36,6 +43,13 @@ struct Waiting {
 
 const STAGES: usize = 5;
 const EXCLUSIVE: usize = 1 << 20;
+
+/// Small pieces that one worker does in one transaction. Each locks a table and what belongs to
+/// it, and a server has room for some thousands of locks.
+const TOGETHER: usize = 20;
+
+/// Pieces of tables with no more bytes of rows than this are small.
+const SMALL: Weight = 1 << 20;
 
 /// Rows and builds overlap; what comes after waits for all of them.
 fn stage(work: &Work) -> usize {
@@ -76,10 +90,15 @@ fn locks(work: &Work) -> Vec<(&str, usize)> {
     }
 }
 
+/// True for what can be done in one transaction with others.
+fn is_small(waiting: &Waiting) -> bool {
+    waiting.weight <= SMALL && !matches!(waiting.item.work, Work::LargeObjects)
+}
+
 /// What a worker is to do next.
 pub(super) enum Next {
-    /// This.
-    Do(Item),
+    /// These, in one transaction.
+    Do(Vec<Item>),
     /// Wait until something is done.
     Wait,
     /// Nothing is left.
@@ -90,14 +109,7 @@ impl Schedule {
     /// A schedule of `items`. `about` gives the quoted name of the table that a piece of rows
     /// goes into, and the weight of a piece.
     pub(super) fn new(items: Vec<Item>, about: impl Fn(&Work) -> (Option<String>, Weight)) -> Self {
-        let mut state = State {
-            waiting: Vec::new(),
-            open: [0; STAGES],
-            rows_open: HashMap::new(),
-            held: HashMap::new(),
-            chain_busy: false,
-            failed: false,
-        };
+        let mut state = State::default();
         for item in items.into_iter().filter(|i| !i.done) {
             let (table, weight) = about(&item.work);
             state.open[stage(&item.work)] += 1;
@@ -122,13 +134,11 @@ impl Schedule {
         if state.failed || state.waiting.is_empty() {
             return Next::Nothing;
         }
-        let ready = state.waiting.iter().position(|w| state.is_ready(w));
-        let Some(at) = ready else {
+        let taken = state.take_some();
+        if taken.is_empty() {
             return Next::Wait;
-        };
-        let waiting = state.waiting.remove(at);
-        state.take(&waiting.item.work);
-        Next::Do(waiting.item)
+        }
+        Next::Do(taken)
     }
 
     /// Resolves when something was done since the call.
@@ -136,15 +146,17 @@ impl Schedule {
         self.changed.notified()
     }
 
-    /// Tells that `item`, whose rows went into `table`, is done.
-    pub(super) fn done(&self, item: &Item, table: Option<&str>) {
+    /// Tells that `items` are done; `table` gives the table that the rows of a piece went into.
+    pub(super) fn done<'a>(&self, items: &[Item], table: impl Fn(&Work) -> Option<&'a str>) {
         let mut state = self.lock();
-        state.give(&item.work);
-        state.open[stage(&item.work)] -= 1;
-        if let (Some(_), Some(table)) = (item.work.rows_of(), table)
-            && let Some(open) = state.rows_open.get_mut(table)
-        {
-            *open -= 1;
+        for Item { work, .. } in items {
+            state.busy.give(work);
+            state.open[stage(work)] -= 1;
+            if let Some(table) = work.rows_of().and_then(|_| table(work))
+                && let Some(open) = state.rows_open.get_mut(table)
+            {
+                *open -= 1;
+            }
         }
         drop(state);
         self.changed.notify_waiters();
@@ -162,13 +174,37 @@ impl Schedule {
 }
 
 impl State {
-    fn is_ready(&self, waiting: &Waiting) -> bool {
+    /// Takes the first piece that is ready, and if that is small, others that are.
+    fn take_some(&mut self) -> Vec<Item> {
+        let mut taken = Vec::new();
+        // Who does them all is not in its own way.
+        let mut mine = Busy::default();
+        let mut at = 0;
+        while taken.len() < TOGETHER && at < self.waiting.len() {
+            let waiting = &self.waiting[at];
+            let small = is_small(waiting);
+            if !(small || taken.is_empty()) || !self.is_ready(waiting, &mine) {
+                at += 1;
+                continue;
+            }
+            let Waiting { item, .. } = self.waiting.remove(at);
+            mine.take(&item.work);
+            self.busy.take(&item.work);
+            taken.push(item);
+            if !small {
+                break;
+            }
+        }
+        taken
+    }
+
+    /// True if nobody else than who does `mine` is in the way.
+    fn is_ready(&self, waiting: &Waiting, mine: &Busy) -> bool {
         let work = &waiting.item.work;
-        let stage = stage(work);
-        if self.open[..stage].iter().any(|open| *open > 0) {
+        if self.open[..stage(work)].iter().any(|open| *open > 0) {
             return false;
         }
-        if in_order(work) && self.chain_busy {
+        if in_order(work) && self.busy.in_order > mine.in_order {
             return false;
         }
         if let Work::Build { table, .. } = work
@@ -177,22 +213,26 @@ impl State {
             return false;
         }
         locks(work).iter().all(|(table, mode)| {
-            let held = self.held.get(*table).copied().unwrap_or(0);
+            let held = self.busy.on(table) - mine.on(table);
             held == 0 || (*mode == 1 && held < EXCLUSIVE)
         })
     }
+}
+
+impl Busy {
+    fn on(&self, table: &str) -> usize {
+        self.held.get(table).copied().unwrap_or(0)
+    }
 
     fn take(&mut self, work: &Work) {
-        self.chain_busy |= in_order(work);
+        self.in_order += usize::from(in_order(work));
         for (table, mode) in locks(work) {
             *self.held.entry(table.to_owned()).or_default() += mode;
         }
     }
 
     fn give(&mut self, work: &Work) {
-        if in_order(work) {
-            self.chain_busy = false;
-        }
+        self.in_order -= usize::from(in_order(work));
         for (table, mode) in locks(work) {
             if let Some(held) = self.held.get_mut(table) {
                 *held -= mode;
@@ -230,11 +270,19 @@ mod tests {
         }
     }
 
+    /// Of large tables: one piece at a time.
     fn take(schedule: &Schedule) -> Option<Item> {
         match schedule.next() {
-            Next::Do(item) => Some(item),
+            Next::Do(items) => {
+                let [item] = <[Item; 1]>::try_from(items).expect("one piece");
+                Some(item)
+            }
             Next::Wait | Next::Nothing => None,
         }
+    }
+
+    fn done(schedule: &Schedule, item: &Item, table: Option<&str>) {
+        schedule.done(std::slice::from_ref(item), |_| table);
     }
 
     #[test]
@@ -258,36 +306,36 @@ mod tests {
         ];
         let items = (1..).zip(works).map(|(id, w)| item(id, w)).collect();
         let schedule = Schedule::new(items, |work| match work {
-            Work::Rows { entry, .. } => (Some(format!("t{entry}")), 10 - *entry as u64),
-            _ => (None, 1),
+            Work::Rows { entry, .. } => (Some(format!("t{entry}")), SMALL + 10 - *entry as u64),
+            _ => (None, SMALL + 1),
         });
         let first = take(&schedule).expect("rows of t0");
         assert_eq!(first.id, 1);
         let second = take(&schedule).expect("rows of t1");
         assert_eq!(second.id, 2);
         assert!(take(&schedule).is_none(), "builds wait for their rows");
-        schedule.done(&first, Some("t0"));
+        done(&schedule, &first, Some("t0"));
         let exclusive = take(&schedule).expect("a build");
         assert_eq!(exclusive.id, 3);
         assert!(take(&schedule).is_none(), "the table is held");
-        schedule.done(&exclusive, None);
+        done(&schedule, &exclusive, None);
         let (a, b) = (take(&schedule).expect("a"), take(&schedule).expect("b"));
         assert_eq!((a.id, b.id), (4, 5), "shared builds go together");
-        schedule.done(&a, None);
-        schedule.done(&b, None);
+        done(&schedule, &a, None);
+        done(&schedule, &b, None);
         assert!(take(&schedule).is_none(), "keys wait for all rows");
-        schedule.done(&second, Some("t1"));
+        done(&schedule, &second, Some("t1"));
         let key = take(&schedule).expect("a key");
         assert!(take(&schedule).is_none(), "the other key needs t1 as well");
-        schedule.done(&key, None);
+        done(&schedule, &key, None);
         let other = take(&schedule).expect("the other key");
-        schedule.done(&other, None);
+        done(&schedule, &other, None);
         let then = take(&schedule).expect("the first of the rest");
         assert_eq!(then.id, 8);
         assert!(take(&schedule).is_none(), "the rest is done in order");
-        schedule.done(&then, None);
+        done(&schedule, &then, None);
         let last = take(&schedule).expect("the last");
-        schedule.done(&last, None);
+        done(&schedule, &last, None);
         assert!(matches!(schedule.next(), Next::Nothing));
     }
 
@@ -296,5 +344,65 @@ mod tests {
         let schedule = Schedule::new(vec![item(1, rows(0))], |_| (None, 1));
         schedule.fail();
         assert!(matches!(schedule.next(), Next::Nothing));
+    }
+
+    fn assert_apart(some: &[Item], others: &[Item]) {
+        let others: HashMap<&str, usize> = others.iter().flat_map(|i| locks(&i.work)).collect();
+        for (table, mode) in some.iter().flat_map(|i| locks(&i.work)) {
+            let held = others.get(table);
+            assert!(held.is_none_or(|held| *held == 1 && mode == 1), "{table}");
+        }
+    }
+
+    #[test]
+    fn small_pieces_go_together_and_keep_others_out() {
+        let key = |tables: [&str; 2]| Work::ForeignKey {
+            sql: String::new(),
+            tables: tables.map(str::to_owned).to_vec(),
+            held_as: None,
+        };
+        let tables = 2 * TOGETHER;
+        let mut works: Vec<Work> = (0..tables).map(rows).collect();
+        for n in 0..tables {
+            works.push(build(&format!("t{n}"), true));
+            works.push(build(&format!("t{n}"), false));
+        }
+        for n in 1..tables {
+            works.push(key([&format!("t{n}"), &format!("t{}", n - 1)]));
+        }
+        works.extend([1, 2].map(|_| Work::Then { sql: String::new() }));
+        let count = works.len();
+        let items = (1..).zip(works).map(|(id, w)| item(id, w)).collect();
+        let name = |work: &Work| work.rows_of().map(|entry| format!("t{entry}"));
+        let schedule = Schedule::new(items, |work| (name(work), 1));
+        let names: Vec<String> = (0..tables).map(|n| format!("t{n}")).collect();
+        let table = |work: &Work| Some(names[work.rows_of()?].as_str());
+
+        // Two workers by turns: what they do at the same time is not in each other's way.
+        let mut held: Vec<Vec<Item>> = Vec::new();
+        let (mut done, mut turns) = (0, 0);
+        loop {
+            let waits = match schedule.next() {
+                Next::Do(items) => {
+                    assert!(items.len() <= TOGETHER);
+                    for other in &held {
+                        assert_apart(&items, other);
+                    }
+                    held.push(items);
+                    turns += 1;
+                    false
+                }
+                Next::Wait => true,
+                Next::Nothing => break,
+            };
+            if waits || held.len() == 2 {
+                let items = held.remove(0);
+                done += items.len();
+                schedule.done(&items, table);
+            }
+        }
+        done += held.iter().map(Vec::len).sum::<usize>();
+        assert_eq!(done, count);
+        assert!(turns < count / 8, "{turns} turns for {count} pieces");
     }
 }

@@ -2,10 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use tokio_postgres::Row;
+
 use crate::error::Result;
 use crate::model::TableName;
 use crate::postgres::backup::SequenceEntry;
 use crate::postgres::{Session, qualified, server_error};
+
+/// Sequences that are set by one statement, which locks each of them.
+const TOGETHER: usize = 200;
 
 const SEQUENCES: &str = "
     select n.nspname, c.relname, tn.nspname, t.relname, a.attname, s.seqincrement > 0,
@@ -37,23 +42,17 @@ pub(super) async fn restore(session: &Session, known: &[SequenceEntry]) -> Resul
         .query(SEQUENCES, &[])
         .await
         .map_err(|e| server_error("could not read the sequences", e))?;
-    let mut seen = BTreeSet::new();
+    let name_of = |row: &Row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+    let here: BTreeSet<TableName> = rows.iter().map(name_of).collect();
+    let known: Vec<&SequenceEntry> = known
+        .iter()
+        .filter(|s| here.contains(&s.sequence))
+        .collect();
+    set(session, &known).await?;
+    let mut seen: BTreeSet<TableName> = known.iter().map(|s| s.sequence.clone()).collect();
     for row in rows {
-        let sequence = TableName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+        let sequence = name_of(&row);
         if !seen.insert(sequence.clone()) {
-            continue;
-        }
-        let name = qualified(&sequence)?;
-        let entry = known.iter().find(|s| s.sequence == sequence);
-        let what = || format!("could not set sequence {sequence}");
-        if let Some(entry) = entry {
-            session
-                .execute(
-                    "select pg_catalog.setval($1::pg_catalog.text::pg_catalog.regclass, $2, $3)",
-                    &[&name, &entry.last_value, &entry.is_called],
-                )
-                .await
-                .map_err(|e| server_error(what(), e))?;
             continue;
         }
         let schema: Option<String> = row.get(2);
@@ -76,9 +75,30 @@ pub(super) async fn restore(session: &Session, known: &[SequenceEntry]) -> Resul
               where v is not null"
         );
         session
-            .execute(&sql, &[&name])
+            .execute(&sql, &[&qualified(&sequence)?])
             .await
-            .map_err(|e| server_error(what(), e))?;
+            .map_err(|e| server_error(format!("could not set sequence {sequence}"), e))?;
+    }
+    Ok(())
+}
+
+/// Sets sequences that the backup knows.
+async fn set(session: &Session, known: &[&SequenceEntry]) -> Result<()> {
+    for some in known.chunks(TOGETHER) {
+        let names: Vec<String> = some
+            .iter()
+            .map(|s| qualified(&s.sequence))
+            .collect::<Result<_>>()?;
+        let values: Vec<i64> = some.iter().map(|s| s.last_value).collect();
+        let called: Vec<bool> = some.iter().map(|s| s.is_called).collect();
+        let sql = "
+            select pg_catalog.setval(name::pg_catalog.regclass, value, called)
+              from rows from (pg_catalog.unnest($1::pg_catalog.text[]),
+                             pg_catalog.unnest($2::pg_catalog.int8[]),
+                             pg_catalog.unnest($3::pg_catalog.bool[])) as t (name, value, called)";
+        // The server's message names the sequence.
+        let done = session.execute(sql, &[&names, &values, &called]).await;
+        done.map_err(|e| server_error("could not set the sequences", e))?;
     }
     Ok(())
 }

@@ -9,17 +9,18 @@ use tokio::sync::mpsc;
 use super::copy_in::{CopyIn, Piece};
 use super::load::empty;
 use super::placement::{Placement, Placements};
+use super::prepare::NOT_FROZEN;
 use super::run::{Origin, run};
 use super::work::Work;
 use super::{PgRestorer, sequences};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
-use crate::model::{Identity, TableKind};
+use crate::model::Identity;
 use crate::postgres::backup::{Held, Manifest, both};
 use crate::postgres::rows::copy_out::{Patience, PieceWork, copy_out};
 use crate::postgres::rows::names::Names;
 use crate::postgres::rows::scan::{Sum, Tally};
-use crate::postgres::rows::snapshot::reader;
+use crate::postgres::rows::snapshot::{TableReader, reader};
 use crate::postgres::rows::tables::LiveTable;
 use crate::postgres::rows::units::{Extent, Reading, units};
 use crate::postgres::{Session, application};
@@ -67,10 +68,11 @@ impl PgRestorer {
         let mut emptied = BTreeSet::new();
         for unit in units(&extents, share) {
             let placement = placements.of(unit.table)?;
-            let whole = unit.pages.is_none() && !placement.shared;
             let condition = held.tables[unit.table].condition.as_deref();
             // What the schema made is empty, but for the tables of extensions.
-            let filled = placement.kind == TableKind::Table;
+            let filled = condition.is_some();
+            let whole = unit.pages.is_none() && !placement.shared;
+            let whole = whole && (filled || unit.weight > NOT_FROZEN);
             if !whole && filled && emptied.insert(&placement.target) {
                 let sql = empty(condition, placement)?;
                 list.push(Work::Before { sql });
@@ -138,15 +140,16 @@ impl Streams {
     ///
     /// # Errors
     /// The source could not be reached, or is no longer held.
-    pub(super) async fn reader(&self, ctx: &Ctx) -> Result<Session> {
+    pub(super) async fn reader(&self, ctx: &Ctx) -> Result<TableReader> {
         let encoding = &self.held.manifest().encoding;
         let id = self.held.snapshot.id();
         let opened = reader(&self.held.endpoint, &application(ctx), id, encoding).await;
-        opened.map_err(|e| e.context("could not read the source"))
+        let session = opened.map_err(|e| e.context("could not read the source"))?;
+        TableReader::new(session).await
     }
 
     /// Brings the rows of a table, or of some of its `pages`, from the session `from` to `to`,
-    /// and marks piece `id` as done, all or nothing.
+    /// in the transaction of their piece.
     ///
     /// # Errors
     /// Either server failed; the rows do not fit.
@@ -154,28 +157,19 @@ impl Streams {
         &self,
         copying: &CopyIn<'_>,
         (from, to): (&Session, &Session),
-        id: i32,
         placement: &Placement,
         pages: Option<(u32, Option<u32>)>,
         whole: bool,
     ) -> Result<()> {
         let entry = &self.held.manifest().tables[placement.entry];
-        let begun = copying.begin(to, id, entry, placement, whole);
-        let Some(steps) = begun.await? else {
-            return Ok(());
-        };
+        let steps = copying.begin(to, entry, placement, whole).await?;
         let (pieces, mut ready) = mpsc::channel(AHEAD);
         let read = self.read(copying, from, placement.entry, pages, pieces);
         let source = format!("the rows of {}", entry.table);
         // It takes the receiving end with it, so that the reading ends if the writing fails.
-        let write = async move {
-            copying
-                .copy(to, &steps, &source, &mut ready)
-                .await
-                .map(|rows| (rows, steps))
-        };
+        let write = async move { copying.copy(to, &steps, &source, &mut ready).await };
         let (read, written) = tokio::join!(read, write);
-        let (tally, (rows, steps)) = both(read, written)
+        let (tally, rows) = both(read, written)
             .map_err(|e| e.context(format!("could not copy table {}", entry.table)))?;
         if rows != Some(tally.rows) {
             return Err(Error::corrupt(format!(
@@ -185,7 +179,6 @@ impl Streams {
                 rows.unwrap_or(0)
             )));
         }
-        steps.commit(to).await?;
         let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
         tallies[placement.entry].merge(&tally);
         Ok(())

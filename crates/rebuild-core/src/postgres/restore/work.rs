@@ -110,24 +110,33 @@ pub(super) struct Item {
     pub(super) done: bool,
 }
 
-/// Begins a transaction that does piece `id` and marks it as done, all or nothing. False, without
-/// a transaction, if the piece is done: a session of a restore that was killed may be at work on
-/// it still, and is waited for.
+/// Begins a transaction that does the pieces `ids` and marks them as done, all or nothing. Gives
+/// those that are to be done; without any, there is no transaction. A session of a restore that
+/// was killed may be at work on a piece still, and is waited for.
 ///
 /// # Errors
 /// The server said no.
-pub(super) async fn begin(session: &Session, id: i32) -> Result<bool> {
+pub(super) async fn begin(session: &Session, ids: &[i32]) -> Result<Vec<i32>> {
     let failed = |e| server_error("could not take up a piece of the restore", e);
+    let list: Vec<String> = ids.iter().map(i32::to_string).collect();
     let answers = session
         .simple_query(&format!(
             "begin;
              update {SCHEMA}.work set done = true
-              where id operator(pg_catalog.=) {id} and not done"
+              where id in ({}) and not done
+             returning id",
+            list.join(", ")
         ))
         .await
         .map_err(failed)?;
-    let open = matches!(answers.last(), Some(SimpleQueryMessage::CommandComplete(1)));
-    if !open {
+    let mut open = Vec::new();
+    for answer in answers {
+        if let SimpleQueryMessage::Row(row) = answer {
+            let id = row.get(0).and_then(|id| id.parse().ok());
+            open.push(id.ok_or_else(|| Error::internal("a piece of work has no number"))?);
+        }
+    }
+    if open.is_empty() {
         session.batch_execute("rollback").await.map_err(failed)?;
     }
     Ok(open)

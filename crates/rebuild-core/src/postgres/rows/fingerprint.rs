@@ -11,7 +11,7 @@ use super::copy_out::{Patience, PieceWork, copy_out};
 use super::names::Names;
 use super::options::RowOptions;
 use super::scan::{Sum, Tally};
-use super::snapshot::{Snapshot, reader};
+use super::snapshot::{Snapshot, TableReader, reader};
 use super::units::{Extent, Queue, Reading, Unit, join_workers, units};
 use crate::error::Result;
 use crate::event::{Ctx, Unit as Counted};
@@ -86,6 +86,7 @@ impl AddingUp {
     async fn worker(self: Arc<Self>) -> Result<Vec<(usize, Tally)>> {
         let application = format!("rebuild/{}", self.ctx.run);
         let session = reader(&self.endpoint, &application, &self.snapshot, &self.encoding).await?;
+        let mut reader = TableReader::new(session).await?;
         let patience = Patience {
             ctx: &self.ctx,
             stall: self.options.stall,
@@ -106,7 +107,7 @@ impl AddingUp {
             let sum = Sum::new(wanted.form, wanted.columns.len());
             let sum = copy_out(
                 &patience,
-                &session,
+                reader.next().await?,
                 &reading.sql(names)?,
                 &format!("table {}", wanted.table),
                 sum,

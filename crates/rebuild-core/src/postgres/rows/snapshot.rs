@@ -223,3 +223,48 @@ pub(crate) async fn reader(
     prepare_carrier(&session, encoding).await?;
     Ok(session)
 }
+
+/// Tables that are read before their locks are given back.
+const TABLES_TOGETHER: u32 = 25;
+
+/// A session that reads table after table in one transaction, and now and then gives their locks
+/// back: of thousands of tables there would be more than the server has room for.
+pub(crate) struct TableReader {
+    session: Session,
+    tables: u32,
+}
+
+impl TableReader {
+    /// Reads in `session`, which is in a transaction.
+    ///
+    /// # Errors
+    /// The server could not be asked.
+    pub(crate) async fn new(session: Session) -> Result<Self> {
+        let reader = Self { session, tables: 0 };
+        reader.run("savepoint reading").await?;
+        Ok(reader)
+    }
+
+    /// The session, to read another table.
+    ///
+    /// # Errors
+    /// The session was lost.
+    pub(crate) async fn next(&mut self) -> Result<&Session> {
+        if self.tables == TABLES_TOGETHER {
+            self.run("rollback to savepoint reading").await?;
+            self.tables = 0;
+        }
+        self.tables += 1;
+        Ok(&self.session)
+    }
+
+    /// Ends the transaction and closes the session.
+    pub(crate) async fn close(self) {
+        self.session.close().await;
+    }
+
+    async fn run(&self, sql: &str) -> Result<()> {
+        let done = self.session.batch_execute(sql).await;
+        done.map_err(|e| server_error("the reading of tables lost its transaction", e))
+    }
+}

@@ -9,6 +9,7 @@ use super::amount::{amount, len};
 use super::look::{Another, Look};
 use crate::error::Result;
 use crate::model::{Check, Outcome, TableKind, TableName};
+use crate::postgres::rows::snapshot::TableReader;
 use crate::postgres::rows::tables::{LiveTable, read_tables};
 use crate::postgres::rows::units::{Queue, join_workers};
 use crate::postgres::{qualified, server_error};
@@ -140,25 +141,19 @@ async fn count_all(another: Another, jobs: usize, work: Vec<Count>) -> Result<Ve
     for _ in 0..jobs {
         let (another, queue) = (another.clone(), queue.clone());
         workers.spawn(async move {
-            let session = another.open().await?;
-            let control = async |sql| {
-                let done = session.batch_execute(sql).await;
-                done.map_err(|e| server_error("the counting lost its transaction", e))
-            };
+            let mut reader = TableReader::new(another.open().await?).await?;
             let mut counted = Vec::new();
-            control("savepoint counting").await?;
             while let Some(count) = queue.next() {
                 let what = || format!("could not count the rows of {}", count.table);
+                let session = reader.next().await?;
                 let row = session
                     .query_one(&count.sql, &[])
                     .await
                     .map_err(|e| server_error(what(), e))?;
-                // Gives back its locks: of thousands of tables there would be too many.
-                control("rollback to savepoint counting").await?;
                 let rows: i64 = row.try_get(0).map_err(|e| server_error(what(), e))?;
                 counted.push((count.place, u64::try_from(rows).unwrap_or_default()));
             }
-            session.close().await;
+            reader.close().await;
             Ok(counted)
         });
     }

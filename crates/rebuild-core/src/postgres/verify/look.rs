@@ -1,6 +1,7 @@
 //! One look at a database: every check sees the same moment of it.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio_postgres::Row;
@@ -20,6 +21,9 @@ const LOCK_WAIT: Duration = Duration::from_secs(30);
 /// How much longer than the server we wait: it should be the one that says no.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// Queries of single tables after which their locks are given back.
+const LOOKS_TOGETHER: u32 = 25;
+
 /// A read-only transaction in which checks run, and the way to more sessions that see the same.
 pub(super) struct Look<'a> {
     /// The act that looks.
@@ -29,6 +33,7 @@ pub(super) struct Look<'a> {
     endpoint: Endpoint,
     session: Session,
     snapshot: String,
+    looks: AtomicU32,
 }
 
 impl<'a> Look<'a> {
@@ -62,6 +67,7 @@ impl<'a> Look<'a> {
             endpoint: endpoint.with_database(&db.name),
             session,
             snapshot,
+            looks: AtomicU32::new(0),
         })
     }
 
@@ -119,8 +125,8 @@ impl<'a> Look<'a> {
         Ok(check)
     }
 
-    /// Runs a query of one row, within a check, and gives back the locks that it took: a check
-    /// of thousands of tables would hold more of them than the server has.
+    /// Runs a query of one row, within a check, and now and then gives back the locks that such
+    /// queries took: a check of thousands of tables would hold more of them than the server has.
     ///
     /// # Errors
     /// The server said no; the deadline passed or the operator stopped.
@@ -131,7 +137,9 @@ impl<'a> Look<'a> {
                 row.map_err(|e| server_error(what, e))
             })
             .await?;
-        self.control("rollback to savepoint looking").await?;
+        if self.looks.fetch_add(1, Ordering::Relaxed) % LOOKS_TOGETHER == LOOKS_TOGETHER - 1 {
+            self.control("rollback to savepoint looking").await?;
+        }
         Ok(row)
     }
 

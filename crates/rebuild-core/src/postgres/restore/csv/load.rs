@@ -34,8 +34,8 @@ pub(in crate::postgres::restore) struct CsvLoading<'a> {
 }
 
 impl CsvLoading<'_> {
-    /// Loads the file and marks its piece as done, all or nothing. With `whole`, the table is
-    /// emptied first, which also lets its rows be written as frozen.
+    /// Loads the file, in the transaction of its piece. With `whole`, the table is emptied first,
+    /// which also lets its rows be written as frozen.
     ///
     /// # Errors
     /// The file is damaged; the rows do not fit; the server failed.
@@ -56,11 +56,6 @@ impl CsvLoading<'_> {
             };
             self.ctx.within(limit, &what(), run).await
         };
-        let limit = self.options.statement_limit;
-        let begun = work::begin(session, item.id);
-        if !self.ctx.within(limit, &what(), begun).await? {
-            return Ok(());
-        }
         if whole {
             let condition = self.files.conditions[placement.entry].as_deref();
             run(empty(condition, placement)?).await?;
@@ -79,7 +74,7 @@ impl CsvLoading<'_> {
         if let Work::CsvFile { rows: known, .. } = &mut work {
             *known = Some(rows);
         }
-        run(format!("{};\ncommit", work::keep(item.id, &work)?)).await
+        run(work::keep(item.id, &work)?).await
     }
 
     /// Copies the file; gives the number of rows.
@@ -177,7 +172,8 @@ impl Steps {
         }
         Ok(Self {
             before: Some(format!(
-                "create temp table {STAGE} ({}) on commit drop",
+                "drop table if exists pg_temp.{STAGE};
+                 create temp table {STAGE} ({}) on commit drop",
                 stage.join(", ")
             )),
             copy: format!("copy pg_temp.{STAGE} from stdin with ({options})"),

@@ -86,8 +86,9 @@ async fn what_a_killed_restore_is_still_at_is_waited_for_and_not_done_twice() {
         ),
         (index, "create index by_b on public.t (b)"),
     ] {
-        let begun = work::begin(&session, id.expect("a piece")).await;
-        assert!(begun.expect("an answer"), "not done yet");
+        let id = id.expect("a piece");
+        let begun = work::begin(&session, &[id]).await;
+        assert_eq!(begun.expect("an answer"), [id], "not done yet");
         session.batch_execute(sql).await.expect(sql);
     }
 

@@ -4,6 +4,7 @@ mod counting;
 mod foreign_keys;
 mod http;
 mod indexes;
+mod locks;
 mod query;
 mod sequences;
 mod structure;
