@@ -90,6 +90,10 @@ pub struct TableFacts {
     pub table: TableName,
     /// What it is.
     pub kind: TableKind,
+    /// For a partition: the root of its tree, which takes its rows where the partition itself is
+    /// gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition_of: Option<TableName>,
     /// `reltuples`, or `None` if the table was never analysed. An estimate.
     pub estimated_rows: Option<u64>,
     /// Bytes on disk with indexes and TOAST.

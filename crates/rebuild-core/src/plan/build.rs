@@ -233,7 +233,7 @@ fn losses(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
             )
         }));
     } else if let Some(drift) = &survey.drift {
-        for (table, rows) in &drift.lost_tables {
+        for (table, rows) in survey.lost_tables() {
             let rows = rows.map_or_else(
                 || "an unknown number of".to_owned(),
                 |n| format!("about {n}"),

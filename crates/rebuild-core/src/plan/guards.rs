@@ -251,9 +251,8 @@ fn data_with_no_place(rules: &Rules<'_>, survey: &Survey) -> Found {
     else {
         return Vec::new();
     };
-    let mut lost: Vec<String> = drift
-        .lost_tables
-        .iter()
+    let mut lost: Vec<String> = survey
+        .lost_tables()
         .filter(|(table, rows)| *rows != Some(0) && !(rules.may_drop)(table, None))
         .map(|(table, _)| table.to_string())
         .collect();

@@ -83,3 +83,23 @@ pub struct Survey {
     /// destroys.
     pub store_inside_target: bool,
 }
+
+impl Survey {
+    /// The tables whose rows have no place in the new schema, with the rows they are estimated to
+    /// hold. A partition is not one of them if the root of its tree stays: other partitions take
+    /// its rows, or the table does that the root is then.
+    pub(super) fn lost_tables(&self) -> impl Iterator<Item = (&TableName, Option<u64>)> {
+        let lost = self.drift.iter().flat_map(|drift| &drift.lost_tables);
+        let stays = move |root: &TableName| {
+            let lost = self.drift.iter().flat_map(|drift| &drift.lost_tables);
+            !lost.into_iter().any(|(table, _)| table == root)
+        };
+        let has_place = move |name: &TableName| {
+            let table = self.inventory.tables.iter().find(|t| t.table == *name);
+            let root = table.and_then(|t| t.partition_of.as_ref());
+            root.is_some_and(stays)
+        };
+        lost.filter(move |(table, _)| !has_place(table))
+            .map(|(table, rows)| (table, *rows))
+    }
+}

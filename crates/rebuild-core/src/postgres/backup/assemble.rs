@@ -46,6 +46,7 @@ impl Taking<'_> {
                     table: table.table,
                     kind: table.kind,
                     root: table.root,
+                    partition_of: table.ancestors.last().cloned(),
                     condition: table.condition,
                     rows: stored.tally.rows,
                     hash: stored.tally.hash,

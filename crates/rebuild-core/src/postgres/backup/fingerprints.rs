@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::manifest::{Manifest, TableEntry, by_root};
+use super::homes::homes;
+use super::manifest::{Manifest, TableEntry};
 use crate::error::Result;
 use crate::event::Ctx;
-use crate::model::{Endpoint, Identity, TableFingerprint, TableName};
+use crate::model::{ContentHash, Endpoint, Identity, TableFingerprint, TableName};
 use crate::postgres::Session;
 use crate::postgres::rows::RowOptions;
 use crate::postgres::rows::fingerprint::{Wanted, add_up};
 use crate::postgres::rows::names::Names;
 use crate::postgres::rows::snapshot::Snapshot;
-use crate::postgres::rows::tables::LiveTable;
+use crate::postgres::rows::tables::{LiveTable, list_tables};
 use crate::postgres::rows::units::Extent;
 
 /// Adds up every table of the manifest `like` as it is now in the database `db` on the server of
@@ -31,67 +32,136 @@ pub async fn fingerprints(
     options: &RowOptions,
 ) -> Result<Vec<TableFingerprint>> {
     let all: Vec<&TableEntry> = like.tables.iter().collect();
-    fingerprints_of(ctx, endpoint, db, &like.encoding, &all, options).await
+    let compared = compare_rows(ctx, endpoint, db, &like.encoding, &all, options).await?;
+    Ok(compared.into_iter().filter_map(|c| c.now).collect())
 }
 
-/// As [`fingerprints`], of some of the tables.
+/// What one table adds up to.
+pub(in crate::postgres) struct Compared {
+    /// In the backup. Its tables whose rows are in one table now are one.
+    pub(in crate::postgres) then: TableFingerprint,
+    /// Now, with the columns that there are; `None` if the table is not there.
+    pub(in crate::postgres) now: Option<TableFingerprint>,
+}
+
+/// As [`fingerprints`], of some of the tables, beside what they were. Of a table that is
+/// partitioned now, the rows are those of all its partitions.
 ///
 /// # Errors
 /// As [`fingerprints`].
-pub(in crate::postgres) async fn fingerprints_of(
+pub(in crate::postgres) async fn compare_rows(
     ctx: &Ctx,
     endpoint: &Endpoint,
     db: &Identity,
     encoding: &str,
     entries: &[&TableEntry],
     options: &RowOptions,
-) -> Result<Vec<TableFingerprint>> {
+) -> Result<Vec<Compared>> {
     let session = Session::open_at(endpoint, db, ctx).await?;
     let snapshot = Snapshot::export_from(session).await?;
-    let wanted: BTreeSet<&TableName> = entries.iter().map(|e| &e.table).collect();
-    let ours = |t: &LiveTable| t.holds_rows() && wanted.contains(&t.table);
-    let live: BTreeMap<TableName, LiveTable> = snapshot
-        .hold(ours, options)
+    let listed: BTreeMap<TableName, LiveTable> = list_tables(snapshot.session())
         .await?
         .into_iter()
+        .filter(LiveTable::takes_rows)
         .map(|t| (t.table.clone(), t))
         .collect();
-    let names = Names::under(encoding);
-    let mut readings = Vec::new();
-    let mut roots = Vec::new();
-    for entry in entries {
-        if let Some(table) = live.get(&entry.table) {
-            let (columns, reading) = reading(entry, table, names)?;
-            roots.push((entry.root.as_ref(), entry, columns));
-            readings.push(reading);
+    let groups = grouped(entries, |table| listed.contains_key(table));
+    let homes: BTreeSet<&TableName> = groups.iter().map(|(home, _)| *home).collect();
+    let wanted = |t: &LiveTable| {
+        let mut names = t.ancestors.iter().chain([&t.table]);
+        t.holds_rows() && names.any(|name| homes.contains(name))
+    };
+    let live = snapshot.hold(wanted, options).await?;
+    let mut leaves: BTreeMap<&TableName, Vec<&LiveTable>> = BTreeMap::new();
+    for leaf in &live {
+        for name in leaf.ancestors.iter().chain([&leaf.table]) {
+            leaves.entry(name).or_default().push(leaf);
         }
+    }
+    let mut readings = Vec::new();
+    let mut compared = Vec::new();
+    for (home, entries) in groups {
+        let then = sum_of(home, &entries);
+        let Some(table) = listed.get(home) else {
+            compared.push((Compared { then, now: None }, 0));
+            continue;
+        };
+        let parts = leaves.remove(home).unwrap_or_default();
+        let columns = columns_of(&then, table);
+        for &part in &parts {
+            readings.push(reading(entries[0], &columns, part, Names::under(encoding))?);
+        }
+        let now = Some(TableFingerprint {
+            columns,
+            rows: 0,
+            hash: ContentHash::default(),
+            ..then.clone()
+        });
+        compared.push((Compared { then, now }, parts.len()));
     }
     let endpoint = endpoint.with_database(&db.name);
     let sums = add_up(ctx, &endpoint, &snapshot, encoding, readings, options).await?;
-    Ok(by_root(roots.into_iter().zip(sums).map(
-        |((root, entry, columns), sum)| {
-            let fingerprint = TableFingerprint {
-                table: entry.table.clone(),
-                columns,
-                form: entry.form,
-                rows: sum.rows,
-                hash: sum.hash,
-            };
-            (root, fingerprint)
-        },
-    )))
+    let mut sums = sums.into_iter();
+    Ok(compared
+        .into_iter()
+        .map(|(mut compared, parts)| {
+            for sum in sums.by_ref().take(parts) {
+                if let Some(now) = &mut compared.now {
+                    now.rows += sum.rows;
+                    now.hash.merge(sum.hash);
+                }
+            }
+            compared
+        })
+        .collect())
 }
 
-fn reading(entry: &TableEntry, live: &LiveTable, names: Names) -> Result<(Vec<String>, Wanted)> {
-    let there = live.column_names();
-    let columns: Vec<String> = entry
-        .columns
-        .iter()
-        .map(|c| c.name.clone())
-        .filter(|name| there.contains(name))
-        .collect();
-    let wanted = Wanted {
-        table: entry.table.clone(),
+/// The entries by the table that takes their rows in a database in which tables are `there`, in
+/// the order of the first of each.
+fn grouped<'a>(
+    entries: &[&'a TableEntry],
+    there: impl Fn(&TableName) -> bool,
+) -> Vec<(&'a TableName, Vec<&'a TableEntry>)> {
+    let mut groups: Vec<(&TableName, Vec<&TableEntry>)> = Vec::new();
+    let mut places: BTreeMap<&TableName, usize> = BTreeMap::new();
+    let homes = homes(entries.iter().copied(), there);
+    for (home, entry) in homes.into_iter().zip(entries) {
+        let place = *places.entry(home).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some((_, group)) => group.push(entry),
+            None => groups.push((home, vec![entry])),
+        }
+    }
+    groups
+}
+
+/// What `entries`, whose rows are in `home`, add up to in the backup.
+fn sum_of(home: &TableName, entries: &[&TableEntry]) -> TableFingerprint {
+    let mut sum = TableFingerprint {
+        table: home.clone(),
+        ..entries[0].fingerprint()
+    };
+    for entry in &entries[1..] {
+        sum.rows += entry.rows;
+        sum.hash.merge(entry.hash);
+    }
+    sum
+}
+
+fn columns_of(then: &TableFingerprint, table: &LiveTable) -> Vec<String> {
+    let there = table.column_names();
+    let columns = then.columns.iter().filter(|name| there.contains(name));
+    columns.cloned().collect()
+}
+
+fn reading(
+    entry: &TableEntry,
+    columns: &[String],
+    live: &LiveTable,
+    names: Names,
+) -> Result<Wanted> {
+    Ok(Wanted {
+        table: live.table.clone(),
         columns: columns
             .iter()
             .map(|name| names.ident(name))
@@ -108,6 +178,5 @@ fn reading(entry: &TableEntry, live: &LiveTable, names: Names) -> Result<(Vec<St
                 live.pages
             },
         },
-    };
-    Ok((columns, wanted))
+    })
 }

@@ -77,6 +77,10 @@ pub struct TableEntry {
     /// each to its partition; they need not be the partition they came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root: Option<TableName>,
+    /// For a partition: the root of its tree, which takes its rows where the partition itself is
+    /// no longer there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition_of: Option<TableName>,
     /// The form of the rows.
     pub form: RowForm,
     /// The columns, in order, without generated ones.
@@ -287,7 +291,7 @@ impl Manifest {
 
 /// Partitions that are loaded through their root are added up under its name: which of them holds
 /// which row is not the same everywhere.
-pub(in crate::postgres) fn by_root<'a>(
+fn by_root<'a>(
     parts: impl Iterator<Item = (Option<&'a TableName>, TableFingerprint)>,
 ) -> Vec<TableFingerprint> {
     let mut sums: Vec<TableFingerprint> = Vec::new();

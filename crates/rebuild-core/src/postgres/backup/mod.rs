@@ -14,6 +14,7 @@ mod database_sql;
 mod files;
 mod fingerprints;
 mod held;
+mod homes;
 mod large_objects;
 pub(crate) mod layout;
 mod manifest;
@@ -47,9 +48,9 @@ use crate::store::Store;
 use crate::traits::{Backup, BackupMode, BackupSummary, DestroyPermit};
 
 pub use fingerprints::fingerprints;
-pub(in crate::postgres) use fingerprints::fingerprints_of;
+pub(in crate::postgres) use fingerprints::{Compared, compare_rows};
 pub(crate) use held::Held;
-pub(in crate::postgres) use manifest::by_root;
+pub(in crate::postgres) use homes::homes;
 pub use manifest::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
     SequenceEntry, TableEntry,

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::fingerprints::fingerprints_of;
+use super::fingerprints::{Compared, compare_rows};
 use super::manifest::{Manifest, SequenceEntry, TableEntry};
 use super::{PgBackup, contents, large_objects};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
-use crate::model::{BackupId, Identity, TableFingerprint, TableName};
+use crate::model::{BackupId, Identity, TableName};
 use crate::postgres::rows::snapshot::limit_lock_wait;
 use crate::postgres::rows::tables::list_tables;
 use crate::postgres::{Change, Session, WriteMarks, WriteWatch};
@@ -161,7 +161,7 @@ impl Comparing<'_> {
         if suspects.is_empty() {
             return Ok(Vec::new());
         }
-        let now = fingerprints_of(
+        let compared = compare_rows(
             self.ctx,
             &self.backup.endpoint,
             self.target,
@@ -170,20 +170,11 @@ impl Comparing<'_> {
             &self.backup.options,
         )
         .await?;
-        let now: BTreeMap<&TableName, &TableFingerprint> =
-            now.iter().map(|f| (&f.table, f)).collect();
-        let names: BTreeSet<&TableName> = suspects
-            .iter()
-            .map(|t| t.root.as_ref().unwrap_or(&t.table))
-            .collect();
-        Ok(self
-            .manifest
-            .fingerprints()
-            .iter()
-            .filter(|then| names.contains(&then.table))
-            .filter_map(|then| match now.get(&then.table) {
+        Ok(compared
+            .into_iter()
+            .filter_map(|Compared { then, now }| match now {
                 None => Some(format!("{} (gone)", then.table)),
-                Some(now) if *now != then => Some(then.table.to_string()),
+                Some(now) if now != then => Some(then.table.to_string()),
                 Some(_) => None,
             })
             .collect())

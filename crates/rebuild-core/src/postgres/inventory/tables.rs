@@ -33,9 +33,15 @@ pub async fn tables(session: &Session) -> Result<Vec<TableFacts>> {
                 case when c.relkind = 'p' or c.reltuples < 0 then null
                      when c.relpages = 0 and c.relkind <> 'f' then null
                      else c.reltuples::int8 end,
-                coalesce(pg_catalog.pg_total_relation_size(c.oid), 0)
+                coalesce(pg_catalog.pg_total_relation_size(c.oid), 0),
+                root.nspname::text, root.relname::text
            from pg_catalog.pg_class c
            join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+           left join lateral (
+                select rn.nspname, r.relname
+                  from pg_catalog.pg_class r
+                  join pg_catalog.pg_namespace rn on rn.oid = r.relnamespace
+                 where c.relispartition and r.oid = pg_catalog.pg_partition_root(c.oid)) root on true
           where {HOLDS_ROWS}
           order by n.nspname, c.relname"
     );
@@ -50,6 +56,10 @@ pub async fn tables(session: &Session) -> Result<Vec<TableFacts>> {
             kind: kind(row.get(2), row.get(3), row.get(4)),
             estimated_rows: row.get::<_, Option<i64>>(5).map(unsigned),
             bytes: unsigned(row.get(6)),
+            partition_of: row
+                .get::<_, Option<String>>(7)
+                .zip(row.get::<_, Option<String>>(8))
+                .map(|(schema, name)| TableName::new(schema, name)),
         })
         .collect())
 }

@@ -1,18 +1,27 @@
 //! What a verification compares with: the rows that were restored, and no others.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use async_trait::async_trait;
 
 use super::PgRestorer;
+use super::placement::{Placement, describe};
 use crate::error::Result;
 use crate::event::Ctx;
-use crate::model::{BackupId, Identity, TableFingerprint, TableName};
+use crate::model::{BackupId, Identity, TableName};
 use crate::postgres::Session;
-use crate::postgres::backup::{TableEntry, by_root, fingerprints_of};
+use crate::postgres::backup::{Compared, TableEntry, compare_rows, homes};
+use crate::postgres::rows::tables::list_tables;
 use crate::postgres::verify::{BackedUp, ContentReport, Picks};
 
 #[async_trait]
 impl BackedUp for PgRestorer {
-    async fn counts(&self, _ctx: &Ctx, backup: &BackupId) -> Result<Vec<(TableName, u64)>> {
+    async fn counts(
+        &self,
+        ctx: &Ctx,
+        db: &Identity,
+        backup: &BackupId,
+    ) -> Result<Vec<(TableName, u64)>> {
         let manifest = self.manifest(backup).await?;
         self.choice.require_some(&manifest)?;
         let restored = manifest.tables.iter().filter(|e| {
@@ -23,8 +32,24 @@ impl BackedUp for PgRestorer {
             let ours = self.own_schema || !super::placement::is_a_migrators(table);
             chosen && counted && ours && !self.choice.may_drop.matches(table)
         });
-        let counts = by_root(restored.map(|e| (e.root.as_ref(), e.fingerprint())));
-        Ok(counts.into_iter().map(|f| (f.table, f.rows)).collect())
+        let restored: Vec<&TableEntry> = restored.collect();
+        let session = Session::open_at(&self.endpoint, db, ctx).await?;
+        let listed = list_tables(&session).await?;
+        session.close().await;
+        let there: BTreeSet<&TableName> = listed
+            .iter()
+            .filter(|t| t.takes_rows())
+            .map(|t| &t.table)
+            .collect();
+        let homes = homes(restored.iter().copied(), |table| there.contains(table));
+        let mut counts: BTreeMap<&TableName, u64> = BTreeMap::new();
+        for (home, entry) in homes.into_iter().zip(&restored) {
+            *counts.entry(home).or_default() += entry.rows;
+        }
+        let counts = counts
+            .into_iter()
+            .map(|(table, rows)| (table.clone(), rows));
+        Ok(counts.collect())
     }
 
     async fn differences(
@@ -38,13 +63,17 @@ impl BackedUp for PgRestorer {
         let session = Session::open_at(&self.endpoint, db, ctx).await?;
         let placements = self.placements(&session, &manifest).await?;
         session.close().await;
-        let entries: Vec<&TableEntry> = placements
-            .placed
-            .iter()
-            .map(|p| &manifest.tables[p.entry])
-            .filter(|e| !except(&e.table))
+        // What is summed up together is compared together or not at all.
+        let entry = |p: &Placement| &manifest.tables[p.entry];
+        let excepted: BTreeSet<&TableName> = (placements.placed.iter())
+            .filter(|p| except(&p.target) || except(&entry(p).table))
+            .map(|p| &p.target)
             .collect();
-        let now = fingerprints_of(
+        let entries: Vec<&TableEntry> = (placements.placed.iter())
+            .filter(|p| !excepted.contains(&p.target))
+            .map(entry)
+            .collect();
+        let compared = compare_rows(
             ctx,
             &self.endpoint,
             db,
@@ -53,22 +82,20 @@ impl BackedUp for PgRestorer {
             &self.options,
         )
         .await?;
-        let then = by_root(entries.iter().map(|e| (e.root.as_ref(), e.fingerprint())));
-        let mut differing: Vec<String> = Vec::new();
-        for then in &then {
-            let now = now.iter().find(|now| now.table == then.table);
-            differing.extend(difference(then, now));
-        }
+        let mut differing: Vec<String> = compared.iter().filter_map(difference).collect();
+        let lost = placements.unplaced.iter();
+        let lost = lost.filter(|u| !except(&u.table) && !self.choice.may_leave(u));
+        differing.extend(lost.map(|u| format!("{} is not there", describe(u))));
         Ok(ContentReport {
-            tables: then.len() as u64,
-            rows: then.iter().map(|f| f.rows).sum(),
+            tables: compared.len() as u64,
+            rows: compared.iter().map(|c| c.then.rows).sum(),
             differing,
         })
     }
 }
 
 /// Where columns were left out, as the spec allows, only the rows can be counted.
-fn difference(then: &TableFingerprint, now: Option<&TableFingerprint>) -> Option<String> {
+fn difference(Compared { then, now }: &Compared) -> Option<String> {
     let table = &then.table;
     let Some(now) = now else {
         return Some(format!("{table} is not there"));

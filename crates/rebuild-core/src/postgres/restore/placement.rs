@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Result};
 use crate::model::{TableKind, TableName};
-use crate::postgres::backup::{Manifest, TableEntry};
+use crate::postgres::backup::{Manifest, TableEntry, homes};
 use crate::postgres::rows::tables::{LiveColumn, LiveTable, read_tables};
 use crate::postgres::{Session, qualified, server_error};
 use crate::spec::TablePatterns;
@@ -39,6 +39,14 @@ impl RestoreChoice {
     /// True if rows of `table` are restored.
     pub(crate) fn takes(&self, table: &TableName) -> bool {
         self.tables.is_empty() || self.tables.matches(table)
+    }
+
+    /// True if the data may be left behind.
+    pub(super) fn may_leave(&self, data: &Unplaced) -> bool {
+        match &data.column {
+            Some(column) => self.may_drop.matches_column(&data.table, column),
+            None => self.may_drop.matches(&data.table),
+        }
     }
 
     /// Makes sure that there is something to restore where there is anything at all: a pattern
@@ -120,25 +128,22 @@ impl Placements {
         let mut found = Self::default();
         let by_name: BTreeMap<&TableName, &LiveTable> =
             live.iter().map(|t| (&t.table, t)).collect();
-        for (index, entry) in manifest.tables.iter().enumerate() {
-            if !choice.takes(&entry.table) {
-                continue;
-            }
+        let chosen = (manifest.tables.iter().enumerate()).filter(|(_, e)| choice.takes(&e.table));
+        let there = |table: &TableName| by_name.get(table).is_some_and(|t| t.takes_rows());
+        let homes = homes(chosen.clone().map(|(_, entry)| entry), there);
+        for ((index, entry), home) in chosen.zip(homes) {
             if !own_schema && is_bookkeeping(session, &entry.table, &by_name).await? {
                 found.kept.push(entry.table.clone());
                 continue;
             }
-            found.place(index, entry, &by_name);
+            let target = by_name.get(home).filter(|t| t.takes_rows());
+            found.place(index, entry, target.copied());
         }
         found.mark_shared();
         Ok(found)
     }
 
-    fn place(&mut self, index: usize, entry: &TableEntry, live: &BTreeMap<&TableName, &LiveTable>) {
-        let root = entry.root.as_ref().and_then(|root| live.get(root));
-        let target = root
-            .or_else(|| live.get(&entry.table))
-            .filter(|t| t.holds_rows() || t.kind == TableKind::Partitioned);
+    fn place(&mut self, index: usize, entry: &TableEntry, target: Option<&LiveTable>) {
         let Some(target) = target else {
             if entry.rows > 0 {
                 self.unplaced.push(Unplaced {
@@ -211,12 +216,8 @@ impl Placements {
     /// # Errors
     /// A refusal that names every table and column whose data has no place.
     pub(super) fn require_places(&self, choice: &RestoreChoice) -> Result<Vec<Unplaced>> {
-        let allowed = |u: &Unplaced| match &u.column {
-            Some(column) => choice.may_drop.matches_column(&u.table, column),
-            None => choice.may_drop.matches(&u.table),
-        };
         let (left_out, forbidden): (Vec<_>, Vec<_>) =
-            self.unplaced.iter().cloned().partition(allowed);
+            (self.unplaced.iter().cloned()).partition(|u| choice.may_leave(u));
         if forbidden.is_empty() {
             return Ok(left_out);
         }
@@ -244,7 +245,7 @@ impl Placements {
     }
 }
 
-fn describe(unplaced: &Unplaced) -> String {
+pub(super) fn describe(unplaced: &Unplaced) -> String {
     match &unplaced.column {
         Some(column) => format!(
             "column {}.{column} ({} rows have a value there)",

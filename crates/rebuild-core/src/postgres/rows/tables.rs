@@ -53,6 +53,8 @@ pub(crate) struct LiveTable {
     /// the tree, by which they find their place. The hash of an enum is that of an oid, and oids
     /// change.
     pub root: Option<TableName>,
+    /// For a partition: the partitioned tables that it is a part of, its parent first.
+    pub ancestors: Vec<TableName>,
     /// Why its rows cannot be read whole, if they cannot.
     pub unreadable: Option<String>,
 }
@@ -64,6 +66,11 @@ impl LiveTable {
             self.kind,
             TableKind::Table | TableKind::Partition | TableKind::Unlogged
         )
+    }
+
+    /// True if rows can be put into it, of its own or of its partitions.
+    pub(crate) fn takes_rows(&self) -> bool {
+        self.holds_rows() || self.kind == TableKind::Partitioned
     }
 
     /// The form in which its rows are best carried.
@@ -123,7 +130,11 @@ const TABLES: &str = "
                       join pg_catalog.pg_am m on m.oid = o.opcmethod
                      where h.partstrat = 'h' and o.opcname = 'enum_ops' and m.amname = 'hash')
                 then pg_catalog.pg_partition_root(c.oid)::pg_catalog.oid end,
-           e.oid is not null, coalesce(e.extcondition[pg_catalog.array_position(e.extconfig, c.oid)], '')
+           e.oid is not null, coalesce(e.extcondition[pg_catalog.array_position(e.extconfig, c.oid)], ''),
+           case when c.relispartition then array(
+                    select up.relid::pg_catalog.oid
+                      from pg_catalog.pg_partition_ancestors(c.oid) with ordinality up (relid, step)
+                     where up.relid <> c.oid order by up.step) end
       from pg_catalog.pg_class c
       join pg_catalog.pg_namespace n on n.oid = c.relnamespace
       left join pg_catalog.pg_am a on a.oid = c.relam
@@ -180,11 +191,11 @@ async fn read(session: &Session, sizes: bool) -> Result<Vec<LiveTable>> {
         .await
         .map_err(|e| server_error(what, e))?;
     let mut tables = Vec::new();
-    let mut roots = Vec::new();
+    let mut trees = Vec::new();
     for row in &rows {
-        let (table, root) = table_from(row).map_err(|e| server_error(what, e))?;
+        let (table, tree) = table_from(row).map_err(|e| server_error(what, e))?;
         tables.push(table);
-        roots.push(root);
+        trees.push(tree);
     }
     let oids: Vec<u32> = tables.iter().map(|t| t.oid).collect();
     let mut columns: HashMap<u32, Vec<LiveColumn>> = HashMap::new();
@@ -199,20 +210,34 @@ async fn read(session: &Session, sizes: bool) -> Result<Vec<LiveTable>> {
     for table in &mut tables {
         table.columns = columns.remove(&table.oid).unwrap_or_default();
     }
-    follow_roots(&mut tables, &roots);
+    follow_roots(&mut tables, &trees);
     Ok(tables)
 }
 
-/// Partitions that are loaded through their root are read with its columns in its order, so that
-/// their rows are the same wherever they end up.
-fn follow_roots(tables: &mut [LiveTable], roots: &[Option<u32>]) {
+/// Where a table stands in its tree of partitions, by oids.
+struct Tree {
+    root: Option<u32>,
+    ancestors: Vec<u32>,
+}
+
+/// Partitions are read with the columns in the order of their root's, so that their rows are the
+/// same in whichever partition they are, or in none. Those that are loaded through their root
+/// have its columns.
+fn follow_roots(tables: &mut [LiveTable], trees: &[Tree]) {
     let by_oid: HashMap<u32, (TableName, Vec<LiveColumn>)> = tables
         .iter()
-        .filter(|t| roots.contains(&Some(t.oid)))
+        .filter(|t| t.kind == TableKind::Partitioned)
         .map(|t| (t.oid, (t.table.clone(), t.columns.clone())))
         .collect();
-    for (table, root) in tables.iter_mut().zip(roots) {
-        let root = root.and_then(|oid| by_oid.get(&oid));
+    for (table, tree) in tables.iter_mut().zip(trees) {
+        let ancestors = tree.ancestors.iter().filter_map(|oid| by_oid.get(oid));
+        table.ancestors = ancestors.map(|(name, _)| name.clone()).collect();
+        let of_all = tree.ancestors.last().and_then(|oid| by_oid.get(oid));
+        if let Some((_, columns)) = of_all {
+            let place = |c: &LiveColumn| columns.iter().position(|root| root.name == c.name);
+            table.columns.sort_by_key(place);
+        }
+        let root = tree.root.and_then(|oid| by_oid.get(&oid));
         if let Some((name, columns)) = root.filter(|_| table.holds_rows()) {
             table.root = Some(name.clone());
             table.columns.clone_from(columns);
@@ -220,7 +245,7 @@ fn follow_roots(tables: &mut [LiveTable], roots: &[Option<u32>]) {
     }
 }
 
-fn table_from(row: &Row) -> Result<(LiveTable, Option<u32>), tokio_postgres::Error> {
+fn table_from(row: &Row) -> Result<(LiveTable, Tree), tokio_postgres::Error> {
     let partition: bool = row.try_get(5)?;
     let unlogged = row.try_get::<_, i8>(4)? == ascii('u');
     let kind = match row.try_get::<_, i8>(3)? {
@@ -261,9 +286,14 @@ fn table_from(row: &Row) -> Result<(LiveTable, Option<u32>), tokio_postgres::Err
             row.try_get::<_, Option<u32>>(8)?.unwrap_or(0),
         ),
         root: None,
+        ancestors: Vec::new(),
         unreadable,
     };
-    Ok((table, row.try_get(13)?))
+    let tree = Tree {
+        root: row.try_get(13)?,
+        ancestors: row.try_get::<_, Option<_>>(16)?.unwrap_or_default(),
+    };
+    Ok((table, tree))
 }
 
 fn column_from(row: &Row) -> Result<(u32, LiveColumn), tokio_postgres::Error> {

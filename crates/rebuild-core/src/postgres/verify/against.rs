@@ -23,14 +23,20 @@ pub struct ContentReport {
 /// Backups, as far as a verification needs to know them.
 #[async_trait]
 pub trait BackedUp: Send + Sync {
-    /// How many rows each table of the backup has: a table's own, without those of tables that
-    /// inherit from it; for a partitioned table, those of all its partitions.
+    /// How many rows each table of the backup has that belong to one table of the database `db`: a
+    /// table's own, without those of tables that inherit from it; for a partitioned table, those
+    /// of all its partitions.
     ///
     /// *Repeats:* looks again. *Destroys:* nothing.
     ///
     /// # Errors
-    /// The backup cannot be read.
-    async fn counts(&self, ctx: &Ctx, backup: &BackupId) -> Result<Vec<(TableName, u64)>>;
+    /// The backup or the database cannot be read.
+    async fn counts(
+        &self,
+        ctx: &Ctx,
+        db: &Identity,
+        backup: &BackupId,
+    ) -> Result<Vec<(TableName, u64)>>;
 
     /// Compares every row of the database `db` with the backup, but for the tables that `except`
     /// picks.

@@ -113,7 +113,7 @@ impl PgVerifier {
                 let Some(backup) = &request.backup else {
                     return Ok(Some(nothing_to_compare_with(name)));
                 };
-                let expected = self.backups.counts(look.ctx, backup).await?;
+                let expected = self.backups.counts(look.ctx, &request.db, backup).await?;
                 look.check(&name, counts::counts(look, expected, except))
                     .await
             }

@@ -1,5 +1,7 @@
 //! What is refused before a server is asked anything.
 
+mod partitions;
+
 use tempfile::TempDir;
 
 use super::*;

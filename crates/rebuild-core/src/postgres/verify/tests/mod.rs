@@ -32,7 +32,7 @@ struct Told {
 
 #[async_trait]
 impl BackedUp for Told {
-    async fn counts(&self, _: &Ctx, _: &BackupId) -> Result<Vec<(TableName, u64)>> {
+    async fn counts(&self, _: &Ctx, _: &Identity, _: &BackupId) -> Result<Vec<(TableName, u64)>> {
         Ok(self.counts.clone())
     }
 
