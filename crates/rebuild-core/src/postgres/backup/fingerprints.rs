@@ -11,6 +11,7 @@ use crate::postgres::Session;
 use crate::postgres::rows::RowOptions;
 use crate::postgres::rows::fingerprint::{Wanted, add_up};
 use crate::postgres::rows::names::Names;
+use crate::postgres::rows::scan::Tally;
 use crate::postgres::rows::snapshot::Snapshot;
 use crate::postgres::rows::tables::{LiveTable, list_tables};
 use crate::postgres::rows::units::Extent;
@@ -72,48 +73,51 @@ pub(in crate::postgres) async fn compare_rows(
         t.holds_rows() && names.any(|name| homes.contains(name))
     };
     let live = snapshot.hold(wanted, options).await?;
-    let mut leaves: BTreeMap<&TableName, Vec<&LiveTable>> = BTreeMap::new();
-    for leaf in &live {
-        for name in leaf.ancestors.iter().chain([&leaf.table]) {
-            leaves.entry(name).or_default().push(leaf);
-        }
-    }
+    let parts = parts_of(&live);
     let mut readings = Vec::new();
     let mut compared = Vec::new();
     for (home, entries) in groups {
         let then = sum_of(home, &entries);
-        let Some(table) = listed.get(home) else {
-            compared.push((Compared { then, now: None }, 0));
-            continue;
-        };
-        let parts = leaves.remove(home).unwrap_or_default();
-        let columns = columns_of(&then, table);
-        for &part in &parts {
-            readings.push(reading(entries[0], &columns, part, Names::under(encoding))?);
+        let now = listed.get(home).map(|table| nothing_of(&then, table));
+        let mut count = 0;
+        if let Some(now) = &now {
+            for &part in parts.get(home).into_iter().flatten() {
+                readings.push(reading(entries[0], &now.columns, part, encoding)?);
+                count += 1;
+            }
         }
-        let now = Some(TableFingerprint {
-            columns,
-            rows: 0,
-            hash: ContentHash::default(),
-            ..then.clone()
-        });
-        compared.push((Compared { then, now }, parts.len()));
+        compared.push((Compared { then, now }, count));
     }
     let endpoint = endpoint.with_database(&db.name);
     let sums = add_up(ctx, &endpoint, &snapshot, encoding, readings, options).await?;
+    Ok(with_sums(compared, sums))
+}
+
+/// The tables of `live` that hold the rows of each table: those of its tree of partitions, or
+/// itself.
+fn parts_of(live: &[LiveTable]) -> BTreeMap<&TableName, Vec<&LiveTable>> {
+    let mut parts: BTreeMap<&TableName, Vec<&LiveTable>> = BTreeMap::new();
+    for part in live {
+        for name in part.ancestors.iter().chain([&part.table]) {
+            parts.entry(name).or_default().push(part);
+        }
+    }
+    parts
+}
+
+/// Adds to each table as many of `sums` as it has parts.
+fn with_sums(compared: Vec<(Compared, usize)>, sums: Vec<Tally>) -> Vec<Compared> {
     let mut sums = sums.into_iter();
-    Ok(compared
-        .into_iter()
-        .map(|(mut compared, parts)| {
-            for sum in sums.by_ref().take(parts) {
-                if let Some(now) = &mut compared.now {
-                    now.rows += sum.rows;
-                    now.hash.merge(sum.hash);
-                }
+    let added = compared.into_iter().map(|(mut compared, parts)| {
+        for sum in sums.by_ref().take(parts) {
+            if let Some(now) = &mut compared.now {
+                now.rows += sum.rows;
+                now.hash.merge(sum.hash);
             }
-            compared
-        })
-        .collect())
+        }
+        compared
+    });
+    added.collect()
 }
 
 /// The entries by the table that takes their rows in a database in which tables are `there`, in
@@ -148,18 +152,25 @@ fn sum_of(home: &TableName, entries: &[&TableEntry]) -> TableFingerprint {
     sum
 }
 
-fn columns_of(then: &TableFingerprint, table: &LiveTable) -> Vec<String> {
+/// The sum of no rows of `table`, with those of the columns that it has.
+fn nothing_of(then: &TableFingerprint, table: &LiveTable) -> TableFingerprint {
     let there = table.column_names();
     let columns = then.columns.iter().filter(|name| there.contains(name));
-    columns.cloned().collect()
+    TableFingerprint {
+        columns: columns.cloned().collect(),
+        rows: 0,
+        hash: ContentHash::default(),
+        ..then.clone()
+    }
 }
 
 fn reading(
     entry: &TableEntry,
     columns: &[String],
     live: &LiveTable,
-    names: Names,
+    encoding: &str,
 ) -> Result<Wanted> {
+    let names = Names::under(encoding);
     Ok(Wanted {
         table: live.table.clone(),
         columns: columns
