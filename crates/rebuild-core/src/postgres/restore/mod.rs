@@ -11,6 +11,7 @@ mod copy_in;
 mod csv;
 mod detach;
 mod finish;
+mod keys;
 mod large_objects;
 mod load;
 mod placement;

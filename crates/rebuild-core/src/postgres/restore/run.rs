@@ -6,24 +6,24 @@ use std::sync::atomic::AtomicU64;
 
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
-use tokio_postgres::SimpleQueryMessage;
 
 use super::PgRestorer;
 use super::copy_in::CopyIn;
 use super::csv::{CsvFiles, CsvLoading};
+use super::keys::{proven_key, rows_changed};
 use super::load::Loading;
 use super::placement::{Placement, Placements};
 use super::schedule::{Next, Schedule, Weight};
 use super::stream::Streams;
 use super::work::{self, Item, Work};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{Endpoint, Identity};
 use crate::postgres::backup::Manifest;
 use crate::postgres::rows::RowOptions;
 use crate::postgres::rows::snapshot::TableReader;
 use crate::postgres::rows::units::join_workers;
-use crate::postgres::{Session, literal, qualified, server_error};
+use crate::postgres::{Session, qualified, server_error};
 use crate::store::Store;
 
 /// Settings of every worker: those that pg_dump's own scripts set, and those that make the
@@ -129,27 +129,27 @@ fn weight(manifest: &Manifest, work: &Work) -> Weight {
     }
 }
 
-struct Shared {
-    ctx: Ctx,
-    endpoint: Endpoint,
-    db: Identity,
-    store: Store,
-    options: RowOptions,
-    manifest: Manifest,
-    placed: HashMap<usize, Placement>,
+pub(super) struct Shared {
+    pub(super) ctx: Ctx,
+    pub(super) endpoint: Endpoint,
+    pub(super) db: Identity,
+    pub(super) store: Store,
+    pub(super) options: RowOptions,
+    pub(super) manifest: Manifest,
+    pub(super) placed: HashMap<usize, Placement>,
     /// The quoted name of each target.
-    tables: HashMap<usize, String>,
-    schedule: Schedule,
-    loaded: AtomicU64,
-    total: u64,
-    origin: Origin,
+    pub(super) tables: HashMap<usize, String>,
+    pub(super) schedule: Schedule,
+    pub(super) loaded: AtomicU64,
+    pub(super) total: u64,
+    pub(super) origin: Origin,
     /// True if rows of other tables were left out.
-    some_tables: bool,
+    pub(super) some_tables: bool,
     /// True if the schema is the backup's own.
-    own_schema: bool,
-    large_objects: super::large_objects::LargeObjects,
+    pub(super) own_schema: bool,
+    pub(super) large_objects: super::large_objects::LargeObjects,
     /// The quoted names of the tables whose rows are exactly the snapshot's, once it was asked.
-    whole_tables: OnceCell<HashSet<String>>,
+    pub(super) whole_tables: OnceCell<HashSet<String>>,
 }
 
 impl Shared {
@@ -198,17 +198,62 @@ impl Shared {
                 .restore(&self.ctx, session, &self.db, &self.manifest)
                 .await?;
         }
+        if items.len() > 1 && self.together(session, items).await? {
+            return Ok(());
+        }
+        let open = self.begin(session, items).await?;
+        if open.is_empty() {
+            return Ok(());
+        }
+        for item in open {
+            self.piece(session, source, item).await?;
+        }
+        self.statement(session, "commit").await
+    }
+
+    /// Begins the transaction of `items`, and gives those that are to be done. Without any, there
+    /// is no transaction.
+    async fn begin<'a>(&self, session: &Session, items: &'a [Item]) -> Result<Vec<&'a Item>> {
         let ids: Vec<i32> = items.iter().map(|i| i.id).collect();
         let limit = self.options.statement_limit;
         let begun = work::begin(session, &ids);
         let open = self.ctx.within(limit, "taking up work", begun).await?;
-        if open.is_empty() {
-            return Ok(());
+        Ok(items.iter().filter(|i| open.contains(&i.id)).collect())
+    }
+
+    /// Does pieces that are nothing but statements in one message, and says whether it did. What
+    /// fails is done again, one after the other, so that the error is of one statement.
+    async fn together(&self, session: &Session, items: &[Item]) -> Result<bool> {
+        let mut statements = Vec::new();
+        let mut proven = 0;
+        for item in items {
+            statements.push(match &item.work {
+                Work::Build { sql, .. } => sql.clone(),
+                Work::ForeignKey {
+                    sql,
+                    tables,
+                    held_as: Some(name),
+                } if self.rows_prove(session, tables).await? => {
+                    proven += 1;
+                    proven_key(sql, &tables[0], name)?
+                }
+                _ => return Ok(false),
+            });
         }
-        for item in items.iter().filter(|item| open.contains(&item.id)) {
-            self.piece(session, source, item).await?;
+        let open = self.begin(session, items).await?.len();
+        if open == 0 {
+            return Ok(true);
         }
-        self.statement(session, "commit").await
+        let run = async { Ok(session.simple_query(&statements.join(";\n")).await) };
+        let limit = self.options.statement_limit;
+        let mut done = false;
+        if open == items.len() {
+            let answers = self.ctx.within(limit, &statements[0], run).await?;
+            done = answers.is_ok_and(|answers| rows_changed(&answers) == proven);
+        }
+        let end = if done { "commit" } else { "rollback" };
+        self.statement(session, end).await?;
+        Ok(done)
     }
 
     /// Does a piece in the transaction of `session`.
@@ -281,7 +326,7 @@ impl Shared {
             } => {
                 let added = match held_as {
                     Some(name) if self.rows_prove(session, tables).await? => {
-                        self.proven_key(session, sql, &tables[0], name).await
+                        self.add_proven_key(session, sql, &tables[0], name).await
                     }
                     _ => self.statement(session, sql).await,
                 };
@@ -304,80 +349,7 @@ impl Shared {
         }
     }
 
-    /// True if a foreign key between `tables` that held in the backup's snapshot must hold here
-    /// too: all rows of both are exactly the snapshot's.
-    async fn rows_prove(&self, session: &Session, tables: &[String]) -> Result<bool> {
-        if !self.own_schema || self.some_tables || matches!(self.origin, Origin::Csv(_)) {
-            return Ok(false);
-        }
-        let whole = self.whole_tables.get_or_try_init(|| self.whole(session));
-        let whole = whole.await?;
-        Ok(tables.iter().all(|name| whole.contains(name)))
-    }
-
-    /// The tables whose rows are exactly the snapshot's, of which the server may be told so: only
-    /// a superuser may, and only of tables that are no partitions and have none.
-    async fn whole(&self, session: &Session) -> Result<HashSet<String>> {
-        let direct = self.placed.iter().filter(|(entry, placement)| {
-            placement.is_direct() && self.manifest.tables[**entry].condition.is_none()
-        });
-        let names: Vec<&String> = direct.filter_map(|(at, _)| self.tables.get(at)).collect();
-        let rows = session
-            .query(
-                "select t
-                   from pg_catalog.unnest($1::pg_catalog.text[]) t
-                   join pg_catalog.pg_class c on c.oid = t::pg_catalog.regclass
-                  where c.relkind = 'r' and not c.relispartition
-                    and pg_catalog.current_setting('is_superuser') = 'on'",
-                &[&names],
-            )
-            .await;
-        let names = rows.and_then(|rows| rows.iter().map(|row| row.try_get(0)).collect());
-        names.map_err(|e| server_error("could not look at the tables of foreign keys", e))
-    }
-
-    /// Adds a foreign key without having the server look every row up again.
-    async fn proven_key(
-        &self,
-        session: &Session,
-        sql: &str,
-        table: &str,
-        name: &str,
-    ) -> Result<()> {
-        let both = format!(
-            "{sql} NOT VALID;
-             update pg_catalog.pg_constraint set convalidated = true
-              where contype = 'f' and not convalidated and conname = {}
-                and conrelid = {}::pg_catalog.regclass",
-            literal(name)?,
-            literal(table)?
-        );
-        let added = async {
-            let answers = session.simple_query(&both).await;
-            answers.map_err(|e| server_error(format!("could not run {sql:.400?}"), e))
-        };
-        let limit = self.options.statement_limit;
-        match self.ctx.within(limit, name, added).await?.last() {
-            Some(SimpleQueryMessage::CommandComplete(1)) => Ok(()),
-            other => Err(Error::internal(format!(
-                "foreign key {name:?} of {table} was not found again: {other:?}"
-            ))),
-        }
-    }
-
-    /// With rows of some tables alone, a foreign key need not hold.
-    fn broken_key(&self, e: Error, tables: &[String]) -> Error {
-        if !self.some_tables || e.kind() != ErrorKind::Server {
-            return e;
-        }
-        e.context(format!(
-            "a foreign key between {} does not hold with the rows of the chosen tables alone",
-            tables.join(" and ")
-        ))
-        .hint("choose the table that it refers to as well")
-    }
-
-    async fn statement(&self, session: &Session, sql: &str) -> Result<()> {
+    pub(super) async fn statement(&self, session: &Session, sql: &str) -> Result<()> {
         let head = sql.lines().last().unwrap_or_default();
         let what = format!("{:.120}", head.trim());
         let run = async {

@@ -15,6 +15,9 @@ use crate::postgres::{Session, server_error};
 /// small enough that two of them for each worker do not matter.
 const PIECE: usize = 512 * 1024;
 
+/// The work on a piece of no more bytes is over before another thread would have begun it.
+const AT_ONCE: usize = 64 * 1024;
+
 /// What is done with the pieces of a COPY stream, on a thread of its own.
 pub(crate) trait PieceWork: Send + 'static {
     /// What becomes ready now and then.
@@ -65,14 +68,20 @@ pub(crate) async fn copy_out<W: PieceWork>(
     };
     let mut piece = reader.next(patience).await?;
     while let Some(bytes) = piece {
-        let working = tokio::task::spawn_blocking(move || {
-            let done = work.take(bytes);
-            (work, done)
-        });
-        let (next, worked) = tokio::join!(reader.next(patience), working);
-        let done;
-        (work, done) =
-            worked.map_err(|e| Error::internal("the work on rows ended early").caused_by(e))?;
+        let (next, done);
+        if bytes.len() <= AT_ONCE {
+            done = work.take(bytes);
+            next = reader.next(patience).await;
+        } else {
+            let working = tokio::task::spawn_blocking(move || {
+                let done = work.take(bytes);
+                (work, done)
+            });
+            let worked;
+            (next, worked) = tokio::join!(reader.next(patience), working);
+            (work, done) =
+                worked.map_err(|e| Error::internal("the work on rows ended early").caused_by(e))?;
+        }
         if let Some(item) = done.map_err(|e| e.context(format!("could not read {what}")))? {
             ready.send(item).await.map_err(|_| {
                 Error::new(

@@ -1,12 +1,11 @@
 //! One look at a database: every check sees the same moment of it.
 
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio_postgres::Row;
 
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::{Check, Endpoint, Identity, Outcome};
 use crate::postgres::rows::snapshot::reader;
@@ -21,9 +20,6 @@ const LOCK_WAIT: Duration = Duration::from_secs(30);
 /// How much longer than the server we wait: it should be the one that says no.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Queries of single tables after which their locks are given back.
-const LOOKS_TOGETHER: u32 = 25;
-
 /// A read-only transaction in which checks run, and the way to more sessions that see the same.
 pub(super) struct Look<'a> {
     /// The act that looks.
@@ -33,7 +29,6 @@ pub(super) struct Look<'a> {
     endpoint: Endpoint,
     session: Session,
     snapshot: String,
-    looks: AtomicU32,
 }
 
 impl<'a> Look<'a> {
@@ -67,7 +62,6 @@ impl<'a> Look<'a> {
             endpoint: endpoint.with_database(&db.name),
             session,
             snapshot,
-            looks: AtomicU32::new(0),
         })
     }
 
@@ -125,22 +119,29 @@ impl<'a> Look<'a> {
         Ok(check)
     }
 
-    /// Runs a query of one row, within a check, and now and then gives back the locks that such
-    /// queries took: a check of thousands of tables would hold more of them than the server has.
+    /// Runs a query within a check, and gives back the locks that it took: a check of thousands
+    /// of tables would hold more of them than the server has.
     ///
     /// # Errors
     /// The server said no; the deadline passed or the operator stopped.
-    pub(super) async fn one_row(&self, what: &str, sql: &str) -> Result<Row> {
-        let row = self
+    pub(super) async fn rows(&self, what: &str, sql: &str) -> Result<Vec<Row>> {
+        let rows = self
             .wait(what, async {
-                let row = self.session().query_one(sql, &[]).await;
-                row.map_err(|e| server_error(what, e))
+                let rows = self.session().query(sql, &[]).await;
+                rows.map_err(|e| server_error(what, e))
             })
             .await?;
-        if self.looks.fetch_add(1, Ordering::Relaxed) % LOOKS_TOGETHER == LOOKS_TOGETHER - 1 {
-            self.control("rollback to savepoint looking").await?;
-        }
-        Ok(row)
+        self.control("rollback to savepoint looking").await?;
+        Ok(rows)
+    }
+
+    /// As [`rows`](Self::rows), of a query that gives one row.
+    ///
+    /// # Errors
+    /// As [`rows`](Self::rows).
+    pub(super) async fn one_row(&self, what: &str, sql: &str) -> Result<Row> {
+        let row = self.rows(what, sql).await?.pop();
+        row.ok_or_else(|| Error::internal(format!("{what}: the server gave no row")))
     }
 
     /// Ends the transaction and closes the session; nothing was written in it.

@@ -76,6 +76,9 @@ const DRAWS: &str = r"
      where (s.oid is not null or d.sequence is null)
      order by 6, 7, 1, 2, 3";
 
+/// Sequences that one query looks at, which locks each with its table.
+const TOGETHER: usize = 20;
+
 /// A column that draws from a sequence.
 struct Draw {
     table: TableName,
@@ -111,10 +114,10 @@ pub(super) async fn sequences(look: &Look<'_>) -> Result<Check> {
         .await?;
     let mut complaints = Vec::new();
     let mut sequences = BTreeSet::new();
-    let mut columns = 0;
+    let mut draws = Vec::new();
     for row in &rows {
-        let draw = draw(row).map_err(|e| server_error(what, e))?;
-        let Some(sequence) = &draw.sequence else {
+        let mut draw = draw(row).map_err(|e| server_error(what, e))?;
+        let Some(sequence) = draw.sequence.take() else {
             complaints.push(format!(
                 "{}.{}: its default {} names no sequence that there is",
                 draw.table, draw.column, draw.expression
@@ -125,8 +128,10 @@ pub(super) async fn sequences(look: &Look<'_>) -> Result<Check> {
             continue;
         }
         sequences.insert(sequence.name.clone());
-        columns += 1;
-        complaints.extend(behind(look, &draw, sequence).await?);
+        draws.push((draw, sequence));
+    }
+    for some in draws.chunks(TOGETHER) {
+        complaints.extend(behind(look, some).await?);
     }
     let looked_at = format!(
         "{}, {}",
@@ -135,7 +140,7 @@ pub(super) async fn sequences(look: &Look<'_>) -> Result<Check> {
             "sequence",
             "sequences"
         ),
-        amount(columns, "column", "columns")
+        amount(len(&draws), "column", "columns")
     );
     Ok(check("sequences", looked_at, complaints))
 }
@@ -161,51 +166,56 @@ fn draw(row: &Row) -> Result<Draw, tokio_postgres::Error> {
     })
 }
 
-/// The complaint, if the next value of `sequence` is not beyond what the column holds. Rows that
-/// go in through a partitioned table lie in its partitions; a table that inherits has a default
-/// of its own.
-async fn behind(look: &Look<'_>, draw: &Draw, sequence: &Sequence) -> Result<Option<String>> {
-    let name = format!("sequence {}", sequence.name);
-    let what = || {
-        format!(
-            "could not compare {name} with {}.{}",
-            draw.table, draw.column
-        )
-    };
-    let (end, word) = if sequence.increment > 0 {
-        ("max", "above")
-    } else {
-        ("min", "below")
-    };
-    let sql = format!(
-        "select (s.last_value::pg_catalog.numeric
-                 + case when s.is_called then {increment} else 0 end)::pg_catalog.text,
-                e.value::pg_catalog.text,
-                (s.last_value::pg_catalog.numeric
-                 + case when s.is_called then {increment} else 0 end - e.value)
-                 * pg_catalog.sign({increment}::pg_catalog.numeric) > 0
-           from {sequence} s,
-                (select pg_catalog.{end}(t.{column})::pg_catalog.numeric as value
+/// A complaint for each whose next value is not beyond what the column holds.
+async fn behind(look: &Look<'_>, draws: &[(Draw, Sequence)]) -> Result<Vec<String>> {
+    // The server's message names the sequence, or the column, that it does not let us read.
+    let what = "could not compare the sequences with their columns";
+    let queries: Vec<String> = draws
+        .iter()
+        .enumerate()
+        .map(|(place, (draw, sequence))| compare(place, draw, sequence))
+        .collect::<Result<_>>()?;
+    let rows = look.rows(what, &queries.join(" union all ")).await?;
+    let complaint =
+        |row: &Row| {
+            let place: i32 = row.try_get(0)?;
+            let next: String = row.try_get(1)?;
+            let held: String = row.try_get(2)?;
+            let found = usize::try_from(place).ok().and_then(|at| draws.get(at));
+            Ok(found.map(|(draw, sequence)| {
+            let word = if sequence.increment > 0 { "above" } else { "below" };
+            format!(
+                "sequence {}: expected a next value {word} {held}, which {}.{} holds, found {next}",
+                sequence.name, draw.table, draw.column
+            )
+        }))
+        };
+    let complaints: Result<Vec<_>, _> = rows.iter().map(complaint).collect();
+    let complaints = complaints.map_err(|e: tokio_postgres::Error| server_error(what, e))?;
+    Ok(complaints.into_iter().flatten().collect())
+}
+
+/// Gives a row with `place`, the next value and what the column holds, if the next value is not
+/// beyond that. Rows that go in through a partitioned table lie in its partitions; a table that
+/// inherits has a default of its own.
+fn compare(place: usize, draw: &Draw, sequence: &Sequence) -> Result<String> {
+    Ok(format!(
+        "select {place}, next::pg_catalog.text, value::pg_catalog.text
+           from (select s.last_value::pg_catalog.numeric
+                        + case when s.is_called then {increment} else 0 end
+                   from {sequence} s) s (next),
+                (select pg_catalog.{end}(t.{column})::pg_catalog.numeric
                    from {only}{table} t
                   where t.{column} between '{min}'::pg_catalog.int8
-                                       and '{max}'::pg_catalog.int8) e",
+                                       and '{max}'::pg_catalog.int8) e (value)
+          where (next - value) * pg_catalog.sign({increment}::pg_catalog.numeric) <= 0",
         increment = sequence.increment,
         sequence = qualified(&sequence.name)?,
+        end = if sequence.increment > 0 { "max" } else { "min" },
         column = ident(&draw.column)?,
         only = if draw.partitioned { "" } else { "only " },
         table = qualified(&draw.table)?,
         min = sequence.min,
         max = sequence.max,
-    );
-    let row = look.one_row(&what(), &sql).await?;
-    let (next, held, ahead): (String, Option<String>, Option<bool>) =
-        (|| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))()
-            .map_err(|e| server_error(what(), e))?;
-    Ok(match (held, ahead) {
-        (Some(held), Some(false)) => Some(format!(
-            "{name}: expected a next value {word} {held}, which {}.{} holds, found {next}",
-            draw.table, draw.column
-        )),
-        _ => None,
-    })
+    ))
 }
