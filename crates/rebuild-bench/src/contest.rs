@@ -41,7 +41,8 @@ pub(crate) fn by_turns(runs: usize, mut contenders: Vec<Contender<'_>>) -> Resul
     Ok(times.into_iter().map(median).collect())
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
+/// The one in the middle; of an even number, between the two.
+pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     let middle = times.len() / 2;
     if times.len() % 2 == 1 {

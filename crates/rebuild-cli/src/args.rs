@@ -210,7 +210,8 @@ pub(crate) enum Backups {
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
     },
-    /// Remove old backups, and what unfinished ones left behind; never the last proven one.
+    /// Remove old backups of this database, and what unfinished ones left behind; never the newest
+    /// full one, which is read back first.
     Prune {
         /// Keep at least this many; without it what the spec says.
         #[arg(long, value_name = "N")]

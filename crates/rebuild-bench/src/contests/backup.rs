@@ -6,7 +6,7 @@ use std::time::Duration;
 use rebuild_core::error::Result;
 
 use crate::Bench;
-use crate::contest::{Contender, by_turns};
+use crate::contest::{Contender, by_turns, median};
 use crate::program::{folder_bytes, run, run_together};
 use crate::report::{Goal, Line, Measure};
 use crate::server::Server;
@@ -44,7 +44,7 @@ pub(crate) fn run_contest(bench: &Bench, server: &Server) -> Result<Vec<Line>> {
             }),
         ],
     )?;
-    taken.sort_unstable();
+    let taken = median(taken);
     let line = |peer: &str, peer_time, time, goal| Line {
         work: "backup, TPC-H".to_owned(),
         peer: peer.to_owned(),
@@ -56,12 +56,7 @@ pub(crate) fn run_contest(bench: &Bench, server: &Server) -> Result<Vec<Line>> {
         unreachable!("three contenders")
     };
     Ok(vec![
-        line(
-            "`pg_dump -Fd -j2`",
-            dumped,
-            taken[taken.len() / 2],
-            Goal::TimesAsFast(5.0),
-        ),
+        line("`pg_dump -Fd -j2`", dumped, taken, Goal::TimesAsFast(5.0)),
         Line {
             work: "backup, TPC-H, and its proof by reading it back".to_owned(),
             ..line(
@@ -74,7 +69,7 @@ pub(crate) fn run_contest(bench: &Bench, server: &Server) -> Result<Vec<Line>> {
         line(
             "two bare COPYs to /dev/null (the limit)",
             bare,
-            taken[taken.len() / 2],
+            taken,
             Goal::TimesAsFast(0.8),
         ),
         Line {

@@ -6,7 +6,7 @@ use rebuild_core::Error;
 use rebuild_core::error::Result;
 
 use crate::Bench;
-use crate::contest::{Contender, by_turns};
+use crate::contest::{Contender, by_turns, median};
 use crate::program::run;
 use crate::report::{Goal, Line, Measure};
 use crate::server::Server;
@@ -22,7 +22,7 @@ pub(crate) fn run_contest(bench: &Bench, server: &Server) -> Result<Vec<Line>> {
     server.drop("rebuilt")?;
     server.run("postgres", &["create database rebuilt template tpch"])?;
     let dump = bench.folder.join("dump.sql");
-    let mut shut_out = Vec::new();
+    let (mut shut_out, mut uncompared) = (Vec::new(), Vec::new());
     let times = by_turns(
         bench.runs,
         vec![
@@ -38,26 +38,36 @@ pub(crate) fn run_contest(bench: &Bench, server: &Server) -> Result<Vec<Line>> {
                 let ms = ms.ok_or_else(|| Error::internal("the report does not say how long"))?;
                 shut_out.push(Duration::from_millis(ms));
                 forget_retired(server)?;
+                uncompared.push(steps.total.saturating_sub(steps.of("verify")));
                 Ok(steps.total)
             }),
         ],
     )?;
     server.drop("rebuilt")?;
     ours.empty_store()?;
-    shut_out.sort_unstable();
+    let whole = |work: &str, ours, goal| Line {
+        work: work.to_owned(),
+        peer: "`pg_dump`, drop, create, `psql`, ANALYZE; nothing verified".to_owned(),
+        peer_value: Measure::Time(times[0]),
+        ours: Measure::Time(ours),
+        goal,
+    };
     Ok(vec![
-        Line {
-            work: "rebuild end to end, content verified, TPC-H".to_owned(),
-            peer: "`pg_dump`, drop, create, `psql`, ANALYZE; nothing verified".to_owned(),
-            peer_value: Measure::Time(times[0]),
-            ours: Measure::Time(times[1]),
-            goal: Goal::TimesAsFast(1.8),
-        },
+        whole(
+            "rebuild end to end, every row compared, TPC-H",
+            times[1],
+            Goal::TimesAsFast(1.8),
+        ),
+        whole(
+            "the same, without the comparison",
+            median(uncompared),
+            Goal::None,
+        ),
         Line {
             work: "readers shut out in it".to_owned(),
             peer: "all of it".to_owned(),
             peer_value: Measure::Time(times[0]),
-            ours: Measure::Time(shut_out[shut_out.len() / 2]),
+            ours: Measure::Time(median(shut_out)),
             goal: Goal::Within(Duration::from_secs(1)),
         },
     ])

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rebuild_core::error::Result;
 
 use crate::Bench;
-use crate::contest::{Contender, by_turns};
+use crate::contest::{Contender, by_turns, median};
 use crate::program::{run, run_together};
 use crate::report::{Goal, Line, Measure};
 use crate::server::Server;
@@ -62,8 +62,7 @@ pub(crate) fn run_contest(bench: &Bench, server: &Server) -> Result<Vec<Line>> {
     std::fs::remove_dir_all(&dump)?;
     std::fs::remove_dir_all(&hand)?;
     ours.empty_store()?;
-    ours_restoring.sort_unstable();
-    let restoring = ours_restoring[ours_restoring.len() / 2];
+    let restoring = median(ours_restoring);
     let [pg_restore, by_hand, proven] = times[..] else {
         unreachable!("three contenders")
     };

@@ -11,13 +11,15 @@ use crate::model::BackupId;
 use crate::traits::{Backup, BackupMode, BackupSummary, DestroyPermit};
 
 impl Project {
-    /// Removes the backups that neither rule keeps; without a rule given, the spec's. With `act`
-    /// false it only says which. The newest full backup is always kept.
+    /// Removes the backups of databases called like the target that neither rule keeps; without a
+    /// rule given, the spec's. With `act` false it only says which. The newest full backup is
+    /// always kept, and is read back before anything is removed.
     ///
     /// *Destroys:* those copies of the data.
     ///
     /// # Errors
-    /// There is no rule; a run has not ended, and may need its backup; the store failed.
+    /// There is no rule; a run has not ended, and may need its backup; the newest full backup is
+    /// damaged, so that an older one may be the last good copy; the store failed.
     pub async fn prune_backups(
         &self,
         keep_last: Option<u32>,
@@ -35,7 +37,10 @@ impl Project {
         }
         let ctx = self.ctx();
         let backup = self.pg_backup();
-        let doomed = doomed(&backup.list(&ctx).await?, rules, Timestamp::now());
+        let mut all = backup.list(&ctx).await?;
+        // A store may be shared; other databases have rules of their own.
+        all.retain(|b| b.of.name == self.endpoint.database);
+        let doomed = doomed(&all, rules, Timestamp::now());
         if !act {
             return Ok(doomed.into_iter().map(|b| b.id).collect());
         }
@@ -49,6 +54,9 @@ impl Project {
                 run.id
             )));
         }
+        if !doomed.is_empty() {
+            self.require_proof(&all).await?;
+        }
         let mut gone = Vec::new();
         for summary in doomed {
             let permit = DestroyPermit::by_name(&summary.of, &summary.of.name)?;
@@ -56,6 +64,23 @@ impl Project {
             gone.push(summary.id);
         }
         Ok(gone)
+    }
+
+    /// Reads back the newest full backup, which stays.
+    async fn require_proof(&self, all: &[BackupSummary]) -> Result<()> {
+        let Some(newest) = all.iter().find(|b| b.mode == BackupMode::Full) else {
+            return Ok(());
+        };
+        let (_, verdict) = self.check_backup(&newest.id).await?;
+        if verdict.passed() {
+            return Ok(());
+        }
+        Err(Error::refused(format!(
+            "{}, the newest full backup, is damaged: {}",
+            newest.id,
+            verdict.complaints().join("; ")
+        ))
+        .hint("take a new one first: rebuild backup"))
     }
 }
 

@@ -79,3 +79,32 @@ async fn a_backup_of_another_database_is_refused() {
     let restored = shop.restore(&ours.id, "shop", &[]).await;
     assert!(restored.expect("restored").1.passed());
 }
+
+#[tokio::test]
+async fn pruning_spares_other_databases_and_the_last_good_copy() {
+    let (cluster, folder) = (cluster().await, TempDir::new().expect("a folder"));
+    let cluster = cluster.expect("a server");
+    run(&cluster, "create database shop").await;
+    run(&cluster, "create database crm").await;
+    let shop = project(&cluster, &folder, "shop").await;
+    let crm = project(&cluster, &folder, "crm").await;
+    let (theirs, _) = crm.backup().await.expect("a backup");
+    let (old, _) = shop.backup().await.expect("a backup");
+    let (new, _) = shop.backup().await.expect("a backup");
+    let path = folder.path().join(format!("store/backups/{}", new.id));
+    let script = path.join("pre-data.sql");
+    let whole = std::fs::read(&script).expect("a script");
+    std::fs::write(&script, b"-- nothing").expect("written");
+    let damaged = shop.prune_backups(Some(1), None, true).await;
+    refused(damaged, &new.id.to_string());
+    assert_eq!(shop.backups().await.expect("a list").len(), 3);
+
+    std::fs::write(&script, whole).expect("written");
+    let would = shop.prune_backups(Some(1), None, false).await;
+    assert_eq!(would.expect("a list"), [old.id.clone()]);
+    let gone = shop.prune_backups(Some(1), None, true).await;
+    assert_eq!(gone.expect("removed"), [old.id]);
+    let left = shop.backups().await.expect("a list").into_iter();
+    let left: Vec<BackupId> = left.map(|b| b.id).collect();
+    assert_eq!(left, [new.id, theirs.id]);
+}

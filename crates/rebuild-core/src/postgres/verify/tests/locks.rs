@@ -4,7 +4,7 @@ use super::*;
 use crate::postgres::ClusterOptions;
 use crate::testing::cluster_options;
 
-const TABLES: usize = 640;
+const TABLES: usize = 1200;
 
 /// Tables with sequences and keys to each other, made some at a time.
 async fn many_tables(session: &Session) {
@@ -57,7 +57,7 @@ async fn a_check_of_many_tables_needs_only_a_few_locks_at_a_time() {
     let checks = ["counts", "sequences", "foreign_keys"].map(|k| serde_json::json!({ "kind": k }));
     let verdict = bench.verify_with(checks.into_iter().collect(), told).await;
     let [counts, sequences, keys] = <[Check; 3]>::try_from(verdict.checks).expect("three");
-    passed(&counts, "640 tables, 640 rows");
-    passed(&sequences, "640 sequences, 640 columns");
-    passed(&keys, "640 foreign keys, 640 rows");
+    passed(&counts, "1,200 tables, 1,200 rows");
+    passed(&sequences, "1,200 sequences, 1,200 columns");
+    passed(&keys, "1,200 foreign keys, 1,200 rows");
 }
