@@ -65,6 +65,25 @@ impl Contest {
         use Contest::{Backup, Copy, Rebuild, Restore, Verify};
         matches!(self, Backup | Restore | Copy | Rebuild | Verify)
     }
+
+    async fn run(self, args: &Args, bench: &Bench, server: &Server) -> Result<Vec<Line>> {
+        if let Some(name) = self.to_possible_value() {
+            eprintln!("{}", name.get_name());
+        }
+        match self {
+            Self::Backup => contests::backup::run_contest(bench, server),
+            Self::Restore => contests::restore::run_contest(bench, server),
+            Self::Copy => {
+                let second = Server::start(args.folder.clone()).await?;
+                contests::copy::run_contest(bench, server, &second)
+            }
+            Self::Rebuild => contests::rebuild::run_contest(bench, server),
+            Self::Verify => contests::verify::run_contest(bench, server),
+            Self::SmallTables => contests::small_tables::run_contest(bench, server),
+            Self::Memory => contests::memory::run_contest(bench, server),
+            Self::Splitting => contests::splitting::run_contest(bench, server),
+        }
+    }
 }
 
 /// What every contest gets.
@@ -113,30 +132,23 @@ async fn bench(args: &Args) -> Result<()> {
         tpch::make(&server, "tpch", args.scale)?;
     }
     let mut lines: Vec<Line> = Vec::new();
+    let mut failed = None;
     for contest in wanted {
-        if let Some(name) = contest.to_possible_value() {
-            eprintln!("{}", name.get_name());
-        }
-        lines.extend(match contest {
-            Contest::Backup => contests::backup::run_contest(&bench, &server)?,
-            Contest::Restore => contests::restore::run_contest(&bench, &server)?,
-            Contest::Copy => {
-                let second = Server::start(args.folder.clone()).await?;
-                contests::copy::run_contest(&bench, &server, &second)?
+        match contest.run(args, &bench, &server).await {
+            Ok(found) => lines.extend(found),
+            // What the others measured counts nevertheless.
+            Err(e) => {
+                eprintln!("error: {}", e.chain());
+                failed = Some(e);
             }
-            Contest::Rebuild => contests::rebuild::run_contest(&bench, &server)?,
-            Contest::Verify => contests::verify::run_contest(&bench, &server)?,
-            Contest::SmallTables => contests::small_tables::run_contest(&bench, &server)?,
-            Contest::Memory => contests::memory::run_contest(&bench, &server)?,
-            Contest::Splitting => contests::splitting::run_contest(&bench, &server)?,
-        });
+        }
     }
     let table = format!("{}\n{}", about(args, &server), markdown(&lines));
     println!("{table}");
     if let Some(out) = &args.out {
         std::fs::write(out, table)?;
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 /// Under what conditions the figures were taken.

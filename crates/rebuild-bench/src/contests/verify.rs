@@ -38,9 +38,13 @@ pub(crate) fn run_contest(bench: &Bench, server: &Server) -> Result<Vec<Line>> {
     ];
     if let Some(program) = &pgcopydb {
         contenders.push(Contender::new("pgcopydb compare data", || {
+            // It goes on with what it finds there.
+            if folder.exists() {
+                std::fs::remove_dir_all(&folder)?;
+            }
             let mut command = std::process::Command::new(&program.program);
             command
-                .args(["compare", "data", "--jobs", "2", "--restart", "--source"])
+                .args(["compare", "data", "--source"])
                 .args([&server.url("tpch"), "--target", &twin, "--dir"])
                 .arg(&folder)
                 .stdout(std::process::Stdio::null());
