@@ -112,8 +112,10 @@ impl Packer {
         if self.waiting.len() >= self.frame_bytes {
             self.frame()?;
         }
+        // Rows that do not compress make a frame as large as they are.
+        let next = self.frame_bytes as u64;
         match &self.open {
-            Some(open) if open.stored.len() as u64 >= self.stored_bytes => self.close(),
+            Some(open) if open.stored.len() as u64 + next > self.stored_bytes => self.close(),
             _ => Ok(None),
         }
     }
@@ -134,7 +136,10 @@ impl Packer {
             return Ok(());
         };
         let frame = self.compressor.compress(&self.waiting);
-        open.stored.extend(frame.map_err(compression)?);
+        let frame = frame.map_err(compression)?;
+        // Not twice as much as is needed, which is how a vector grows by itself.
+        open.stored.reserve_exact(frame.len());
+        open.stored.extend_from_slice(&frame);
         open.raw_bytes += self.waiting.len() as u64;
         self.waiting.clear();
         // One long row must not be remembered for ever.
