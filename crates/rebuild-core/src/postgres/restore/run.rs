@@ -244,7 +244,7 @@ impl Shared {
         if open == 0 {
             return Ok(true);
         }
-        let run = async { Ok(session.simple_query(&statements.join(";\n")).await) };
+        let run = async { Ok(session.simple_query(&statements.join("\n;\n")).await) };
         let limit = self.options.statement_limit;
         let mut done = false;
         if open == items.len() {
