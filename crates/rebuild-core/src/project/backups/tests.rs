@@ -32,6 +32,20 @@ async fn run(cluster: &LocalCluster, sql: &str) {
     session.batch_execute(sql).await.expect("run");
 }
 
+/// Projects of databases that are made for them.
+async fn projects<const N: usize>(
+    cluster: &LocalCluster,
+    folder: &TempDir,
+    names: [&str; N],
+) -> [Project; N] {
+    let mut made = Vec::new();
+    for name in names {
+        run(cluster, &format!("create database {name}")).await;
+        made.push(project(cluster, folder, name).await);
+    }
+    made.try_into().ok().expect("as many as names")
+}
+
 async fn names(cluster: &LocalCluster) -> Vec<String> {
     let session = Session::open(&cluster.endpoint("postgres"), "test").await;
     let names = "select datname::text from pg_catalog.pg_database order by 1";
@@ -50,10 +64,7 @@ fn refused<T: std::fmt::Debug>(result: Result<T>, of: &str) {
 async fn a_backup_of_another_database_is_refused() {
     let (cluster, folder) = (cluster().await, TempDir::new().expect("a folder"));
     let cluster = cluster.expect("a server");
-    run(&cluster, "create database shop").await;
-    run(&cluster, "create database crm").await;
-    let shop = project(&cluster, &folder, "shop").await;
-    let crm = project(&cluster, &folder, "crm").await;
+    let [shop, crm] = projects(&cluster, &folder, ["shop", "crm"]).await;
     let (ours, _) = shop.backup().await.expect("a backup");
     let none = crm.backup_or_newest(None).await.expect_err("none yet");
     assert_eq!(none.kind(), ErrorKind::Usage, "{none:?}");
@@ -84,10 +95,7 @@ async fn a_backup_of_another_database_is_refused() {
 async fn pruning_spares_other_databases_and_the_last_good_copy() {
     let (cluster, folder) = (cluster().await, TempDir::new().expect("a folder"));
     let cluster = cluster.expect("a server");
-    run(&cluster, "create database shop").await;
-    run(&cluster, "create database crm").await;
-    let shop = project(&cluster, &folder, "shop").await;
-    let crm = project(&cluster, &folder, "crm").await;
+    let [shop, crm] = projects(&cluster, &folder, ["shop", "crm"]).await;
     let (theirs, _) = crm.backup().await.expect("a backup");
     let (old, _) = shop.backup().await.expect("a backup");
     let (new, _) = shop.backup().await.expect("a backup");
@@ -101,9 +109,10 @@ async fn pruning_spares_other_databases_and_the_last_good_copy() {
 
     std::fs::write(&script, whole).expect("written");
     let would = shop.prune_backups(Some(1), None, false).await;
-    assert_eq!(would.expect("a list"), [old.id.clone()]);
+    let old = [old.id];
+    assert_eq!(would.expect("a list"), old);
     let gone = shop.prune_backups(Some(1), None, true).await;
-    assert_eq!(gone.expect("removed"), [old.id]);
+    assert_eq!(gone.expect("removed"), old);
     let left = shop.backups().await.expect("a list").into_iter();
     let left: Vec<BackupId> = left.map(|b| b.id).collect();
     assert_eq!(left, [new.id, theirs.id]);
