@@ -18,8 +18,8 @@ use crate::traits::{Backup, BackupMode, BackupSummary};
 /// The name of the database on the throwaway server.
 const NAME: &str = "restored";
 
-/// What the throwaway server is told. A schema with thousands of tables is made in one
-/// transaction, which locks them all; nobody reads its WAL.
+/// What the throwaway server is told. The comparison holds all tables at one moment, which needs a
+/// lock for each; nobody reads its WAL.
 const SETTINGS: [&str; 4] = [
     "max_locks_per_transaction = 1024",
     "max_wal_size = '4GB'",

@@ -10,6 +10,7 @@ mod kitchen_sink;
 mod locks;
 #[cfg(feature = "postgres")]
 mod process;
+mod progress;
 #[cfg(feature = "postgres")]
 mod proxy;
 mod python;
@@ -27,6 +28,7 @@ pub use kitchen_sink::{KITCHEN_SINK, load_kitchen_sink};
 pub use locks::wait_for_lock;
 #[cfg(feature = "postgres")]
 pub use process::process_ended;
+pub use progress::progress_told;
 #[cfg(feature = "postgres")]
 pub use proxy::CutProxy;
 pub use python::python_env;

@@ -55,10 +55,10 @@ impl CopyIn<'_> {
         let steps = Steps::new(entry, placement, Names::under(self.encoding), freeze)?;
         if whole {
             let sql = empty(entry.condition.as_deref(), placement)?;
-            steps.run(session, &sql).await?;
+            self.run(session, &steps.table, &sql).await?;
         }
         if let Some(sql) = &steps.before {
-            steps.run(session, sql).await?;
+            self.run(session, &steps.table, sql).await?;
         }
         Ok(steps)
     }
@@ -81,7 +81,7 @@ impl CopyIn<'_> {
         let foreign = self.encoding != "UTF8";
         if foreign {
             let sql = format!("set client_encoding = {}", literal(self.encoding)?);
-            session.batch_execute(&sql).await.map_err(failed)?;
+            self.run(session, &steps.table, &sql).await?;
         }
         let begun = async {
             let begun = session.copy_in::<_, Bytes>(&steps.copy).await;
@@ -100,15 +100,29 @@ impl CopyIn<'_> {
                 None => return Ok(None),
             }
         }
-        let rows = sink.as_mut().finish().await.map_err(failed)?;
+        // What is left to do may be the triggers of all rows.
+        let ended = async { sink.as_mut().finish().await.map_err(failed) };
+        let limit = self.options.statement_limit;
+        let rows = self.ctx.within(limit, &what, ended).await?;
         if foreign {
-            let reset = session.batch_execute("set client_encoding = 'UTF8'").await;
-            reset.map_err(failed)?;
+            let reset = "set client_encoding = 'UTF8'";
+            self.run(session, &steps.table, reset).await?;
         }
         if let Some(sql) = &steps.after_copy {
-            steps.run(session, sql).await?;
+            self.run(session, &steps.table, sql).await?;
         }
         Ok(Some(rows))
+    }
+
+    /// Runs a statement before or after the rows of `table`.
+    async fn run(&self, session: &Session, table: &TableName, sql: &str) -> Result<()> {
+        let what = format!("restoring table {table}");
+        let run = async {
+            let done = session.batch_execute(sql).await;
+            done.map_err(|e| server_error(format!("could not restore table {table}"), e))
+        };
+        let limit = self.options.statement_limit;
+        self.ctx.within(limit, &what, run).await
     }
 
     fn tell(&self, size: u64) {
@@ -186,10 +200,5 @@ impl Steps {
                 values.join(", ")
             )),
         })
-    }
-
-    async fn run(&self, session: &Session, sql: &str) -> Result<()> {
-        let failed = |e| server_error(format!("could not restore table {}", self.table), e);
-        session.batch_execute(sql).await.map_err(failed)
     }
 }

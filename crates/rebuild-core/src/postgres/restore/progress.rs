@@ -5,6 +5,8 @@
 //! database itself and is written in the transaction that goes there, so that a making that was
 //! killed goes on where it was.
 
+use std::time::Duration;
+
 use super::after::is_session_setting;
 use super::work::SCHEMA;
 use crate::error::Result;
@@ -13,6 +15,9 @@ use crate::postgres::{Session, server_error};
 
 /// Statements in one transaction.
 const TOGETHER: usize = 100;
+
+/// How long some statements may take. They move no rows, but may wait for locks.
+const LIMIT: Duration = Duration::from_secs(3600);
 
 const WHAT: &str = "could not make the schema of the backup";
 
@@ -47,36 +52,37 @@ pub(super) async fn run(ctx: &Ctx, session: &Session, statements: &[String]) -> 
     // They hold for the session, which is a new one.
     let settings = statements.iter().take(done);
     for setting in settings.filter(|s| is_session_setting(s.trim_start())) {
-        execute(session, setting).await?;
+        execute(ctx, session, setting).await?;
     }
     let batches = statements.chunks(TOGETHER).enumerate();
     for (number, batch) in batches.filter(|(number, _)| number * TOGETHER >= done) {
         ctx.check_stop("the making of the schema")?;
         let now = number * TOGETHER + batch.len();
         let last = now == statements.len();
-        make(session, batch, &remember(now, number == 0, last)).await?;
+        make(ctx, session, batch, &remember(now, number == 0, last)).await?;
     }
     Ok((statements.len() - done) as u64)
 }
 
 /// Runs statements and then `remember` in one transaction.
-async fn make(session: &Session, batch: &[String], remember: &str) -> Result<()> {
+async fn make(ctx: &Ctx, session: &Session, batch: &[String], remember: &str) -> Result<()> {
     // A setting may change how the server reads the text that follows it in one message.
     if !batch.iter().any(|s| is_session_setting(s.trim_start())) {
         let together = batch.join("\n;\n");
         let together = format!("begin;\n{together}\n;\n{remember};\ncommit");
-        if session.batch_execute(&together).await.is_ok() {
+        let made = async { Ok(session.batch_execute(&together).await.is_ok()) };
+        if ctx.within(LIMIT, "making the schema", made).await? {
             return Ok(());
         }
         // One after the other tells which it is that fails.
-        execute(session, "rollback").await?;
+        execute(ctx, session, "rollback").await?;
     }
-    execute(session, "begin").await?;
+    execute(ctx, session, "begin").await?;
     for statement in batch {
-        execute(session, statement).await?;
+        execute(ctx, session, statement).await?;
     }
-    execute(session, remember).await?;
-    execute(session, "commit").await
+    execute(ctx, session, remember).await?;
+    execute(ctx, session, "commit").await
 }
 
 /// How many are done; `None` if there is nothing more to do.
@@ -112,9 +118,10 @@ fn remember(done: usize, first: bool, last: bool) -> String {
     }
 }
 
-async fn execute(session: &Session, sql: &str) -> Result<()> {
-    session
-        .batch_execute(sql)
-        .await
-        .map_err(|e| server_error(format!("could not run {sql:.400?}"), e))
+async fn execute(ctx: &Ctx, session: &Session, sql: &str) -> Result<()> {
+    let run = async {
+        let done = session.batch_execute(sql).await;
+        done.map_err(|e| server_error(format!("could not run {sql:.400?}"), e))
+    };
+    ctx.within(LIMIT, "making the schema", run).await
 }

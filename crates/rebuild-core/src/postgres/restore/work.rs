@@ -16,8 +16,8 @@ pub(super) const SCHEMA: &str = "rebuild_restore";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "work", rename_all = "snake_case")]
 pub(super) enum Work {
-    /// Everything that comes before the rows, in order. Each in a transaction of its own: one
-    /// transaction for all would hold more locks than a server has.
+    /// Everything that comes before the rows, in order. Not all in one transaction, which would
+    /// hold more locks than a server has.
     Before {
         /// The statement.
         sql: String,

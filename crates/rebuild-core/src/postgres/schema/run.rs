@@ -104,6 +104,9 @@ impl FileRun<'_> {
         let path = &self.loaded.file.path;
         let opening = Session::open_at(self.endpoint, self.db, self.ctx);
         let session = self.ctx.within(self.limit, path, opening).await?;
+        // What a file does with rows may well be worth compiling.
+        let reset = session.batch_execute("reset jit").await;
+        reset.map_err(|e| server_error(format!("could not begin {path}"), e))?;
         let line = Arc::new(AtomicUsize::new(1));
         self.pass_on_warnings(&session, Arc::clone(&line));
         let done = self.watched(&session, &line).await;

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::error::{Error, ErrorKind};
-use crate::event::{Event, Events, Progress, Sink};
-use crate::testing::{CutProxy, FullStore};
+use crate::event::Events;
+use crate::testing::{CutProxy, FullStore, progress_told};
 
 /// Some megabytes that do not compress.
 const ROWS: &str = "
@@ -47,24 +47,11 @@ async fn a_network_that_is_cut_makes_no_backup() {
     assert_eq!(world.take_with(&backup).await.tables[0].rows, 20_000);
 }
 
-/// Tells when the backup has stored something.
-struct Stored(tokio::sync::mpsc::UnboundedSender<()>);
-
-impl Sink for Stored {
-    fn event(&self, _event: &Event) {}
-
-    fn progress(&self, _progress: &Progress) {
-        // Nobody listens any more once the server was stopped.
-        let _ = self.0.send(());
-    }
-}
-
 #[tokio::test]
 async fn a_server_that_stops_makes_no_backup() {
     let mut world = World::with(ROWS).await;
-    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-    let sink: Arc<dyn Sink> = Arc::new(Stored(tell));
-    world.ctx.events = Events::new(None, vec![sink]);
+    let (events, mut told) = progress_told();
+    world.ctx.events = events;
     let backup = world.backup_with(RowOptions {
         jobs: NonZeroUsize::MIN,
         chunk_bytes: 16 << 10,

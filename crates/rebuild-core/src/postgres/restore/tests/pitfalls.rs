@@ -4,6 +4,7 @@ use super::cut::restored_in_cuts;
 use super::*;
 use crate::model::RunId;
 use crate::postgres::BackedUp;
+use crate::testing::progress_told;
 
 /// Two tables that are split, one that is not, and partitions.
 const SEVERAL: &str = "
@@ -294,10 +295,9 @@ async fn a_restore_goes_on_after_its_server_stopped() {
     let world = World::new().await;
     let (_, id, db) = world.ready(SEVERAL).await;
     let restorer = world.restorer(true);
-    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (events, mut told) = progress_told();
     let mut ctx = world.ctx.clone();
-    let sink: Arc<dyn crate::event::Sink> = Arc::new(Loaded(tell));
-    ctx.events = crate::event::Events::new(None, vec![sink]);
+    ctx.events = events;
     let killing = async {
         told.recv().await.expect("it has begun");
         world.cluster.kill().await.expect("killed");
@@ -309,16 +309,4 @@ async fn a_restore_goes_on_after_its_server_stopped() {
     world.cluster.launch().await.expect("started again");
     world.restore(&restorer, &db, &id).await;
     world.assert_same_rows(&db, &id).await;
-}
-
-/// Tells when rows were loaded.
-struct Loaded(tokio::sync::mpsc::UnboundedSender<()>);
-
-impl crate::event::Sink for Loaded {
-    fn event(&self, _event: &crate::event::Event) {}
-
-    fn progress(&self, _progress: &crate::event::Progress) {
-        // Nobody listens any more once the server was stopped.
-        let _ = self.0.send(());
-    }
 }
