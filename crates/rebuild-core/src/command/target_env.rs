@@ -24,33 +24,17 @@ impl TargetEnv {
         url_variable: &str,
         url_prefix: &str,
     ) -> Self {
-        let mut plain = vec![
-            ("PGHOST", host(endpoint)),
-            ("PGPORT", endpoint.port.to_string()),
-            ("PGUSER", endpoint.user.clone()),
-            ("PGDATABASE", endpoint.database.clone()),
-            ("PGSSLMODE", endpoint.sslmode.as_str().to_owned()),
+        let mut plain: Vec<(&str, String)> = endpoint
+            .parameters()
+            .into_iter()
+            .map(|(keyword, value)| (variable(keyword), value))
+            .collect();
+        plain.extend([
             // By it a later process finds and ends what a killed run left behind.
             ("PGAPPNAME", application(ctx)),
             ("REBUILD_RUN", ctx.run.to_string()),
             ("REBUILD_DATABASE", endpoint.database.clone()),
-        ];
-        plain.extend(
-            endpoint
-                .hostaddr
-                .iter()
-                .map(|address| ("PGHOSTADDR", address.to_string())),
-        );
-        if endpoint.require_channel_binding {
-            plain.push(("PGCHANNELBINDING", "require".to_owned()));
-        }
-        for (name, file) in [
-            ("PGSSLROOTCERT", &endpoint.sslrootcert),
-            ("PGSSLCERT", &endpoint.sslcert),
-            ("PGSSLKEY", &endpoint.sslkey),
-        ] {
-            plain.extend(file.iter().map(|file| (name, file.display().to_string())));
-        }
+        ]);
         let mut env = Self {
             plain: plain
                 .into_iter()
@@ -70,10 +54,20 @@ impl TargetEnv {
     }
 }
 
-fn host(endpoint: &Endpoint) -> String {
-    match &endpoint.host {
-        Host::Socket(dir) => dir.display().to_string(),
-        Host::Tcp(name) => name.clone(),
+/// The variable for one of libpq's keywords.
+fn variable(keyword: &'static str) -> &'static str {
+    match keyword {
+        "host" => "PGHOST",
+        "hostaddr" => "PGHOSTADDR",
+        "port" => "PGPORT",
+        "user" => "PGUSER",
+        "dbname" => "PGDATABASE",
+        "sslmode" => "PGSSLMODE",
+        "sslrootcert" => "PGSSLROOTCERT",
+        "sslcert" => "PGSSLCERT",
+        "sslkey" => "PGSSLKEY",
+        "channel_binding" => "PGCHANNELBINDING",
+        other => other,
     }
 }
 

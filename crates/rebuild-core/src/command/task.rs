@@ -9,7 +9,7 @@ use super::{Invocation, run_ok};
 use crate::error::Result;
 use crate::event::Ctx;
 use crate::model::{Endpoint, Identity};
-use crate::postgres::Session;
+use crate::postgres::require_named;
 use crate::spec::CommandSpec;
 use crate::traits::Task;
 
@@ -40,11 +40,7 @@ impl Task for CommandTask {
     }
 
     async fn run(&self, ctx: &Ctx, db: &Identity) -> Result<()> {
-        // The program finds the database by its name; so the name must mean this database.
-        Session::open_at(&self.endpoint, db, ctx)
-            .await?
-            .close()
-            .await;
+        require_named(&self.endpoint, ctx, db).await?;
         let target = TargetEnv::new(
             ctx,
             &self.endpoint.with_database(&db.name),
@@ -68,7 +64,7 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
     use crate::model::Host;
-    use crate::postgres::{DatabaseKey, LocalCluster, find_database, ident};
+    use crate::postgres::{DatabaseKey, LocalCluster, Session, find_database, ident};
     use crate::testing;
 
     /// Names that a careless URL or shell would break on.
@@ -107,6 +103,7 @@ mod tests {
             ]
             .into(),
             cwd: None,
+            function: None,
             timeout: crate::spec::Within::seconds(60),
             url_variable: "APP_DB".to_owned(),
             url_prefix: "postgres://".to_owned(),

@@ -164,6 +164,7 @@ mod tests {
             stop: shell(&format!("echo stop >> calls; {stop}")),
             start: shell(&format!("echo start >> calls; {start}")),
             status: status.map(shell),
+            function: None,
             env: [("FILE".to_owned(), "up".to_owned())].into(),
             cwd: Some("here".to_owned()),
             timeout: crate::spec::Within::seconds(20),

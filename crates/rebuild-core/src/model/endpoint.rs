@@ -126,6 +126,36 @@ impl Endpoint {
         }
     }
 
+    /// The connection parameters as libpq names them
+    /// (<https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS>), without
+    /// the password.
+    pub fn parameters(&self) -> Vec<(&'static str, String)> {
+        let host = match &self.host {
+            Host::Socket(dir) => dir.display().to_string(),
+            Host::Tcp(name) => name.clone(),
+        };
+        let mut parameters = vec![
+            ("host", host),
+            ("port", self.port.to_string()),
+            ("user", self.user.clone()),
+            ("dbname", self.database.clone()),
+            ("sslmode", self.sslmode.as_str().to_owned()),
+        ];
+        let address = self.hostaddr.iter();
+        parameters.extend(address.map(|address| ("hostaddr", address.to_string())));
+        if self.require_channel_binding {
+            parameters.push(("channel_binding", "require".to_owned()));
+        }
+        for (keyword, file) in [
+            ("sslrootcert", &self.sslrootcert),
+            ("sslcert", &self.sslcert),
+            ("sslkey", &self.sslkey),
+        ] {
+            parameters.extend(file.iter().map(|f| (keyword, f.display().to_string())));
+        }
+        parameters
+    }
+
     /// `role@host:port/database`, for people and logs; it never shows a password.
     pub fn describe(&self) -> String {
         let host = match &self.host {

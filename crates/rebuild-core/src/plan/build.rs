@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::{
-    PLAN_VERSION, Plan, PlannedStep, Rules, SchemaFrom, StepKind, Strategy, Survey, guards,
+    PLAN_VERSION, Plan, PlannedStep, RowsFrom, Rules, SchemaFrom, StepKind, Strategy, Survey,
+    guards,
 };
 use crate::error::{Error, Result};
 use crate::model::TableKind;
@@ -111,14 +112,17 @@ fn steps(rules: &Rules<'_>, survey: &Survey) -> Vec<PlannedStep> {
         SchemaFrom::Backup => "apply the schema from the backup",
         SchemaFrom::Files => "apply the schema files",
         SchemaFrom::Command => "run the migrator",
+        SchemaFrom::Function => "migrate with the program's own function",
     };
     steps.add("schema", StepKind::Schema, schema);
-    if rules.restore {
-        let rows = match rules.csv {
-            None => "restore the rows".to_owned(),
-            Some(folder) => format!("restore rows from the CSV files in {folder:?}"),
-        };
-        steps.add("restore", StepKind::Restore, rows);
+    let rows = match rules.rows {
+        RowsFrom::Nowhere => None,
+        RowsFrom::Backup => Some("restore the rows".to_owned()),
+        RowsFrom::Csv(folder) => Some(format!("restore rows from the CSV files in {folder:?}")),
+        RowsFrom::Function(function) => Some(format!("restore rows with {function}")),
+    };
+    if let Some(title) = rows {
+        steps.add("restore", StepKind::Restore, title);
     }
     if rules.fixtures {
         steps.add("fixtures", StepKind::Fixtures, "apply the fixtures");
@@ -216,7 +220,7 @@ fn losses(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
             )
         })
         .collect();
-    if !rules.restore || rules.csv.is_some() {
+    if rules.rows != RowsFrom::Backup {
         losses.push(format!(
             "the rows of {:?} are not carried over; they stay in the retired database{}",
             inventory.database.identity.name,
@@ -226,12 +230,17 @@ fn losses(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
                 ""
             }
         ));
-        losses.extend(rules.csv.map(|folder| {
-            format!(
+        match rules.rows {
+            RowsFrom::Nowhere | RowsFrom::Backup => {}
+            RowsFrom::Csv(folder) => losses.push(format!(
                 "the new rows are those of the CSV files in {folder:?}, without large objects; \
                  they are not compared with the backup"
-            )
-        }));
+            )),
+            RowsFrom::Function(function) => losses.push(format!(
+                "the new rows are those that {function} restores; they are not compared with the \
+                 backup"
+            )),
+        }
     } else if let Some(drift) = &survey.drift {
         for (table, rows) in survey.lost_tables() {
             let rows = rows.map_or_else(
@@ -270,7 +279,7 @@ fn warnings(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
         TableKind::Unlogged,
         "is unlogged: its rows would not outlive a crash of the server",
     );
-    if survey.server_free_bytes.is_none() && rules.restore {
+    if survey.server_free_bytes.is_none() && rules.rows != RowsFrom::Nowhere {
         warnings.push(format!(
             "the free space on the server cannot be seen from here; the new database needs about {} bytes",
             inventory.database.bytes

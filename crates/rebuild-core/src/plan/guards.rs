@@ -1,6 +1,6 @@
 //! The conditions that must hold before anything is changed. Pure functions over the survey.
 
-use super::{Refusal, Rules, SchemaFrom, Survey};
+use super::{Refusal, RowsFrom, Rules, SchemaFrom, Survey};
 use crate::model::Obstacle;
 use crate::traits::BackupMode;
 
@@ -209,7 +209,7 @@ fn disk(rules: &Rules<'_>, survey: &Survey) -> Found {
     let mut found = Vec::new();
     let size = survey.inventory.database.bytes;
     let copy = size + size / SPARE;
-    if rules.restore && survey.server_free_bytes.is_some_and(|free| free < copy) {
+    if rules.rows != RowsFrom::Nowhere && survey.server_free_bytes.is_some_and(|free| free < copy) {
         found.push(refusal(
             "disk",
             format!(
@@ -247,7 +247,7 @@ fn data_with_no_place(rules: &Rules<'_>, survey: &Survey) -> Found {
     let Some(drift) = survey
         .drift
         .as_ref()
-        .filter(|_| rules.restore && rules.csv.is_none())
+        .filter(|_| rules.rows == RowsFrom::Backup)
     else {
         return Vec::new();
     };

@@ -13,5 +13,5 @@ mod tests;
 pub use document::{PLAN_VERSION, Plan, PlannedStep, Refusal, StepKind, Strategy};
 pub use names::Names;
 pub use render::{bytes, drift_lines};
-pub use rules::{MayDrop, MayEnd, Rules, SchemaFrom};
+pub use rules::{MayDrop, MayEnd, RowsFrom, Rules, SchemaFrom};
 pub use survey::{Drift, Survey, TableDrift, ToolFacts};

@@ -14,6 +14,21 @@ pub enum SchemaFrom {
     Files,
     /// An external migrator.
     Command,
+    /// A function of the program that runs the spec.
+    Function,
+}
+
+/// Where the rows of the new database come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowsFrom<'a> {
+    /// Nowhere: the schema, fixtures and loads fill it.
+    Nowhere,
+    /// The backup that the run takes.
+    Backup,
+    /// The CSV files in this folder.
+    Csv(&'a str),
+    /// This function of the program that runs the spec.
+    Function(&'a str),
 }
 
 /// Decides whether a session may be ended.
@@ -35,10 +50,8 @@ pub struct Rules<'a> {
     pub backup: BackupMode,
     /// Where the schema comes from.
     pub schema: SchemaFrom,
-    /// True if rows are restored.
-    pub restore: bool,
-    /// The folder of CSV files that they come from, if not from the backup.
-    pub csv: Option<&'a str>,
+    /// Where the rows come from.
+    pub rows: RowsFrom<'a>,
     /// True if there are fixtures.
     pub fixtures: bool,
     /// The commands that load rows, in order.

@@ -1,6 +1,6 @@
 //! Every guard, by a survey that it must refuse and the same survey without the fault.
 
-use super::{Drift, Plan, Refusal, Rules, SchemaFrom, Survey, TableDrift};
+use super::{Drift, Plan, Refusal, RowsFrom, Rules, SchemaFrom, Survey, TableDrift};
 use crate::model::{Obstacle, SessionFacts, TableName};
 use crate::testing::sim::Sim;
 use crate::testing::survey::{rules, survey};
@@ -228,7 +228,7 @@ fn what_a_plan_does_not_need_is_not_refused() {
     let plan = plan_of(&rules(), |s| s.drift = Some(lost_table(Some(0))));
     assert_eq!(guards(&plan.refusals), [""; 0], "an empty table");
     let mut without_rows = rules();
-    without_rows.restore = false;
+    without_rows.rows = RowsFrom::Nowhere;
     without_rows.backup = BackupMode::SchemaOnly;
     let plan = plan_of(&without_rows, |s| {
         s.inventory.rights.superuser = false;

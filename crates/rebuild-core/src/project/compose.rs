@@ -10,7 +10,7 @@ use crate::engine::Backends;
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{Endpoint, Identity, SessionFacts, TableName};
-use crate::plan::{Rules, SchemaFrom, Strategy};
+use crate::plan::{RowsFrom, Rules, SchemaFrom, Strategy};
 use crate::postgres::{
     self, CommandMigrator, DatabaseKey, EndSessions, Environment, PgBackup, PgBackupSchema,
     PgCsvRestorer, PgProvision, PgRestorer, PgSqlFiles, PgSurveyor, PgTeardown, PgVerifier,
@@ -18,9 +18,10 @@ use crate::postgres::{
     application,
 };
 use crate::spec::{
-    EndSessionsSpec, FileOrder, RestoreFrom, SchemaSource, Spec, StrategySpec, TablePatterns,
+    CheckSpec, EndSessionsSpec, FileOrder, RestoreFrom, SchemaSource, Spec, StrategySpec,
+    TablePatterns,
 };
-use crate::traits::{Restorer, SchemaApplier, Task, Workload};
+use crate::traits::{Restorer, SchemaApplier, Task, Verifier, Workload};
 
 /// How long one schema file may take.
 const FILE_LIMIT: Duration = Duration::from_secs(3600);
@@ -116,9 +117,13 @@ impl Project {
         .with_csv(self.spec.backup.csv)
     }
 
-    /// True if rows come from the backup or from CSV files.
+    /// True if rows come from the backup or from CSV files, by a restorer that finishes the schema
+    /// of the backup after the rows.
     fn restores_rows(&self) -> bool {
-        self.spec.restore.source != RestoreFrom::None
+        matches!(
+            self.spec.restore.source,
+            RestoreFrom::Backup | RestoreFrom::Csv
+        )
     }
 
     /// The folder of CSV files that the rows come from, if they do.
@@ -127,11 +132,14 @@ impl Project {
         csv.map(|folder| self.spec.folder().join(folder))
     }
 
-    pub(super) fn schema(&self) -> Result<Arc<dyn SchemaApplier>> {
+    pub(super) fn schema(&self) -> Arc<dyn SchemaApplier> {
         let spec = &self.spec;
         let endpoint = self.endpoint.clone();
         let folder = spec.folder().to_path_buf();
-        Ok(match (spec.schema.source, &spec.schema.command) {
+        if let Some(function) = self.function_schema(&endpoint) {
+            return function;
+        }
+        match (spec.schema.source, &spec.schema.command) {
             (SchemaSource::Files, _) => Arc::new(PgSqlFiles {
                 part: SqlPart::Schema,
                 endpoint,
@@ -143,12 +151,14 @@ impl Project {
             (SchemaSource::Command, Some(command)) => {
                 Arc::new(CommandMigrator::new(command, endpoint, &folder))
             }
-            (SchemaSource::Backup | SchemaSource::Command, _) => Arc::new(PgBackupSchema {
-                endpoint,
-                store: self.store.clone(),
-                rows_follow: self.restores_rows(),
-            }),
-        })
+            (SchemaSource::Backup | SchemaSource::Command | SchemaSource::Function, _) => {
+                Arc::new(PgBackupSchema {
+                    endpoint,
+                    store: self.store.clone(),
+                    rows_follow: self.restores_rows(),
+                })
+            }
+        }
     }
 
     fn fixtures(&self) -> Option<Arc<dyn SchemaApplier>> {
@@ -170,18 +180,22 @@ impl Project {
         })
     }
 
-    pub(super) fn verifier(&self) -> Result<PgVerifier> {
-        let checks = if self.spec.checks.is_empty() {
-            PgVerifier::default_checks(self.spec.restore.source == RestoreFrom::Backup)
-        } else {
-            self.spec.checks.clone()
-        };
-        PgVerifier::new(
+    /// Functions check besides the others, so where there are only functions, what is checked
+    /// without any is checked all the same.
+    pub(super) fn verifier(&self) -> Result<Arc<dyn Verifier>> {
+        let function = |check: &CheckSpec| matches!(check, CheckSpec::Function { .. });
+        let mut checks = self.spec.checks.clone();
+        checks.retain(|check| !function(check));
+        if checks.is_empty() {
+            checks = PgVerifier::default_checks(self.spec.restore.source == RestoreFrom::Backup);
+        }
+        let verifier = PgVerifier::new(
             self.endpoint.clone(),
             checks,
             Arc::new(self.restorer(self.spec.schema.source == SchemaSource::Backup)?),
             row_options(&self.spec).jobs,
-        )
+        )?;
+        Ok(self.with_function_checks(Arc::new(verifier)))
     }
 
     pub(super) fn restorer(&self, own_schema: bool) -> Result<PgRestorer> {
@@ -200,7 +214,7 @@ impl Project {
         let restorer = self.restorer(self.spec.schema.source == SchemaSource::Backup)?;
         Ok(match self.csv_folder() {
             Some(folder) => Arc::new(PgCsvRestorer { restorer, folder }),
-            None => Arc::new(restorer),
+            None => self.function_rows(restorer),
         })
     }
 
@@ -211,7 +225,7 @@ impl Project {
             endpoint: self.endpoint.clone(),
             maintenance: self.maintenance(),
             database: self.endpoint.database.clone(),
-            schema: self.schema()?,
+            schema: self.schema(),
             fixtures: self.fixtures(),
             files: self.spec.schema.source != SchemaSource::Backup,
             provision: provision_options(&self.spec),
@@ -221,12 +235,13 @@ impl Project {
     }
 
     fn commands(&self, commands: &[crate::spec::CommandSpec]) -> Vec<Arc<dyn Task>> {
+        let command = |c| {
+            let task = CommandTask::new(c, self.endpoint.clone(), self.spec.folder());
+            Arc::new(task) as Arc<dyn Task>
+        };
         commands
             .iter()
-            .map(|c| {
-                let task = CommandTask::new(c, self.endpoint.clone(), self.spec.folder());
-                Arc::new(task) as Arc<dyn Task>
-            })
+            .map(|c| self.function_task(c).unwrap_or_else(|| command(c)))
             .collect()
     }
 
@@ -237,7 +252,10 @@ impl Project {
     ) -> Result<Vec<Arc<dyn Workload>>> {
         let mut workloads: Vec<Arc<dyn Workload>> = Vec::new();
         for spec in &self.spec.workloads {
-            workloads.push(Arc::new(CommandWorkload::new(spec, self.spec.folder())));
+            workloads.push(
+                self.function_workload(spec)
+                    .unwrap_or_else(|| Arc::new(CommandWorkload::new(spec, self.spec.folder()))),
+            );
         }
         // Last, so that programs that are stopped orderly are not cut off.
         if self.spec.quiesce.read_only {
@@ -267,11 +285,11 @@ impl Project {
                 lock.clone(),
                 provision_options(spec),
             )),
-            schema: self.schema()?,
+            schema: self.schema(),
             restorer: self.rows()?,
             fixtures: self.fixtures(),
             loads: self.commands(&spec.loads),
-            verifier: Arc::new(self.verifier()?),
+            verifier: self.verifier()?,
             workloads: self.workloads(target, &lock)?,
             tasks: self.commands(&spec.after),
             backup,
@@ -313,9 +331,16 @@ impl Project {
                 SchemaSource::Backup => SchemaFrom::Backup,
                 SchemaSource::Files => SchemaFrom::Files,
                 SchemaSource::Command => SchemaFrom::Command,
+                SchemaSource::Function => SchemaFrom::Function,
             },
-            restore: self.restores_rows(),
-            csv: spec.restore.csv.as_deref(),
+            rows: match spec.restore.source {
+                RestoreFrom::None => RowsFrom::Nowhere,
+                RestoreFrom::Backup => RowsFrom::Backup,
+                RestoreFrom::Csv => RowsFrom::Csv(spec.restore.csv.as_deref().unwrap_or_default()),
+                RestoreFrom::Function => {
+                    RowsFrom::Function(spec.restore.function.as_deref().unwrap_or_default())
+                }
+            },
             fixtures: !spec.schema.fixtures.is_empty(),
             loads: &loads,
             workloads: &workloads,

@@ -6,12 +6,15 @@ mod backups;
 mod compose;
 mod copy;
 mod dump;
+mod functions;
 mod init;
 mod into;
 mod proof;
 mod prune;
 mod runs;
 mod verbs;
+
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +24,7 @@ use crate::model::{Endpoint, RunId};
 use crate::postgres::Environment;
 use crate::spec::Spec;
 use crate::store::Store;
+use crate::traits::Functions;
 
 pub use copy::copy;
 pub use init::template;
@@ -34,6 +38,7 @@ pub struct Project {
     store: Store,
     events: Events,
     stop: CancellationToken,
+    functions: Option<Arc<dyn Functions>>,
 }
 
 impl Project {
@@ -56,7 +61,16 @@ impl Project {
             store,
             events,
             stop,
+            functions: None,
         })
+    }
+
+    /// The same, with the functions that the spec may name. Without one that it names, the target
+    /// can be looked at and brought back, but not rebuilt.
+    #[must_use]
+    pub fn with_functions(mut self, functions: Arc<dyn Functions>) -> Self {
+        self.functions = Some(functions);
+        self
     }
 
     /// The store of backups and journals.

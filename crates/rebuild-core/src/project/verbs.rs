@@ -10,7 +10,7 @@ use crate::journal::{self, RunSummary};
 use crate::model::{BackupId, Endpoint, Identity, RunId, Verdict};
 use crate::plan::{Plan, Survey};
 use crate::postgres::{Comparison, PgCsvRestorer, compare};
-use crate::traits::{Surveyor, Verifier, VerifyRequest};
+use crate::traits::{Surveyor, VerifyRequest};
 
 /// What is there.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -53,6 +53,7 @@ impl Project {
     }
 
     async fn survey_for_plan(&self, drift: bool) -> Result<Survey> {
+        self.require_functions()?;
         if let Some(folder) = self.csv_folder() {
             PgCsvRestorer::check_folder(&folder).await?;
         }
@@ -114,6 +115,7 @@ impl Project {
     /// # Errors
     /// See [`Engine::resume`].
     pub async fn resume(&self, run: &RunId) -> Result<Report> {
+        self.require_functions()?;
         let target = journal::target_of(&self.store, run).await?;
         let report = self
             .engine(&target)?

@@ -71,6 +71,17 @@ pub enum CheckSpec {
         #[serde(default = "a_minute")]
         timeout: Within,
     },
+    /// A function of the program that runs the spec finds nothing wrong. It is asked before the
+    /// database is in service and again once it is.
+    Function {
+        /// What the check is called.
+        name: String,
+        /// The function; in Python `module:name`.
+        function: String,
+        /// How long it may take.
+        #[serde(default = "ten_minutes")]
+        timeout: Within,
+    },
     /// A service answers, once the database is in service.
     Http {
         /// Where.
@@ -106,6 +117,10 @@ pub enum Expected {
 
 fn a_minute() -> Within {
     Within::seconds(60)
+}
+
+fn ten_minutes() -> Within {
+    Within::seconds(600)
 }
 
 fn ok() -> u16 {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{CheckSpec, RestoreFrom, SchemaSource, Spec};
+use super::{CheckSpec, Program, RestoreFrom, SchemaSource, Spec};
 use crate::error::{Error, Result};
 use crate::traits::BackupMode;
 
@@ -31,11 +31,21 @@ fn schema(spec: &Spec) -> Result<()> {
         SchemaSource::Command if schema.command.is_none() => {
             wrong("command", "the source \"command\" needs [schema.command]")
         }
-        SchemaSource::Backup | SchemaSource::Command if !schema.files.is_empty() => {
+        SchemaSource::Function if schema.function.is_none() => wrong(
+            "function",
+            "the source \"function\" needs the function's name",
+        ),
+        source if source != SchemaSource::Files && !schema.files.is_empty() => {
             wrong("files", "is only used with source = \"files\"")
         }
-        SchemaSource::Backup | SchemaSource::Files if schema.command.is_some() => {
+        source if source != SchemaSource::Command && schema.command.is_some() => {
             wrong("command", "is only used with source = \"command\"")
+        }
+        source if source != SchemaSource::Function && schema.function.is_some() => {
+            wrong("function", "is only used with source = \"function\"")
+        }
+        source if source != SchemaSource::Function && schema.timeout.is_some() => {
+            wrong("timeout", "is only used with source = \"function\"")
         }
         SchemaSource::Backup if spec.backup.mode == BackupMode::CountsOnly => {
             wrong("source", "a backup of counts alone holds no schema")
@@ -52,6 +62,7 @@ fn names(spec: &Spec) -> Result<()> {
         ),
         ("load", spec.loads.iter().map(|c| &c.name).collect()),
         ("after", spec.after.iter().map(|c| &c.name).collect()),
+        ("verify", functions_of(&spec.checks).collect()),
     ];
     for (key, list) in lists {
         let mut seen = BTreeSet::new();
@@ -67,42 +78,72 @@ fn names(spec: &Spec) -> Result<()> {
     Ok(())
 }
 
+fn functions_of(checks: &[CheckSpec]) -> impl Iterator<Item = &String> {
+    checks.iter().filter_map(|check| match check {
+        CheckSpec::Function { name, .. } => Some(name),
+        _ => None,
+    })
+}
+
 fn programs(spec: &Spec) -> Result<()> {
-    let workloads = spec.workloads.iter().flat_map(|w| {
-        let status = w.status.iter().map(|p| ("workload.status", p));
-        [("workload.stop", &w.stop), ("workload.start", &w.start)]
-            .into_iter()
-            .chain(status)
-    });
-    let commands = spec
-        .loads
-        .iter()
-        .map(|c| ("load.command", &c.command))
-        .chain(spec.after.iter().map(|c| ("after.command", &c.command)))
-        .chain(
-            spec.schema
-                .command
-                .iter()
-                .map(|c| ("schema.command.argv", &c.argv)),
-        )
-        .chain(
-            spec.hooks
-                .on_success
-                .iter()
-                .map(|p| ("hooks.on_success", p)),
-        )
-        .chain(
-            spec.hooks
-                .on_failure
-                .iter()
-                .map(|p| ("hooks.on_failure", p)),
-        );
-    for (key, program) in workloads.chain(commands) {
-        if program.first().is_none_or(String::is_empty) {
-            return Err(Error::usage(format!("{key}: names no program")));
+    for workload in &spec.workloads {
+        let status = workload.status.iter().map(|p| ("workload.status", p));
+        let mut commands = [
+            ("workload.stop", &workload.stop),
+            ("workload.start", &workload.start),
+        ]
+        .into_iter()
+        .chain(status);
+        if workload.function.is_none() {
+            commands.try_for_each(|(key, program)| named(key, program))?;
+        } else {
+            unused(commands, &workload.name)?;
         }
     }
+    let loads = spec.loads.iter().map(|c| ("load.command", c));
+    for (key, command) in loads.chain(spec.after.iter().map(|c| ("after.command", c))) {
+        if command.function.is_none() {
+            named(key, &command.command)?;
+        } else {
+            unused([(key, &command.command)], &command.name)?;
+            if !command.env.is_empty() || command.cwd.is_some() {
+                return Err(Error::usage(format!(
+                    "{key}: {:?} has a function, which has neither env nor cwd",
+                    command.name
+                )));
+            }
+        }
+    }
+    let migrator = spec.schema.command.iter();
+    let hooks = &spec.hooks;
+    migrator
+        .map(|c| ("schema.command.argv", &c.argv))
+        .chain(hooks.on_success.iter().map(|p| ("hooks.on_success", p)))
+        .chain(hooks.on_failure.iter().map(|p| ("hooks.on_failure", p)))
+        .try_for_each(|(key, program)| named(key, program))
+}
+
+fn named(key: &str, program: &Program) -> Result<()> {
+    if program.first().is_none_or(String::is_empty) {
+        return Err(Error::usage(format!("{key}: names no program")));
+    }
     Ok(())
+}
+
+/// Refuses commands where there is a function as well: which of them would be called?
+fn unused<'a>(
+    commands: impl IntoIterator<Item = (&'a str, &'a Program)>,
+    name: &str,
+) -> Result<()> {
+    match commands
+        .into_iter()
+        .find(|(_, program)| !program.is_empty())
+    {
+        None => Ok(()),
+        Some((key, _)) => Err(Error::usage(format!(
+            "{key}: {name:?} has a function, so it cannot have a command"
+        ))),
+    }
 }
 
 fn rows(spec: &Spec) -> Result<()> {
@@ -112,16 +153,26 @@ fn rows(spec: &Spec) -> Result<()> {
                 .hint("use mode = \"full\", or restore.source = \"none\""),
         );
     }
-    match (spec.restore.source, &spec.restore.csv) {
-        (RestoreFrom::Csv, None) => {
-            return Err(Error::usage(
-                "restore.csv: the source \"csv\" needs the folder of the files",
-            ));
+    let restore = &spec.restore;
+    let wrong = |key: &str, why: &str| Err(Error::usage(format!("restore.{key}: {why}")));
+    match restore.source {
+        RestoreFrom::Csv if restore.csv.is_none() => {
+            return wrong("csv", "the source \"csv\" needs the folder of the files");
         }
-        (RestoreFrom::Backup | RestoreFrom::None, Some(_)) => {
-            return Err(Error::usage(
-                "restore.csv: is only used with source = \"csv\"",
-            ));
+        RestoreFrom::Function if restore.function.is_none() => {
+            return wrong(
+                "function",
+                "the source \"function\" needs the function's name",
+            );
+        }
+        source if source != RestoreFrom::Csv && restore.csv.is_some() => {
+            return wrong("csv", "is only used with source = \"csv\"");
+        }
+        source if source != RestoreFrom::Function && restore.function.is_some() => {
+            return wrong("function", "is only used with source = \"function\"");
+        }
+        source if source != RestoreFrom::Function && restore.timeout.is_some() => {
+            return wrong("timeout", "is only used with source = \"function\"");
         }
         _ => {}
     }

@@ -11,16 +11,23 @@ use crate::traits::BackupMode;
 /// A program and its arguments. It is run as it is, without a shell.
 pub type Program = Vec<String>;
 
-/// `[[workload]]`: a program that writes to the target and can be stopped.
+/// `[[workload]]`: a program that writes to the target and can be stopped: by two commands, or by
+/// a `function`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkloadSpec {
     /// Its name.
     pub name: String,
     /// Stops it, and returns once it has stopped.
+    #[serde(default)]
     pub stop: Program,
     /// Starts it, and returns once it runs.
+    #[serde(default)]
     pub start: Program,
+    /// What stops, starts and looks at it in the place of commands: a function of the program that
+    /// runs the spec, in Python `module:name`.
+    #[serde(default)]
+    pub function: Option<String>,
     /// Exits with 0 while it runs and with 3 while it does not, as `systemctl is-active` does.
     /// Without it, it is taken to run until it was stopped.
     #[serde(default)]
@@ -106,6 +113,8 @@ pub enum SchemaSource {
     Files,
     /// A migrator.
     Command,
+    /// A function of the program that runs the spec.
+    Function,
 }
 
 /// The order of schema files.
@@ -133,6 +142,10 @@ pub struct SchemaSpec {
     pub order: FileOrder,
     /// The migrator, for the source `command`.
     pub command: Option<MigratorSpec>,
+    /// The function, for the source `function`; in Python `module:name`.
+    pub function: Option<String>,
+    /// How long the function may take; without it ten minutes.
+    pub timeout: Option<Within>,
     /// Patterns of SQL files that add rows after the restore, in the same order; with Flyway's,
     /// by name.
     pub fixtures: Vec<String>,
@@ -171,6 +184,8 @@ pub enum RestoreFrom {
     Backup,
     /// CSV files, as `rebuild backups export` writes them.
     Csv,
+    /// A function of the program that runs the spec.
+    Function,
     /// Nowhere: the schema, fixtures and loads fill it.
     None,
 }
@@ -184,6 +199,10 @@ pub struct RestoreSpec {
     /// With `source = "csv"`: the folder of the files `schema.table.csv` or `.csv.zst`, relative
     /// to the spec. They are in UTF-8, with a header line that names the columns.
     pub csv: Option<String>,
+    /// With `source = "function"`: the function; in Python `module:name`.
+    pub function: Option<String>,
+    /// How long the function may take; without it an hour.
+    pub timeout: Option<Within>,
     /// Patterns of the tables (`schema.table`) to restore; without any, all. A part in double
     /// quotes stands for itself.
     pub tables: Vec<String>,
@@ -192,15 +211,20 @@ pub struct RestoreSpec {
     pub allow_dropped: Vec<String>,
 }
 
-/// `[[load]]` and `[[after]]`: a command. It finds the database in its environment, as a
-/// migrator does.
+/// `[[load]]` and `[[after]]`: a command, which finds the database in its environment as a
+/// migrator does; or a `function`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommandSpec {
     /// Its name.
     pub name: String,
     /// The program and its arguments.
+    #[serde(default)]
     pub command: Program,
+    /// What is called in the place of a command: a function of the program that runs the spec, in
+    /// Python `module:name`.
+    #[serde(default)]
+    pub function: Option<String>,
     /// More variables.
     #[serde(default)]
     pub env: BTreeMap<String, String>,

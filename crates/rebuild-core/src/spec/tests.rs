@@ -94,6 +94,56 @@ fn what_is_wrong_is_named_with_its_place_and_a_suggestion() {
             "workload.name: \"a\" is there twice",
             None,
         ),
+        (
+            "[schema]\nsource = \"function\"\n",
+            "schema.function: the source \"function\" needs",
+            None,
+        ),
+        (
+            "[schema]\nfunction = \"m:f\"\n",
+            "schema.function: is only used with",
+            None,
+        ),
+        (
+            "[restore]\nfunction = \"m:f\"\n",
+            "restore.function: is only used with",
+            None,
+        ),
+        (
+            "[restore]\nsource = \"function\"\n",
+            "restore.function: the source \"function\" needs",
+            None,
+        ),
+        (
+            "[restore]\nsource = \"function\"\nfunction = \"m:f\"\n[[verify]]\nkind = \"counts\"\n",
+            "verify: counts and content compare with the backup",
+            Some("use kind = \"query\" or kind = \"tables\""),
+        ),
+        (
+            "[[load]]\nname = \"a\"\n",
+            "load.command: names no program",
+            None,
+        ),
+        (
+            "[[after]]\nname = \"a\"\nfunction = \"m:f\"\ncommand = [\"c\"]\n",
+            "after.command: \"a\" has a function, so it cannot have a command",
+            None,
+        ),
+        (
+            "[[load]]\nname = \"a\"\nfunction = \"m:f\"\ncwd = \"here\"\n",
+            "load.command: \"a\" has a function, which has neither env nor cwd",
+            None,
+        ),
+        (
+            "[[workload]]\nname = \"a\"\nfunction = \"m:f\"\nstop = [\"s\"]\n",
+            "workload.stop: \"a\" has a function",
+            None,
+        ),
+        (
+            "[[verify]]\nkind = \"function\"\nname = \"a\"\nfunction = \"m:f\"\n[[verify]]\nkind = \"function\"\nname = \"a\"\nfunction = \"m:g\"\n",
+            "verify.name: \"a\" is there twice",
+            None,
+        ),
         ("[store]\n", "rebuild.toml:6:", None),
     ];
     for (text, expected, hint) in cases {

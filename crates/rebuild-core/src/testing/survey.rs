@@ -1,7 +1,7 @@
 //! What tests of plans are made of.
 
 use crate::model::{DatabaseFacts, Identity, Inventory, RightsFacts, ServerFacts};
-use crate::plan::{Rules, SchemaFrom, Strategy, Survey, ToolFacts};
+use crate::plan::{RowsFrom, Rules, SchemaFrom, Strategy, Survey, ToolFacts};
 use crate::traits::{BackupMode, SchemaState};
 
 /// Rules of a rebuild aside, from files, without programs to run. They let nothing be ended or
@@ -13,8 +13,7 @@ pub fn rules() -> Rules<'static> {
         strategy: Strategy::Aside,
         backup: BackupMode::Full,
         schema: SchemaFrom::Files,
-        restore: true,
-        csv: None,
+        rows: RowsFrom::Backup,
         fixtures: false,
         loads: &[],
         workloads: &[],

@@ -14,6 +14,7 @@
 //!   The caller looks before it acts again.
 
 mod backup;
+mod functions;
 mod lock;
 mod permit;
 mod provision;
@@ -26,6 +27,7 @@ mod verify;
 mod workload;
 
 pub use backup::{Backup, BackupMode, BackupSummary};
+pub use functions::{FunctionCall, Functions};
 pub use lock::Lock;
 pub use permit::{DestroyPermit, ProvenBackup};
 pub use provision::{Provision, ProvisionRequest};
@@ -39,7 +41,7 @@ pub use workload::{Workload, WorkloadState};
 
 #[cfg(any(test, feature = "testing"))]
 pub use {
-    backup::MockBackup, lock::MockLock, provision::MockProvision, restore::MockRestorer,
-    schema::MockSchemaApplier, survey::MockSurveyor, task::MockTask, teardown::MockTeardown,
-    verify::MockVerifier, workload::MockWorkload,
+    backup::MockBackup, functions::MockFunctions, lock::MockLock, provision::MockProvision,
+    restore::MockRestorer, schema::MockSchemaApplier, survey::MockSurveyor, task::MockTask,
+    teardown::MockTeardown, verify::MockVerifier, workload::MockWorkload,
 };

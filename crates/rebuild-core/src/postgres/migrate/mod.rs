@@ -1,9 +1,10 @@
-//! A schema that comes from a migrator: alembic, Django, Flyway, or any other program.
+//! A schema that comes from a migrator: alembic, Django, Flyway, any other program, or a function.
 
 mod detect;
 mod tools;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity};
 use crate::spec::MigratorSpec;
-use crate::traits::{SchemaApplied, SchemaApplier, SchemaState};
+use crate::traits::{SchemaApplied, SchemaApplier, SchemaState, Task};
 
 pub use detect::migration_version;
 
@@ -62,59 +63,113 @@ impl CommandMigrator {
 #[async_trait]
 impl SchemaApplier for CommandMigrator {
     async fn look(&self, ctx: &Ctx, db: &Identity) -> Result<SchemaState> {
-        let work = async {
-            let session = Session::open_at(&self.endpoint, db, ctx).await?;
-            let session = session.only_read().await?;
-            let migration = migration_version(&session).await?;
-            session.close().await;
-            Ok(SchemaState {
-                migration,
-                ..SchemaState::default()
-            })
-        };
-        ctx.within(READ_WITHIN, "reading the migration version", work)
-            .await
+        version(&self.endpoint, ctx, db).await
     }
 
     async fn apply(&self, ctx: &Ctx, db: &Identity, _: &BackupId) -> Result<SchemaApplied> {
-        // The program finds the database by its name; so the name must mean this database.
-        Session::open_at(&self.endpoint, db, ctx)
-            .await?
-            .close()
-            .await;
+        require_named(&self.endpoint, ctx, db).await?;
         let invocation = self.invocation(ctx, db);
         run_ok(ctx, &invocation).await?;
-        let work = async {
-            let session = Session::open_at(&self.endpoint, db, ctx).await?;
-            if is_empty(&session).await? {
-                return Err(elsewhere(&invocation, db, &self.spec.url_variable));
-            }
-            let migration = migration_version(&session).await?;
-            session.close().await;
-            Ok(SchemaApplied {
-                migration,
-                ..SchemaApplied::default()
-            })
-        };
-        ctx.within(READ_WITHIN, "reading the migration version", work)
+        migrated(&self.endpoint, ctx, db, &invocation.name)
             .await
+            .map_err(|e| match e.kind() {
+                ErrorKind::Program => e.hint(format!(
+                    "see that its configuration takes the database from {} or the PG* variables, \
+                     and which database it has migrated instead",
+                    self.spec.url_variable
+                )),
+                _ => e,
+            })
     }
 }
 
-/// A migrator that succeeds and leaves nothing has most likely migrated another database, which
-/// its own configuration names.
-fn elsewhere(invocation: &Invocation, db: &Identity, url_variable: &str) -> Error {
-    Error::new(
-        ErrorKind::Program,
-        format!(
-            "{} succeeded, but {db} has no table, so it worked on another database or on none",
-            invocation.name
-        ),
-    )
-    .hint(format!(
-        "see that its configuration takes the database from {url_variable} or the PG* variables, \
-         and which database it has migrated instead"
-    ))
+/// A function of the program that runs the spec, as a migrator.
+pub struct FunctionMigrator {
+    function: Arc<dyn Task>,
+    endpoint: Endpoint,
+}
+
+impl FunctionMigrator {
+    /// `function` migrates the database that it is called with. `endpoint` is the server, with any
+    /// database.
+    pub fn new(function: Arc<dyn Task>, endpoint: Endpoint) -> Self {
+        Self { function, endpoint }
+    }
+}
+
+#[async_trait]
+impl SchemaApplier for FunctionMigrator {
+    async fn look(&self, ctx: &Ctx, db: &Identity) -> Result<SchemaState> {
+        version(&self.endpoint, ctx, db).await
+    }
+
+    async fn apply(&self, ctx: &Ctx, db: &Identity, _: &BackupId) -> Result<SchemaApplied> {
+        require_named(&self.endpoint, ctx, db).await?;
+        self.function.run(ctx, db).await?;
+        migrated(&self.endpoint, ctx, db, &self.function.name())
+            .await
+            .map_err(|e| match e.kind() {
+                ErrorKind::Program => {
+                    e.hint("see that it works on the database that it is called with")
+                }
+                _ => e,
+            })
+    }
+}
+
+/// A program finds the database by its name; so the name must mean this database.
+///
+/// # Errors
+/// A refusal if it means another one; the server could not be asked.
+pub(crate) async fn require_named(endpoint: &Endpoint, ctx: &Ctx, db: &Identity) -> Result<()> {
+    let session = Session::open_at(endpoint, db, ctx).await?;
+    session.close().await;
+    Ok(())
+}
+
+async fn version(endpoint: &Endpoint, ctx: &Ctx, db: &Identity) -> Result<SchemaState> {
+    let work = async {
+        let session = Session::open_at(endpoint, db, ctx).await?;
+        let session = session.only_read().await?;
+        let migration = migration_version(&session).await?;
+        session.close().await;
+        Ok(SchemaState {
+            migration,
+            ..SchemaState::default()
+        })
+    };
+    ctx.within(READ_WITHIN, "reading the migration version", work)
+        .await
+}
+
+/// What `migrator` made of `db`. One that succeeds and leaves nothing has most likely migrated
+/// another database, which its own configuration names.
+async fn migrated(
+    endpoint: &Endpoint,
+    ctx: &Ctx,
+    db: &Identity,
+    migrator: &str,
+) -> Result<SchemaApplied> {
+    let work = async {
+        let session = Session::open_at(endpoint, db, ctx).await?;
+        if is_empty(&session).await? {
+            return Err(Error::new(
+                ErrorKind::Program,
+                format!(
+                    "{migrator} succeeded, but {db} has no table, so it worked on another database \
+                     or on none"
+                ),
+            ));
+        }
+        let migration = migration_version(&session).await?;
+        session.close().await;
+        Ok(SchemaApplied {
+            migration,
+            ..SchemaApplied::default()
+        })
+    };
+    ctx.within(READ_WITHIN, "reading the migration version", work)
+        .await
 }
 
 /// True if the database has no table, view or sequence of its own; those of extensions do not

@@ -24,7 +24,7 @@ use self::http::HttpCheck;
 use self::look::Look;
 use self::query::QueryCheck;
 use self::structure::ColumnWanted;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Check, Endpoint, Outcome, TableName, Verdict};
 use crate::spec::{CheckSpec, TablePatterns};
@@ -210,6 +210,11 @@ impl Prepared {
                 answer: Answer::new(&expect)?,
                 timeout: timeout.0,
             }),
+            CheckSpec::Function { name, .. } => {
+                return Err(Error::internal(format!(
+                    "the check {name:?} is a function, which the server does not answer"
+                )));
+            }
             CheckSpec::Http {
                 url,
                 status,
