@@ -1,7 +1,5 @@
 //! The documented exit codes.
 
-use std::process::ExitCode;
-
 use rebuild_core::engine::Report;
 use rebuild_core::journal::Ending;
 use rebuild_core::{Error, ErrorKind};
@@ -47,11 +45,5 @@ impl Code {
             Ending::Halted => Self::Halted,
             Ending::Stuck => Self::Stuck,
         }
-    }
-}
-
-impl From<Code> for ExitCode {
-    fn from(code: Code) -> Self {
-        Self::from(code as u8)
     }
 }

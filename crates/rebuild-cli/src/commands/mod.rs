@@ -9,61 +9,51 @@ mod runs;
 mod status;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::CommandFactory;
 use rebuild_core::Result;
 use rebuild_core::postgres::{Environment, RoleMap};
 use rebuild_core::project::Project;
 use rebuild_core::spec;
+use rebuild_core::traits::Functions;
 
 use crate::args::{Args, Command};
 use crate::exit::Code;
 use crate::output::Output;
 
 /// Runs the command that was given.
-pub(crate) async fn dispatch(args: Args, output: &Output) -> Result<Code> {
+pub(crate) async fn dispatch(
+    args: Args,
+    functions: Option<Arc<dyn Functions>>,
+    output: &Output,
+) -> Result<Code> {
     let file = args.file;
+    let open = async || open(&file, functions.clone(), output).await;
     match args.command {
         Command::Init { url, store } => init::init(&file, url, store, output).await,
-        Command::Status { no_drift } => {
-            status::status(&open(&file, output).await?, !no_drift, output).await
-        }
+        Command::Status { no_drift } => status::status(&open().await?, !no_drift, output).await,
         Command::Plan { out, no_drift } => {
-            rebuild::plan(
-                &open(&file, output).await?,
-                out.as_deref(),
-                !no_drift,
-                output,
-            )
-            .await
+            rebuild::plan(&open().await?, out.as_deref(), !no_drift, output).await
         }
         Command::Run { plan, confirm } => {
-            let project = open(&file, output).await?;
+            let project = open().await?;
             rebuild::run(&project, plan.as_deref(), confirm.as_deref(), output).await
         }
-        Command::Resume { run } => rebuild::resume(&open(&file, output).await?, run, output).await,
+        Command::Resume { run } => rebuild::resume(&open().await?, run, output).await,
         Command::Rollback {
             run,
             confirm,
             accept_writes,
         } => {
-            let project = open(&file, output).await?;
+            let project = open().await?;
             rebuild::rollback(&project, run, confirm.as_deref(), accept_writes, output).await
         }
         Command::Purge { run, confirm, now } => {
-            rebuild::purge(
-                &open(&file, output).await?,
-                run,
-                confirm.as_deref(),
-                now,
-                output,
-            )
-            .await
+            rebuild::purge(&open().await?, run, confirm.as_deref(), now, output).await
         }
-        Command::Backup => backups::take(&open(&file, output).await?, output).await,
-        Command::Backups(command) => {
-            backups::backups(&open(&file, output).await?, command, output).await
-        }
+        Command::Backup => backups::take(&open().await?, output).await,
+        Command::Backups(command) => backups::backups(&open().await?, command, output).await,
         Command::Restore {
             backup,
             into,
@@ -73,7 +63,7 @@ pub(crate) async fn dispatch(args: Args, output: &Output) -> Result<Code> {
             drop_role,
             trust,
         } => {
-            let project = open(&file, output).await?;
+            let project = open().await?;
             let Some(dump) = from else {
                 return backups::restore(&project, backup, &into, &tables, output).await;
             };
@@ -104,11 +94,9 @@ pub(crate) async fn dispatch(args: Args, output: &Output) -> Result<Code> {
             with: Some(other),
             rows,
             ..
-        } => compare::compare(&open(&file, output).await?, &other, rows, output).await,
-        Command::Verify { backup, .. } => {
-            status::verify(&open(&file, output).await?, backup, output).await
-        }
-        Command::Runs(command) => runs::runs(&open(&file, output).await?, command, output).await,
+        } => compare::compare(&open().await?, &other, rows, output).await,
+        Command::Verify { backup, .. } => status::verify(&open().await?, backup, output).await,
+        Command::Runs(command) => runs::runs(&open().await?, command, output).await,
         Command::Schema => {
             output.data(&spec::json_schema(), |schema| format!("{schema:#}\n"));
             Ok(Code::Done)
@@ -121,9 +109,17 @@ pub(crate) async fn dispatch(args: Args, output: &Output) -> Result<Code> {
     }
 }
 
-async fn open(file: &Path, output: &Output) -> Result<Project> {
+async fn open(
+    file: &Path,
+    functions: Option<Arc<dyn Functions>>,
+    output: &Output,
+) -> Result<Project> {
     let environment = Environment::from_process();
     let spec = spec::load(file, &|name| environment.get(name).map(str::to_owned))?;
     let stop = crate::signals::stop_token();
-    Project::open(spec, &environment, output.events(), stop).await
+    let project = Project::open(spec, &environment, output.events(), stop).await?;
+    Ok(match functions {
+        Some(functions) => project.with_functions(functions),
+        None => project,
+    })
 }
