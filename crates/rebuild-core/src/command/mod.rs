@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use hook::run_hook;
+pub use output::Redaction;
 pub use run::{Finished, Invocation, run, run_ok};
 #[cfg(feature = "postgres")]
 pub(crate) use target_env::{TargetEnv, url};

@@ -15,7 +15,7 @@ const KEPT_LINES: usize = 100;
 
 /// Replaces secrets in text.
 #[derive(Clone)]
-pub(super) struct Redaction {
+pub struct Redaction {
     /// Longest first, so that a secret within another one does not spoil the larger match.
     needles: Vec<Secret>,
     longest: usize,
@@ -24,8 +24,9 @@ pub(super) struct Redaction {
 impl Redaction {
     /// Replaces each of `secrets`, as it is and as it stands in a URL. One of several lines is
     /// replaced line by line, since that is how output is read.
-    pub(super) fn new<'a>(secrets: impl Iterator<Item = &'a Secret>) -> Self {
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
         let mut texts: Vec<String> = secrets
+            .into_iter()
             .flat_map(|secret| secret.expose().lines())
             .filter(|line| !line.is_empty())
             .flat_map(|line| [line.to_owned(), super::percent::encode(line)])
@@ -38,7 +39,8 @@ impl Redaction {
         }
     }
 
-    fn apply(&self, mut text: String) -> String {
+    /// `text` with `***` for each of them.
+    pub fn apply(&self, mut text: String) -> String {
         for needle in &self.needles {
             if text.contains(needle.expose()) {
                 text = text.replace(needle.expose(), "***");

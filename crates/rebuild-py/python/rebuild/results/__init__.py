@@ -1,0 +1,35 @@
+"""What the verbs return: frozen, typed, with `to_dict`, and shown as tables in notebooks."""
+
+from .backups import Backup, Backups, CheckedBackup, Restored, RestoredDump
+from .common import Identity, TableName
+from .comparison import Comparison, DifferingKey, TableDifference
+from .plan import Drift, Plan, PlannedStep, Refusal, Status, Table, TableDrift
+from .runs import Ending, Report, Run, Runs, Step
+from .verdict import Check, Verdict
+
+__all__ = [
+    "Backup",
+    "Backups",
+    "Check",
+    "CheckedBackup",
+    "Comparison",
+    "DifferingKey",
+    "Drift",
+    "Ending",
+    "Identity",
+    "Plan",
+    "PlannedStep",
+    "Refusal",
+    "Report",
+    "Restored",
+    "RestoredDump",
+    "Run",
+    "Runs",
+    "Status",
+    "Step",
+    "Table",
+    "TableDifference",
+    "TableDrift",
+    "TableName",
+    "Verdict",
+]

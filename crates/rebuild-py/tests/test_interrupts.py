@@ -1,0 +1,166 @@
+"""Ctrl-C, cancelled tasks, callbacks that fail, and processes that fork."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import time
+
+import psycopg
+import pytest
+
+import rebuild
+from conftest import World
+from rebuild import Context, Database
+
+
+def wait_for_stop(ctx: Context) -> None:
+    while not ctx.stopping:
+        time.sleep(0.005)
+
+
+def test_ctrl_c_is_heard_within_a_tenth_of_a_second(world: World) -> None:
+    spec, moments = world.spec(), dict[str, float]()
+
+    @spec.step.load("waits")
+    def waits(db: Database, ctx: Context) -> None:
+        moments["pressed"] = time.monotonic()
+        os.kill(os.getpid(), signal.SIGINT)
+        wait_for_stop(ctx)
+        moments["heard"] = time.monotonic()
+        raise RuntimeError("stopped")
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        rebuild.run(spec)
+    assert isinstance(caught.value.__cause__, rebuild.Halted)
+    assert moments["heard"] - moments["pressed"] < 0.1
+    assert rebuild.rollback(spec).ending == "rolled-back"
+
+
+def test_ctrl_c_twice_leaves_at_once(world: World) -> None:
+    spec, left = world.spec(), threading.Event()
+
+    @spec.step.load("waits")
+    def waits(db: Database, ctx: Context) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        wait_for_stop(ctx)
+        os.kill(os.getpid(), signal.SIGINT)
+        left.wait()
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        rebuild.run(spec)
+    assert time.monotonic() - began < 15
+    left.set()
+    (run,) = rebuild.runs(spec)
+    assert run.is_open and run.ending is None
+    # As after a kill: the lock goes with its connection, and the way back is open.
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            assert rebuild.rollback(spec).ending == "rolled-back"
+            break
+        except rebuild.Refused:
+            assert time.monotonic() < deadline
+    assert world.databases() == [world.name]
+
+
+def test_a_callback_that_fails_stops_the_run(world: World) -> None:
+    spec = world.spec()
+    calls: list[str] = []
+
+    def on_event(event: rebuild.AnyEvent) -> None:
+        calls.append(type(event).__name__)
+        if isinstance(event, rebuild.StepFinished) and event.step == "backup":
+            raise ZeroDivisionError("in the callback")
+
+    with pytest.raises(ZeroDivisionError, match="in the callback") as caught:
+        rebuild.run(spec, on_event=on_event)
+    assert calls[-1] == "StepFinished"
+    assert isinstance(caught.value.__cause__, rebuild.Halted)
+    assert rebuild.resume(spec).ending == "done"
+
+
+def test_a_cancelled_task_stops_at_a_safe_point(world: World) -> None:
+    spec, began = world.spec(), asyncio.Event()
+
+    @spec.step.load("waits")
+    def waits(db: Database, ctx: Context) -> None:
+        loop.call_soon_threadsafe(began.set)
+        wait_for_stop(ctx)
+        raise RuntimeError("stopped")
+
+    async def main() -> None:
+        global loop
+        loop = asyncio.get_running_loop()
+        task = asyncio.create_task(rebuild.run_async(spec))
+        await began.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    (run,) = rebuild.runs(spec)
+    assert run.ending == "halted"
+    assert rebuild.rollback(spec, run.id).ending == "rolled-back"
+
+
+loop: asyncio.AbstractEventLoop
+
+
+def test_the_interpreter_is_free_while_the_engine_works(world: World) -> None:
+    ticks, over = [0], threading.Event()
+
+    def tick() -> None:
+        while not over.wait(0.001):
+            ticks[0] += 1
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    with psycopg.connect(world.url) as session:
+        session.execute("insert into gene select i, 'x' from generate_series(2, 200000) i")
+    before, began = ticks[0], time.monotonic()
+    rebuild.backup(world.spec())
+    ticked, seconds = ticks[0] - before, time.monotonic() - began
+    over.set()
+    thread.join()
+    # Held the whole time, it would have ticked not even once.
+    assert ticked > 50 * seconds
+
+
+def _in_child(url: str, folder: str) -> int:
+    data = {"version": 1, "target": {"url": url}, "store": {"url": "store"}}
+    return rebuild.backup(rebuild.Spec.from_dict(data, folder=folder)).rows
+
+
+def _failing_child(url: str, folder: str) -> int:
+    data = {"version": 1, "target": {"url": url}, "store": {"url": "store"}}
+    spec = rebuild.Spec.from_dict(data, folder=folder)
+    rebuild.restore(spec, "postgres", backup="bak-20000101t000000z-0000000000000000")
+    return 0
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")
+def test_a_forked_process_works_and_its_exceptions_come_back(world: World) -> None:
+    # The engine of this process has threads, which a fork does not have.
+    assert rebuild.runs(world.spec()) == ()
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        task = pool.apply_async(_in_child, (world.url, str(world.folder)))
+        assert task.get(timeout=60) == 1
+        failing = pool.apply_async(_failing_child, (world.url, str(world.folder)))
+        with pytest.raises(rebuild.RebuildError) as caught:
+            failing.get(timeout=60)
+    assert "bak-20000101t000000z-0000000000000000" in str(caught.value)
+
+
+def test_exceptions_are_whole_after_a_journey() -> None:
+    error = rebuild.Refused("no", where="a:1:2", hint="so", causes=("why",))
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again)) == (rebuild.Refused, "no\n  because: why\n\nhint: so")
+    report = rebuild.Report("run-1", "halted", "x", None, (), "resume", None, 1.0, ())
+    halted = pickle.loads(pickle.dumps(rebuild.Halted(report)))
+    assert halted.report == report and halted.hint == "resume"
