@@ -6,6 +6,10 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+#[cfg(target_os = "linux")]
+use rustix::process::{PidfdFlags, pidfd_open};
+#[cfg(target_os = "linux")]
+use tokio::io::{Interest, unix::AsyncFd};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long a group that was asked to end may take before it is killed.
@@ -45,6 +49,21 @@ impl Group {
 
     /// Waits until the leader has exited. It is not reaped.
     pub(crate) async fn leader_exit(&self) -> io::Result<()> {
+        // A program that embeds this crate may handle SIGCHLD itself, and the child of a fork shares
+        // with its parent what hears of it. A descriptor of the process is ours alone
+        // (pidfd_open(2)); only an old kernel has none.
+        #[cfg(target_os = "linux")]
+        if let Ok(process) = pidfd_open(self.id, PidfdFlags::empty()) {
+            #[expect(
+                deprecated,
+                reason = "unsound for a descriptor that closes too early, which an owned one does not"
+            )]
+            let exit = AsyncFd::with_interest(process, Interest::READABLE)?;
+            while !self.leader_has_exited()? {
+                exit.readable().await?.retain_ready();
+            }
+            return Ok(());
+        }
         // Asked for before the first look, so that no exit falls in between.
         let mut changes = signal(SignalKind::child())?;
         while !self.leader_has_exited()? {

@@ -322,7 +322,7 @@ async fn what_is_missing_is_told_before_anything_is_touched() {
         // One can look all the same.
         project.status(false).await.expect("a status");
     }
-    assert_eq!(world.calls(), [String::new(); 0]);
+    assert!(world.calls().is_empty());
 }
 
 #[tokio::test]
@@ -354,5 +354,5 @@ async fn what_a_function_works_on_is_what_the_run_pinned() {
     let backends = project.backends(&stranger).expect("backends");
     let e = backends.loads[0].run(&Ctx::quiet(), &stranger).await;
     assert_eq!(e.expect_err("another").kind(), ErrorKind::Refused);
-    assert_eq!(world.calls(), [String::new(); 0]);
+    assert!(world.calls().is_empty());
 }
