@@ -1,7 +1,7 @@
 # The one list of commands. CI calls the same ones.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-matrix bench kind-smoke lint docs gate
+.PHONY: help setup demo test test-python test-matrix bench kind-smoke lint docs gate
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ demo: ## Rebuild a drifted database of a throwaway server while a reader keeps r
 
 test: ## Run every test on the PostgreSQL that is installed; T=... runs those whose name contains it
 	@scripts/test $(T)
+
+test-python: ## Check the Python package and run its tests
+	@scripts/python-test
 
 test-matrix: ## Run the tests of library, command and examples on every supported PostgreSQL; V="13 18" picks some
 	@scripts/test-matrix $(V)

@@ -21,14 +21,18 @@ pub(crate) struct PyFunctions(pub(crate) Py<PyAny>);
 impl PyFunctions {
     fn find(&self, role: &str, call: &FunctionCall) -> Result<Arc<Step>> {
         let folder = call.folder.display().to_string();
-        let found = Python::try_attach(|py| {
-            self.0
-                .call1(py, (role, &call.name, &call.function, folder))
-                .map_err(|e| {
-                    // The package says what is wrong; anything else is an error of the module.
-                    Error::refused(format!("{}: {}", call.name, e.value(py)))
-                })
-        });
+        let ask = || {
+            Python::try_attach(|py| {
+                self.0
+                    .call1(py, (role, &call.name, &call.function, folder))
+                    .map_err(|e| {
+                        // The package says what is wrong; anything else is an error of the module.
+                        Error::refused(format!("{}: {}", call.name, e.value(py)))
+                    })
+            })
+        };
+        // A module that is imported does what it likes, for as long as it likes.
+        let found = tokio::task::block_in_place(ask);
         let object = found.ok_or_else(|| Error::internal("the Python interpreter is ending"))??;
         let call = call.clone();
         Ok(Arc::new(Step { call, object }))

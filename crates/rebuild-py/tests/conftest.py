@@ -54,7 +54,7 @@ class World:
     def query(self, sql: str, database: str | None = None) -> list[tuple[Any, ...]]:
         endpoint = self.cluster.endpoint(database or self.name)
         with psycopg.connect(endpoint.url()) as session:
-            return session.execute(sql).fetchall()  # type: ignore[call-overload, no-any-return]
+            return session.execute(sql).fetchall()
 
     def databases(self) -> list[str]:
         """Every database whose name begins with that of this world."""

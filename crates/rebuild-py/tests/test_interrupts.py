@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -67,6 +69,50 @@ def test_ctrl_c_twice_leaves_at_once(world: World) -> None:
         except rebuild.Refused:
             assert time.monotonic() < deadline
     assert world.databases() == [world.name]
+
+
+KILLED = """
+import os, signal, sys
+import psycopg
+import rebuild
+
+spec = rebuild.Spec.load("rebuild.toml")
+
+@spec.step.load("genes")
+def genes(db, ctx):
+    with psycopg.connect(db.url()) as session:
+        session.execute("truncate gene; insert into gene values (7, 'UMOD')")
+    if sys.argv[1:] == ["die"]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if sys.argv[1:] == ["die"]:
+    rebuild.run(spec)
+else:
+    print(rebuild.resume(spec).ending)
+"""
+
+
+def test_a_process_that_is_killed_in_a_step_goes_on_in_the_next(world: World) -> None:
+    (world.folder / "rebuild.toml").write_text(
+        f'version = 1\ntarget.url = "{world.url}"\nstore.url = "store"\n'
+        "quiesce = { read_only = true, end_sessions = true }\n"
+        '[[verify]]\nkind = "indexes"\n'
+    )
+    script = world.folder / "script.py"
+    script.write_text(KILLED)
+
+    def python(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, script, *words]
+        return subprocess.run(
+            command, cwd=world.folder, capture_output=True, text=True, check=False
+        )
+
+    assert python("die").returncode == -signal.SIGKILL
+    assert world.query("select * from gene") == [(1, "PKD1")]
+    assert (world.folder / "store").is_dir()
+    resumed = python()
+    assert (resumed.returncode, resumed.stdout) == (0, "done\n"), resumed.stderr
+    assert world.query("select * from gene") == [(7, "UMOD")]
 
 
 def test_a_callback_that_fails_stops_the_run(world: World) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -166,7 +167,7 @@ def test_production_needs_its_name(world: World) -> None:
 def test_results_are_plain_frozen_and_shown(world: World) -> None:
     spec = world.spec()
     report = rebuild.run(spec)
-    results = [spec.status(), spec.plan(), report, rebuild.runs(spec)[0], rebuild.verify(spec)]
+    results: list[Any] = [spec.status(), spec.plan(), report, rebuild.runs(spec)[0], rebuild.verify(spec)]
     for result in results:
         json.dumps(result.to_dict())
         assert "<table>" in result._repr_html_()

@@ -1,8 +1,9 @@
 """Annotates every gene from three sources."""
 
-from connection import connect
+import psycopg
 
-with connect() as db:
+
+def load(db: psycopg.Connection) -> str:
     done = db.execute(
         """
         insert into public.annotation (gene_id, source, payload)
@@ -11,4 +12,10 @@ with connect() as db:
          cross join (values ('clinvar'), ('gnomad'), ('gtex')) as s (source)
         """
     )
-    print(f"{done.rowcount} annotations")
+    return f"{done.rowcount} annotations"
+
+
+if __name__ == "__main__":
+    from connection import main
+
+    main(load)

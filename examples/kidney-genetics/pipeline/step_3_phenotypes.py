@@ -1,13 +1,12 @@
 """Loads phenotypes and links them to genes; too few links mean that the sources were not whole."""
 
 import os
-import sys
 
-from connection import connect
+import psycopg
 
-MIN_LINKS = int(os.environ.get("KIDNEY_MIN_LINKS", "1000"))
 
-with connect() as db:
+def load(db: psycopg.Connection) -> str:
+    least = int(os.environ.get("KIDNEY_MIN_LINKS", "1000"))
     db.execute(
         """
         insert into public.phenotype (hpo_id, name)
@@ -20,6 +19,12 @@ with connect() as db:
         select g.id, p.id from public.gene g join public.phenotype p on (g.id + p.id) % 20 = 0
         """
     )
-    if done.rowcount < MIN_LINKS:
-        sys.exit(f"{done.rowcount} links, where {MIN_LINKS} are the least to go on with")
-    print(f"{done.rowcount} links")
+    if done.rowcount < least:
+        raise ValueError(f"{done.rowcount} links, where {least} are the least to go on with")
+    return f"{done.rowcount} links"
+
+
+if __name__ == "__main__":
+    from connection import main
+
+    main(load)

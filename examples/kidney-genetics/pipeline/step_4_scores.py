@@ -1,8 +1,9 @@
 """Scores every gene by its evidence."""
 
-from connection import connect
+import psycopg
 
-with connect() as db:
+
+def load(db: psycopg.Connection) -> str:
     done = db.execute(
         """
         insert into public.score (gene_id, evidence)
@@ -12,4 +13,10 @@ with connect() as db:
          group by g.id
         """
     )
-    print(f"{done.rowcount} scores")
+    return f"{done.rowcount} scores"
+
+
+if __name__ == "__main__":
+    from connection import main
+
+    main(load)

@@ -145,22 +145,34 @@ def _events(job: _rebuild.Job) -> list[events.AnyEvent]:
     return known
 
 
-def both(
-    call: Callable[P, Call[T]],
-) -> tuple[Callable[P, T], Callable[P, Coroutine[Any, Any, T]]]:
-    """The blocking and the asynchronous form of a verb."""
+def blocking(call: Callable[P, Call[T]]) -> Callable[P, T]:
+    """The blocking form of a verb."""
 
     @functools.wraps(call)
-    def blocking(*args: P.args, **kwargs: P.kwargs) -> T:
+    def wait(*args: P.args, **kwargs: P.kwargs) -> T:
         return call(*args, **kwargs).wait()
 
+    wait.__signature__ = _signature(call)  # type: ignore[attr-defined]
+    return wait
+
+
+def asynchronous(verb: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """The asynchronous form of a verb that is `blocking`."""
+    call: Callable[P, Call[T]] = verb.__wrapped__  # type: ignore[attr-defined]
+
     @functools.wraps(call)
-    async def asynchronous(*args: P.args, **kwargs: P.kwargs) -> T:
+    async def wait(*args: P.args, **kwargs: P.kwargs) -> T:
         return await call(*args, **kwargs).wait_async()
 
-    name = call.__name__.removeprefix("_")
-    doc = call.__doc__ or ""
-    blocking.__name__ = blocking.__qualname__ = name
-    asynchronous.__name__ = asynchronous.__qualname__ = f"{name}_async"
-    asynchronous.__doc__ = f"{doc}\n\nTo be awaited; a cancelled task stops at the next safe point."
-    return blocking, asynchronous
+    wait.__signature__ = _signature(call)  # type: ignore[attr-defined]
+    wait.__name__ = wait.__qualname__ = f"{call.__name__}_async"
+    doc = inspect.cleandoc(call.__doc__ or "")
+    wait.__doc__ = f"{doc}\n\nTo be awaited; a task that is cancelled stops at the next safe point."
+    return wait
+
+
+def _signature(call: Callable[..., Call[Any]]) -> inspect.Signature:
+    """What `help` shows: the call is our own affair."""
+    signature = inspect.signature(call)
+    returns = str(signature.return_annotation).removeprefix("Call[").removesuffix("]")
+    return signature.replace(return_annotation=returns)

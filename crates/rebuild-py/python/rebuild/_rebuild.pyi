@@ -4,6 +4,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import final
 
+__all__ = [
+    "VERSION",
+    "Cluster",
+    "Handle",
+    "Job",
+    "check_spec",
+    "cli",
+    "json_schema",
+    "read_spec",
+    "render_plan",
+    "start",
+]
+
 VERSION: str
 
 @final

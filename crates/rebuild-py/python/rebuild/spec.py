@@ -36,7 +36,7 @@ class Spec:
         self._folder = Path(folder)
         self._env = None if env is None else dict(env)
         self._functions = Functions()
-        self.step = Steps(self)
+        self.step: Steps = Steps(self)
 
     @classmethod
     def load(

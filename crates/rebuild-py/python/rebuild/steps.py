@@ -39,8 +39,8 @@ class Context:
 
     def __init__(self, handle: _rebuild.Handle, run: str, live: bool) -> None:
         self._handle = handle
-        self.run = run
-        self.live = live
+        self.run: str = run
+        self.live: bool = live
 
     def log(self, line: str) -> None:
         """Tells a line, as a program's output is told."""

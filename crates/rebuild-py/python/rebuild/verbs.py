@@ -12,7 +12,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from ._call import Call, both
+from ._call import Call, asynchronous, blocking
 from .errors import Halted, Mismatch, RolledBack, Stuck
 from .events import OnEvent
 from .results import (
@@ -50,7 +50,8 @@ def _call(
     return Call(request, parse, functions=functions, on_event=on_event)
 
 
-def _status(spec: AnySpec, *, drift: bool = True, on_event: OnEvent | None = None) -> Call[Status]:
+@blocking
+def status(spec: AnySpec, *, drift: bool = True, on_event: OnEvent | None = None) -> Call[Status]:
     """What is there: the target, its drift, its migration version, the last runs.
 
     Args:
@@ -61,7 +62,8 @@ def _status(spec: AnySpec, *, drift: bool = True, on_event: OnEvent | None = Non
     return _call(spec, "status", Status.of, on_event, drift=drift)
 
 
-def _plan(spec: AnySpec, *, drift: bool = True, on_event: OnEvent | None = None) -> Call[Plan]:
+@blocking
+def plan(spec: AnySpec, *, drift: bool = True, on_event: OnEvent | None = None) -> Call[Plan]:
     """What a run would do, and what would be lost. Nothing is touched.
 
     A guard that refuses is in `refusals` of the plan; such a plan does not run.
@@ -74,7 +76,8 @@ def _plan(spec: AnySpec, *, drift: bool = True, on_event: OnEvent | None = None)
     return _call(spec, "plan", Plan.of, on_event, drift=drift)
 
 
-def _run(
+@blocking
+def run(
     spec: AnySpec,
     *,
     plan: Plan | None = None,
@@ -101,7 +104,8 @@ def _run(
     return _call(spec, "run", _done, on_event, plan=document, confirm=confirm)
 
 
-def _resume(
+@blocking
+def resume(
     spec: AnySpec, run: str | None = None, *, on_event: OnEvent | None = None
 ) -> Call[Report]:
     """Goes on with a run that was killed or halted.
@@ -120,7 +124,8 @@ def _resume(
     return _call(spec, "resume", _done, on_event, run=run)
 
 
-def _rollback(
+@blocking
+def rollback(
     spec: AnySpec,
     run: str | None = None,
     *,
@@ -154,7 +159,8 @@ def _rollback(
     )
 
 
-def _purge(
+@blocking
+def purge(
     spec: AnySpec,
     run: str | None = None,
     *,
@@ -177,7 +183,8 @@ def _purge(
     return _call(spec, "purge", _as_it_is, on_event, run=run, confirm=confirm, now=now)
 
 
-def _backup(spec: AnySpec, *, on_event: OnEvent | None = None) -> Call[Backup]:
+@blocking
+def backup(spec: AnySpec, *, on_event: OnEvent | None = None) -> Call[Backup]:
     """Takes a backup of the target, and proves it by reading it back.
 
     Raises:
@@ -186,19 +193,22 @@ def _backup(spec: AnySpec, *, on_event: OnEvent | None = None) -> Call[Backup]:
     return _call(spec, "backup", _proven, on_event)
 
 
-def _backups(spec: AnySpec, *, on_event: OnEvent | None = None) -> Call[Backups]:
+@blocking
+def backups(spec: AnySpec, *, on_event: OnEvent | None = None) -> Call[Backups]:
     """The finished backups in the store, newest first."""
     return _call(spec, "backups", lambda v: Backups(map(Backup.parse, v)), on_event)
 
 
-def _show_backup(
+@blocking
+def show_backup(
     spec: AnySpec, backup: str | None = None, *, on_event: OnEvent | None = None
 ) -> Call[Mapping[str, Any]]:
     """The manifest of a backup, of the newest one without an id."""
     return _call(spec, "show_backup", _as_it_is, on_event, backup=backup)
 
 
-def _check_backup(
+@blocking
+def check_backup(
     spec: AnySpec,
     backup: str | None = None,
     *,
@@ -227,7 +237,8 @@ def _check_backup(
     )
 
 
-def _export_backup(
+@blocking
+def export_backup(
     spec: AnySpec,
     to: str | PathLike[str],
     backup: str | None = None,
@@ -242,7 +253,8 @@ def _export_backup(
     return _call(spec, "export_backup", paths, on_event, backup=backup, to=fspath(to))
 
 
-def _prune_backups(
+@blocking
+def prune_backups(
     spec: AnySpec,
     *,
     keep_last: int | None = None,
@@ -266,7 +278,8 @@ def _prune_backups(
     )
 
 
-def _restore(
+@blocking
+def restore(
     spec: AnySpec,
     into: str,
     *,
@@ -292,7 +305,8 @@ def _restore(
     )
 
 
-def _restore_dump(
+@blocking
+def restore_dump(
     spec: AnySpec,
     dump: str | PathLike[str],
     into: str,
@@ -330,7 +344,8 @@ def _restore_dump(
     )
 
 
-def _verify(
+@blocking
+def verify(
     spec: AnySpec, *, backup: str | None = None, on_event: OnEvent | None = None
 ) -> Call[Verdict]:
     """Verifies the target as it is, or against a backup. A difference is in the verdict, which is
@@ -344,7 +359,8 @@ def _verify(
     return _call(spec, "verify", Verdict.of, on_event, backup=backup)
 
 
-def _compare(
+@blocking
+def compare(
     spec: AnySpec, other: str, *, rows: bool = False, on_event: OnEvent | None = None
 ) -> Call[Comparison]:
     """Compares every row of the target with those of another database.
@@ -358,7 +374,8 @@ def _compare(
     return _call(spec, "compare", Comparison.of, on_event, other=other, rows=rows)
 
 
-def _copy(
+@blocking
+def copy(
     source: str,
     target: str,
     *,
@@ -394,12 +411,14 @@ def _copy(
     return Call(request, _restored, on_event=on_event)
 
 
-def _runs(spec: AnySpec, *, on_event: OnEvent | None = None) -> Call[Runs]:
+@blocking
+def runs(spec: AnySpec, *, on_event: OnEvent | None = None) -> Call[Runs]:
     """Every run in the store, newest first."""
     return _call(spec, "runs", lambda v: Runs(map(Run.of, v)), on_event)
 
 
-def _show_run(
+@blocking
+def show_run(
     spec: AnySpec, run: str | None = None, *, on_event: OnEvent | None = None
 ) -> Call[Run]:
     """One run, the newest without an id: its steps, and how long each took."""
@@ -451,22 +470,22 @@ def _restored_dump(value: Any) -> RestoredDump:
     return restored
 
 
-status, status_async = both(_status)
-plan, plan_async = both(_plan)
-run, run_async = both(_run)
-resume, resume_async = both(_resume)
-rollback, rollback_async = both(_rollback)
-purge, purge_async = both(_purge)
-backup, backup_async = both(_backup)
-backups, backups_async = both(_backups)
-show_backup, show_backup_async = both(_show_backup)
-check_backup, check_backup_async = both(_check_backup)
-export_backup, export_backup_async = both(_export_backup)
-prune_backups, prune_backups_async = both(_prune_backups)
-restore, restore_async = both(_restore)
-restore_dump, restore_dump_async = both(_restore_dump)
-verify, verify_async = both(_verify)
-compare, compare_async = both(_compare)
-copy, copy_async = both(_copy)
-runs, runs_async = both(_runs)
-show_run, show_run_async = both(_show_run)
+status_async = asynchronous(status)
+plan_async = asynchronous(plan)
+run_async = asynchronous(run)
+resume_async = asynchronous(resume)
+rollback_async = asynchronous(rollback)
+purge_async = asynchronous(purge)
+backup_async = asynchronous(backup)
+backups_async = asynchronous(backups)
+show_backup_async = asynchronous(show_backup)
+check_backup_async = asynchronous(check_backup)
+export_backup_async = asynchronous(export_backup)
+prune_backups_async = asynchronous(prune_backups)
+restore_async = asynchronous(restore)
+restore_dump_async = asynchronous(restore_dump)
+verify_async = asynchronous(verify)
+compare_async = asynchronous(compare)
+copy_async = asynchronous(copy)
+runs_async = asynchronous(runs)
+show_run_async = asynchronous(show_run)
