@@ -50,6 +50,8 @@ enum Contest {
     Copy,
     /// Rebuilding TPC-H end to end.
     Rebuild,
+    /// The same from Python.
+    Python,
     /// Comparing two copies of TPC-H, and one with a backup.
     Verify,
     /// 2,000 small tables.
@@ -62,8 +64,8 @@ enum Contest {
 
 impl Contest {
     fn needs_tpch(self) -> bool {
-        use Contest::{Backup, Copy, Rebuild, Restore, Verify};
-        matches!(self, Backup | Restore | Copy | Rebuild | Verify)
+        use Contest::{Backup, Copy, Python, Rebuild, Restore, Verify};
+        matches!(self, Backup | Restore | Copy | Rebuild | Python | Verify)
     }
 
     async fn run(self, args: &Args, bench: &Bench, server: &Server) -> Result<Vec<Line>> {
@@ -78,6 +80,7 @@ impl Contest {
                 contests::copy::run_contest(bench, server, &second)
             }
             Self::Rebuild => contests::rebuild::run_contest(bench, server),
+            Self::Python => contests::python::run_contest(bench, server),
             Self::Verify => contests::verify::run_contest(bench, server),
             Self::SmallTables => contests::small_tables::run_contest(bench, server),
             Self::Memory => contests::memory::run_contest(bench, server),

@@ -1,6 +1,6 @@
 //! The `rebuild` program under measurement.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -66,6 +66,11 @@ impl Ours {
         );
         std::fs::write(folder.join("rebuild.toml"), spec)?;
         Ok(Self { program, folder })
+    }
+
+    /// The folder of the spec.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The program with `arguments`.

@@ -88,7 +88,7 @@ fn shell(server: &Server, dump: &std::path::Path) -> Result<Duration> {
 }
 
 /// Drops what runs have retired, so that the next turn begins as this one did.
-fn forget_retired(server: &Server) -> Result<()> {
+pub(super) fn forget_retired(server: &Server) -> Result<()> {
     let list = "select datname from pg_database where datname like 'rebuilt\\_old\\_%'";
     for name in server.value("postgres", list)?.lines() {
         server.drop(name)?;
