@@ -152,14 +152,16 @@ impl Step {
     }
 
     fn raised(&self, raised: &Raised, redaction: &Redaction) -> Error {
-        let text = format!(
-            "{} ({}) raised {}\n{}",
-            self.call.name,
-            self.call.function,
-            raised.message,
-            raised.traceback.trim_end()
-        );
-        Error::new(ErrorKind::Program, redaction.apply(text))
+        Error::new(
+            ErrorKind::Program,
+            format!(
+                "{} ({}) raised {}\n{}",
+                self.call.name,
+                self.call.function,
+                redaction.line(&raised.message),
+                redaction.last_lines(raised.traceback.trim_end())
+            ),
+        )
     }
 }
 

@@ -38,21 +38,22 @@ impl Handle {
     /// A line of the function's own, as a program's output is told.
     fn output(&self, line: &str) {
         for line in line.lines() {
-            let line = self.redaction.apply(line.escape_debug().to_string());
             self.events.send(EventKind::Output {
                 program: self.name.clone(),
-                line,
+                line: self.redaction.line(line),
             });
         }
     }
 
     /// A line that the operator should read.
     fn warn(&self, line: &str) {
-        let line = self.redaction.apply(line.escape_debug().to_string());
-        self.events.send(EventKind::Note {
-            level: Level::Warning,
-            message: format!("{}: {line}", self.name),
-        });
+        for line in line.lines() {
+            let line = self.redaction.line(line);
+            self.events.send(EventKind::Note {
+                level: Level::Warning,
+                message: format!("{}: {line}", self.name),
+            });
+        }
     }
 
     /// How far it is.

@@ -102,7 +102,7 @@ def test_a_process_that_is_killed_in_a_step_goes_on_in_the_next(world: World) ->
     script.write_text(KILLED)
 
     def python(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, script, *words]
+        command = [sys.executable, str(script), *words]
         return subprocess.run(
             command, cwd=world.folder, capture_output=True, text=True, check=False
         )

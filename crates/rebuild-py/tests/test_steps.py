@@ -132,6 +132,25 @@ def test_an_exception_fails_the_step_with_its_traceback(world: World) -> None:
     assert world.databases() == [world.name]
 
 
+def test_what_a_step_says_is_shown_safely_and_in_bounds(world: World) -> None:
+    spec = world.spec()
+    seen: list[rebuild.AnyEvent] = []
+
+    @spec.step.load("loud")
+    def loud(db: Database, ctx: Context) -> None:
+        ctx.log("it's 50 %\n\x1b[2Jcleared")
+        ctx.warn("look")
+        raise ValueError("x" * 10_000_000)
+
+    with pytest.raises(rebuild.RolledBack) as caught:
+        rebuild.run(spec, on_event=seen.append)
+    lines = [event.line for event in seen if isinstance(event, rebuild.Output)]
+    assert lines == ["it's 50 %", "\\u{1b}[2Jcleared"]
+    warnings = [e.message for e in seen if isinstance(e, rebuild.Note) and e.level == "warning"]
+    assert "loud: look" in warnings
+    assert len(caught.value.what) < 100_000
+
+
 @pytest.mark.parametrize(
     ("found", "complaint"),
     [

@@ -155,6 +155,17 @@ def test_a_spec_from_a_file_and_its_errors(world: World, tmp_path: Path) -> None
         rebuild.Spec.from_dict({"version": 1})
 
 
+def test_what_is_no_spec(world: World, tmp_path: Path) -> None:
+    data = world.data(store={"url": tmp_path / "elsewhere"})
+    assert rebuild.Spec.from_dict(data, folder=world.folder).plan().refusals == ()
+    with pytest.raises(rebuild.UsageError, match="text, numbers, lists and dicts"):
+        rebuild.Spec.from_dict({"version": {1}})
+    # What is handed over is not ours to change, nor ours to be changed.
+    spec = world.spec()
+    spec.to_dict()["store"]["url"] = "changed"
+    assert spec.to_dict()["store"] == {"url": "store"}
+
+
 def test_production_needs_its_name(world: World) -> None:
     spec = world.spec(target={"url": world.url, "environment": "production"})
     with pytest.raises(rebuild.Refused) as caught:

@@ -39,8 +39,21 @@ impl Redaction {
         }
     }
 
-    /// `text` with `***` for each of them.
-    pub fn apply(&self, mut text: String) -> String {
+    /// A line that may be shown and kept: without the secrets, without a character that a terminal
+    /// would obey, and no longer than 8 KiB.
+    pub fn line(&self, text: &str) -> String {
+        shown(self.apply(text.to_owned()), false)
+    }
+
+    /// The last hundred lines of a text, each as [`line`](Self::line) shows it.
+    pub fn last_lines(&self, text: &str) -> String {
+        let lines: Vec<&str> = text.lines().collect();
+        let kept = lines.iter().skip(lines.len().saturating_sub(KEPT_LINES));
+        let kept: Vec<String> = kept.map(|line| self.line(line)).collect();
+        kept.join("\n")
+    }
+
+    fn apply(&self, mut text: String) -> String {
         for needle in &self.needles {
             if text.contains(needle.expose()) {
                 text = text.replace(needle.expose(), "***");
@@ -172,6 +185,23 @@ mod tests {
 
     use super::*;
     use crate::event::Collected;
+
+    #[test]
+    fn what_a_function_says_is_kept_in_bounds() {
+        let redaction = Redaction::new([&Secret::new("hunter2")]);
+        assert_eq!(
+            redaction.line("it's \u{1b}[1m hunter2"),
+            "it's \\u{1b}[1m ***"
+        );
+        let long = "x".repeat(3 * LONGEST_LINE);
+        assert_eq!(redaction.line(&long).len(), LONGEST_LINE + '…'.len_utf8());
+        let many = (0..1000).map(|n| format!("{n}\n")).collect::<String>();
+        let last = redaction.last_lines(&many);
+        assert!(
+            last.starts_with("900\n") && last.ends_with("\n999"),
+            "{last}"
+        );
+    }
 
     async fn read(bytes: &[u8], secrets: &[Secret]) -> (Vec<String>, String) {
         let seen = Arc::new(Collected::default());

@@ -28,11 +28,11 @@ class Spec:
 
     def __init__(
         self,
-        data: Mapping[str, Any],
+        data: dict[str, Any],
         folder: str | PathLike[str],
         env: Mapping[str, str] | None,
     ) -> None:
-        self._data = copy.deepcopy(dict(data))
+        self._data = data
         self._folder = Path(folder)
         self._env = None if env is None else dict(env)
         self._functions = Functions()
@@ -73,8 +73,9 @@ class Spec:
         Raises:
             UsageError: It is no spec; with the key.
         """
-        _answer(_rebuild.check_spec(json.dumps(data), fspath(Path(folder)), env))
-        return cls(data, folder, env)
+        plain: dict[str, Any] = json.loads(_json(data))
+        _answer(_rebuild.check_spec(_json(plain), fspath(Path(folder)), env))
+        return cls(plain, folder, env)
 
     @property
     def folder(self) -> Path:
@@ -124,7 +125,7 @@ class Spec:
             data[key] = {**data.get(key, {}), **part}
         else:
             data[key] = [*data.get(key, []), part]
-        _answer(_rebuild.check_spec(json.dumps(data), fspath(self._folder), self._env))
+        _answer(_rebuild.check_spec(_json(data), fspath(self._folder), self._env))
         self._data = data
         self._functions.registered[role, name, part["function"]] = function
 
@@ -189,6 +190,13 @@ def _name(function: object) -> str:
     if module is None or name is None:
         raise UsageError(f"{function!r} has no name that a plan could list")
     return f"{module}:{name}"
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(data, default=fspath)
+    except (TypeError, ValueError) as e:
+        raise UsageError(f"a spec is made of text, numbers, lists and dicts: {e}") from e
 
 
 def _answer(text: str) -> Any:

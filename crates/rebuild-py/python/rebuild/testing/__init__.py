@@ -75,16 +75,10 @@ class LocalCluster:
             text = part.read_text(encoding="utf-8") if isinstance(part, Path) else part
             self.execute(text, name)
         for table, some in (rows or {}).items():
-            values = json.dumps([dict(row) for row in some]).replace("'", "''")
-            if "\\" in values:
-                values = values.replace("\\", "\\\\")
-                literal = f"E'{values}'"
-            else:
-                literal = f"'{values}'"
-            self.execute(
-                f"insert into {table} select * from json_populate_recordset(null::{table}, {literal})",
-                name,
-            )
+            values = json.dumps([dict(row) for row in some])
+            literal = "E'" + values.replace("\\", "\\\\").replace("'", "''") + "'"
+            filled = f"json_populate_recordset(null::{table}, {literal})"
+            self.execute(f"insert into {table} select * from {filled}", name)
         return self.endpoint(name)
 
     def stop(self) -> None:
