@@ -20,6 +20,10 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[LocalCluster]:
+    # Programs under test are found as an operator's are.
+    tools = os.environ.get("REBUILD_TEST_CLIENT_BIN")
+    if tools is not None:
+        os.environ["PATH"] = f"{tools}:{os.environ['PATH']}"
     with local_cluster(bin_dir=os.environ.get("REBUILD_TEST_PG_BIN")) as running:
         yield running
 
@@ -43,9 +47,6 @@ class World:
             "store": {"url": "store"},
             "quiesce": {"read_only": True, "end_sessions": True},
         }
-        tools = os.environ.get("REBUILD_TEST_CLIENT_BIN")
-        if tools is not None:
-            spec["backup"] = {"tools": tools}
         return spec | more
 
     def spec(self, **more: Any) -> rebuild.Spec:

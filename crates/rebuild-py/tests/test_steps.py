@@ -294,11 +294,9 @@ kind = "indexes"
 
 def write_spec(world: World, parts: str) -> Path:
     file = world.folder / "rebuild.toml"
-    tools = os.environ.get("REBUILD_TEST_CLIENT_BIN")
-    backup = "" if tools is None else f'backup.tools = "{tools}"\n'
     file.write_text(
         f'version = 1\ntarget.url = "{world.url}"\nstore.url = "store"\n'
-        f"quiesce = {{ read_only = true, end_sessions = true }}\n{backup}{parts}"
+        f"quiesce = {{ read_only = true, end_sessions = true }}\n{parts}"
     )
     return file
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def test_a_rebuild_from_files_and_back(world: World) -> None:
 
 
 def test_backups(world: World) -> None:
-    spec = world.spec(backup={"csv": True, **world.data().get("backup", {})})
+    spec = world.spec(backup={"csv": True})
     assert rebuild.backups(spec) == ()
     backup = rebuild.backup(spec)
     assert (backup.rows, backup.tables, backup.of.name) == (1, 1, world.name)
@@ -140,7 +141,7 @@ def test_the_asynchronous_forms(world: World) -> None:
 def test_a_spec_from_a_file_and_its_errors(world: World, tmp_path: Path) -> None:
     file = tmp_path / "rebuild.toml"
     file.write_text('version = 1\ntarget.url = "${URL}"\nstore.url = "store"\n')
-    spec = rebuild.Spec.load(file, env={"URL": world.url})
+    spec = rebuild.Spec.load(file, env={"URL": world.url, "PATH": os.environ["PATH"]})
     assert rebuild.run(spec).ending == "done"
     assert spec.to_dict()["target"] == {"url": "${URL}"}
     with pytest.raises(rebuild.UsageError) as caught:
