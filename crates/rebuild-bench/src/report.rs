@@ -68,7 +68,7 @@ impl Line {
         match self.goal {
             Goal::TimesAsFast(goal) => (
                 format!("{:.2} x as fast", peer / ours),
-                format!("{goal} x"),
+                format!("{} x", (goal * 100.0).round() / 100.0),
                 Some(peer / ours >= goal),
             ),
             Goal::TimesTheSize(goal) => (
