@@ -131,6 +131,39 @@ def test_a_callback_that_fails_stops_the_run(world: World) -> None:
     assert rebuild.resume(spec).ending == "done"
 
 
+def test_no_event_is_lost_to_ctrl_c(world: World) -> None:
+    seen: list[int] = []
+    last: list[str] = []
+
+    def on_event(event: rebuild.AnyEvent) -> None:
+        if isinstance(event, rebuild.Event):
+            seen.append(event.seq)
+            last.append(type(event).__name__)
+        if isinstance(event, rebuild.StepStarted) and event.step == "stop-writes":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rebuild.run(world.spec(), on_event=on_event)
+    assert seen == list(range(1, len(seen) + 1))
+    assert last[-1] == "RunFinished"
+    assert rebuild.rollback(world.spec()).ending == "rolled-back"
+
+
+def test_an_awaited_callback_that_fails_stops_the_run(world: World) -> None:
+    calls: list[str] = []
+
+    async def on_event(event: rebuild.AnyEvent) -> None:
+        calls.append(type(event).__name__)
+        await asyncio.sleep(0)
+        raise ZeroDivisionError("in the callback")
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(rebuild.run_async(world.spec(), on_event=on_event))
+    assert len(calls) == 1
+    (run,) = rebuild.runs(world.spec())
+    assert run.ending in ("halted", "done")
+
+
 def test_a_cancelled_task_stops_at_a_safe_point(world: World) -> None:
     spec, began = world.spec(), asyncio.Event()
 

@@ -7,6 +7,7 @@ import functools
 import inspect
 import json
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -42,19 +43,23 @@ class Call(Generic[T]):
     def wait(self) -> T:
         """Waits in this thread."""
         job = self._start()
+        told: deque[events.AnyEvent] = deque()
         stopped: BaseException | None = None
         ended = False
         while not ended:
             try:
                 ended = job.wait(_LOOK_EVERY)
-                for event in _events(job):
-                    self._tell(event)
+                told.extend(_events(job))
+                while told:
+                    event = told.popleft()
+                    if self._on_event is not None:
+                        self._on_event(event)
             except BaseException as e:
                 if stopped is not None:
                     # Asked a second time: leave at once. What was begun can be resumed.
                     job.abort()
                     raise
-                stopped = e
+                stopped, ended = e, False
                 self._stop(job, e)
         return self._end(job, stopped)
 
@@ -70,6 +75,7 @@ class Call(Generic[T]):
 
         job = self._start()
         job.on_change(wake)
+        told: deque[events.AnyEvent] = deque()
         stopped: BaseException | None = None
         ended = False
         while not ended:
@@ -80,33 +86,28 @@ class Call(Generic[T]):
                     pass
                 changed.clear()
                 ended = job.wait(0)
-                for event in _events(job):
-                    told = self._tell(event)
-                    if inspect.isawaitable(told):
-                        await told
+                told.extend(_events(job))
+                while told:
+                    event = told.popleft()
+                    heard = None if self._on_event is None else self._on_event(event)
+                    if inspect.isawaitable(heard):
+                        await heard
             except BaseException as e:
                 if stopped is not None:
                     job.abort()
                     raise
-                stopped = e
+                stopped, ended = e, False
                 self._stop(job, e)
         return self._end(job, stopped)
 
     def _start(self) -> _rebuild.Job:
         return _rebuild.start(self._request, self._functions)
 
-    def _tell(self, event: events.AnyEvent) -> object:
-        if self._on_event is None:
-            return None
-        try:
-            return self._on_event(event)
-        except Exception:
-            # One that fails is not called again while the work comes to its safe point.
-            self._on_event = None
-            raise
-
     def _stop(self, job: _rebuild.Job, why: BaseException) -> None:
         job.stop()
+        if isinstance(why, Exception):
+            # A callback that failed is not called again while the work comes to its safe point.
+            self._on_event = None
         if isinstance(why, KeyboardInterrupt):
             _log.warning(
                 "stopping at the next safe point; Ctrl-C once more leaves at once "
@@ -114,8 +115,6 @@ class Call(Generic[T]):
             )
 
     def _end(self, job: _rebuild.Job, stopped: BaseException | None) -> T:
-        for _ in _events(job):
-            pass
         answer = json.loads(job.result())
         failure: BaseException
         try:
