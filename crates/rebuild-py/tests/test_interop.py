@@ -150,7 +150,8 @@ def test_a_django_project_migrates_in_process(
             del connections["staged"]
 
     status = spec.status()
-    assert status.drift is not None
+    assert status.drift is not None and status.migration is None
+    assert status.new_migration is not None and status.new_migration[0] == "Django"
     assert ("+", "column public.gene.note text") in status.drift.rows()
     assert rebuild.run(spec).ending == "done"
     migration = spec.status(drift=False).migration

@@ -50,6 +50,9 @@ fn text(status: &Status) -> String {
             let _ = writeln!(out, "Schema    no migration tool's table found");
         }
     }
+    if let Some((tool, version)) = &status.survey.new_migration {
+        let _ = writeln!(out, "          a new one comes to {tool} at {version}");
+    }
     let _ = writeln!(out, "\nTables");
     for table in &inventory.tables {
         let rows = table.estimated_rows.map_or_else(

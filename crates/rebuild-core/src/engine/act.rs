@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Identity, Verdict};
 use crate::plan::{Plan, StepKind};
-use crate::traits::{BackupMode, ProvenBackup, SchemaApplier};
+use crate::traits::{BackupMode, ProvenBackup, SchemaApplied, SchemaApplier};
 
 /// Does what `intent` says. Every act is safe to repeat with the same intent.
 pub(super) async fn act(
@@ -42,7 +42,7 @@ pub(super) async fn act(
             backends.provision.settle(ctx, db, Some(like)).await?;
             Ok(Outcome::Done)
         }
-        Intent::Fill { db, backup } => fill(backends, ctx, kind, db, backup).await,
+        Intent::Fill { db, backup } => fill(backends, ctx, plan, kind, db, backup).await,
         Intent::Verify { request } => {
             let verdict = backends.verifier.verify(ctx, request).await?;
             require_passed(&verdict, &request.db)?;
@@ -86,6 +86,7 @@ async fn check_backup(
 async fn fill(
     backends: &Backends,
     ctx: &Ctx,
+    plan: &Plan,
     kind: &StepKind,
     db: &Identity,
     backup: &BackupId,
@@ -106,7 +107,28 @@ async fn fill(
         _ => backends.schema.as_ref(),
     };
     let applied = applier.apply(ctx, db, backup).await?;
+    if *kind == StepKind::Schema {
+        require_planned(plan, &applied)?;
+    }
     Ok(Outcome::Schema { applied })
+}
+
+/// A migrator that comes to another version than it did for the plan has other migrations now, or
+/// did not run them all.
+fn require_planned(plan: &Plan, applied: &SchemaApplied) -> Result<()> {
+    let Some((tool, planned)) = &plan.survey.new_migration else {
+        return Ok(());
+    };
+    let found = match &applied.migration {
+        Some((found, version)) if found == tool && version == planned => return Ok(()),
+        Some((found, version)) => format!("{found} at {version}"),
+        None => "without a migration tool's table".to_owned(),
+    };
+    Err(Error::new(
+        ErrorKind::Mismatch,
+        format!("the new database is {found}, and the plan has {tool} at {planned}"),
+    )
+    .hint("see what changed in the migrations since the plan was made, then run again"))
 }
 
 fn require_passed(verdict: &Verdict, db: &Identity) -> Result<()> {

@@ -309,10 +309,34 @@ fn warnings(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
                 .to_owned(),
         );
     }
+    warnings.extend(migrations(rules, survey));
     for file in &survey.schema.changed {
         warnings.push(format!(
             "schema file {file} changed after it was applied to the target"
         ));
     }
     warnings
+}
+
+/// What the versions say that migration tools record in the live and in the new schema.
+fn migrations(rules: &Rules<'_>, survey: &Survey) -> Option<String> {
+    if !matches!(rules.schema, SchemaFrom::Command | SchemaFrom::Function) {
+        return None;
+    }
+    let drift = survey.drift.as_ref()?;
+    let (tool, version) = survey.schema.migration.as_ref()?;
+    match &survey.new_migration {
+        None => Some(format!(
+            "{tool} records {version} in the live database, and the new one has no migration \
+             tool's table"
+        )),
+        Some((new, _)) if new != tool => Some(format!(
+            "the live database was migrated by {tool}, and the new one is by {new}"
+        )),
+        Some((_, new)) if new == version && !drift.is_empty() => Some(format!(
+            "{tool} is at {version} on both sides, and the schemas differ: the live one was \
+             changed by hand, or a migration after it was applied"
+        )),
+        Some(_) => None,
+    }
 }

@@ -71,6 +71,9 @@ impl Plan {
             Strategy::InPlace => "in place: the old database is renamed first",
         };
         let _ = writeln!(out, "Strategy {strategy}");
+        if let Some(versions) = self.versions() {
+            let _ = writeln!(out, "Schema   {versions}");
+        }
         let _ = writeln!(
             out,
             "Size     {}, {} tables, about {rows} rows{}, {} large objects",
@@ -84,6 +87,24 @@ impl Plan {
             inventory.large_objects
         );
         let _ = writeln!(out, "Sessions {} to be ended", inventory.sessions.len());
+    }
+}
+
+impl Plan {
+    /// The versions that migration tools record, live and new.
+    fn versions(&self) -> Option<String> {
+        let shown = |m: &(String, String)| format!("{} at {}", m.0, m.1);
+        let live = self.survey.schema.migration.as_ref();
+        let new = self.survey.new_migration.as_ref();
+        match (live, new) {
+            (None, None) => None,
+            (Some(live), None) => Some(shown(live)),
+            (Some(live), Some(new)) if live == new => Some(format!("{}, as before", shown(new))),
+            (live, Some(new)) => {
+                let live = live.map_or_else(|| "no migration tool".to_owned(), shown);
+                Some(format!("{live} -> {}", shown(new)))
+            }
+        }
     }
 }
 

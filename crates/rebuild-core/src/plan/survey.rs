@@ -75,6 +75,11 @@ pub struct Survey {
     /// A hash, as [`schema_hash`](Self::schema_hash), of the schema that the files or the
     /// migrator make; there when there is a drift.
     pub new_schema_hash: Option<String>,
+    /// The migration tool and the version that a new database comes to, as
+    /// [`SchemaState::migration`] tells of the live one; there when a migrator made the schema that
+    /// the drift was found by.
+    #[serde(default)]
+    pub new_migration: Option<(String, String)>,
     /// Free bytes on the store's disk, where it has one.
     pub store_free_bytes: Option<u64>,
     /// Free bytes on the server's data disk, where that can be known.

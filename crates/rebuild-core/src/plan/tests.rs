@@ -286,6 +286,65 @@ fn a_production_label_asks_for_the_typed_name() {
     assert!(plan_of(&staging, |_| {}).permit_run(None).is_ok());
 }
 
+#[test]
+fn the_versions_of_migration_tools_are_compared() {
+    let by = |tool: &str, version: &str| Some((tool.to_owned(), version.to_owned()));
+    let differs = Some(lost_table(Some(0)));
+    let cases = [
+        (by("alembic", "1"), by("alembic", "2"), None),
+        (
+            by("alembic", "1"),
+            by("alembic", "1"),
+            Some("changed by hand"),
+        ),
+        (by("alembic", "1"), by("Flyway", "1"), Some("is by Flyway")),
+        (by("alembic", "1"), None, Some("no migration tool's table")),
+        (None, by("alembic", "1"), None),
+    ];
+    for (live, new, warning) in cases {
+        let mut rules = rules();
+        rules.schema = SchemaFrom::Command;
+        let survey = |s: &mut Survey| {
+            s.schema.migration = live.clone();
+            s.new_migration = new.clone();
+            s.drift = differs.clone();
+            // Else there is a warning of that.
+            s.server_free_bytes = Some(1 << 40);
+        };
+        let plan = plan_of(&rules, survey);
+        assert_eq!(
+            plan.warnings.len(),
+            usize::from(warning.is_some()),
+            "{plan:?}"
+        );
+        assert!(
+            plan.warnings
+                .iter()
+                .all(|w| w.contains(warning.unwrap_or_default()))
+        );
+        let same = plan_of(&rules, |s| {
+            survey(s);
+            s.drift = Some(Drift::default());
+        });
+        let hand = warning == Some("changed by hand");
+        assert_eq!(
+            same.warnings.is_empty(),
+            hand || warning.is_none(),
+            "{same:?}"
+        );
+        rules.schema = SchemaFrom::Files;
+        assert!(plan_of(&rules, survey).warnings.is_empty());
+    }
+    let plan = plan_of(&rules(), |s| {
+        s.schema.migration = by("alembic", "1");
+        s.new_migration = by("alembic", "2");
+    });
+    assert!(
+        plan.render()
+            .contains("Schema   alembic at 1 -> alembic at 2\n")
+    );
+}
+
 /// What makes a stored plan stale.
 type Stale = (&'static str, fn(&mut Survey));
 

@@ -55,8 +55,9 @@ impl Surveyor for PgSurveyor {
         let New {
             schema,
             fixtures,
-            catalog,
+            described,
         } = new?;
+        let (catalog, new_migration) = described.unzip();
         let data = self.local_data(&inventory);
         Ok(Survey {
             schema_hash: live.hash(),
@@ -67,6 +68,7 @@ impl Surveyor for PgSurveyor {
                 .as_ref()
                 .map(|new| drift_between(&inventory, &live, new)),
             new_schema_hash: catalog.as_ref().map(CatalogSnapshot::hash),
+            new_migration: new_migration.flatten(),
             store_free_bytes: self.store.free_bytes()?,
             // A folder that this user may not look into says nothing.
             server_free_bytes: data.as_deref().and_then(|d| store::free_bytes(d).ok()),
@@ -95,7 +97,7 @@ impl PgSurveyor {
             Some(fixtures) => fixtures.look(ctx, &target.identity).await?.files,
             None => Vec::new(),
         };
-        let catalog = if drift && self.files {
+        let described = if drift && self.files {
             Some(self.described(ctx, target).await?)
         } else {
             None
@@ -103,12 +105,13 @@ impl PgSurveyor {
         Ok(New {
             schema,
             fixtures,
-            catalog,
+            described,
         })
     }
 
-    /// The catalog that the schema's files describe, found by applying them to a scratch database.
-    async fn described(&self, ctx: &Ctx, target: &DatabaseFacts) -> Result<CatalogSnapshot> {
+    /// What the schema's files or the migrator describe, found by applying them to a scratch
+    /// database.
+    async fn described(&self, ctx: &Ctx, target: &DatabaseFacts) -> Result<Described> {
         ScratchDatabase::sweep(&self.maintenance, ctx).await?;
         let scratch = ScratchDatabase::make_as(&self.maintenance, target, &self.provision, ctx)
             .await
@@ -118,17 +121,18 @@ impl PgSurveyor {
         files
     }
 
-    /// The catalog of `scratch` once the schema is applied to it.
-    async fn applied_to(&self, ctx: &Ctx, scratch: &Identity) -> Result<CatalogSnapshot> {
+    /// The catalog of `scratch` once the schema is applied to it, and the version it has then.
+    async fn applied_to(&self, ctx: &Ctx, scratch: &Identity) -> Result<Described> {
         // Files and migrators do not look at a backup.
-        self.schema
+        let applied = self
+            .schema
             .apply(ctx, scratch, &BackupId::generate())
             .await
             .map_err(|e| e.context("could not apply the schema to a scratch database"))?;
         let session = Session::open_at(&self.maintenance, scratch, ctx).await?;
         let files = CatalogSnapshot::read(&session).await;
         session.close().await;
-        files
+        Ok((files?, applied.migration))
     }
 
     /// The server's data directory, if the server runs on this machine.
@@ -151,8 +155,11 @@ impl PgSurveyor {
 struct New {
     schema: SchemaState,
     fixtures: Vec<AppliedFile>,
-    catalog: Option<CatalogSnapshot>,
+    described: Option<Described>,
 }
+
+/// The catalog that a schema makes, and the migration tool and version that it records.
+type Described = (CatalogSnapshot, Option<(String, String)>);
 
 /// What is in the target that `session` is connected to.
 async fn live(session: Session, database: DatabaseFacts) -> Result<(Inventory, CatalogSnapshot)> {

@@ -81,6 +81,7 @@ pub fn survey(target: Identity) -> Survey {
         fixtures: Vec::new(),
         drift: None,
         new_schema_hash: None,
+        new_migration: None,
         store_free_bytes: None,
         server_free_bytes: None,
         store_inside_target: false,

@@ -6,7 +6,7 @@ use crate::engine::{Engine, Report, RollbackOptions};
 use crate::error::{Error, ErrorKind};
 use crate::model::{BackupId, Outcome, Verdict};
 use crate::plan::Strategy;
-use crate::traits::{BackupMode, BackupSummary};
+use crate::traits::{BackupMode, BackupSummary, SchemaApplied};
 
 async fn run(mocks: Mocks, strategy: Strategy) -> Report {
     let world = World::new();
@@ -50,6 +50,44 @@ async fn a_failed_backup_moves_and_makes_nothing() {
         mocks.nothing_is_built();
         let report = run(mocks, strategy).await;
         assert_rolled_back(&report, "the store broke");
+    }
+}
+
+#[tokio::test]
+async fn a_migrator_that_comes_to_another_version_than_planned_is_not_promoted() {
+    for (found, because) in [
+        (
+            Some("0002"),
+            "is alembic at 0002, and the plan has alembic at 0001",
+        ),
+        (
+            None,
+            "is without a migration tool's table, and the plan has alembic at 0001",
+        ),
+    ] {
+        let world = World::new();
+        let mut plan = plan(&world.sim, Strategy::Aside);
+        plan.survey.new_migration = Some(("alembic".to_owned(), "0001".to_owned()));
+        let mut mocks = Mocks::new();
+        mocks.lock_is_free();
+        mocks.web_stops_and_starts();
+        mocks.backup_is_proven();
+        let provision = mocks.provision.expect_provision().times(1);
+        provision.returning(|_, request| Ok(made(&request.name)));
+        let apply = mocks.schema.expect_apply().times(1);
+        apply.returning(move |_, _, _| {
+            Ok(SchemaApplied {
+                migration: found.map(|version| ("alembic".to_owned(), version.to_owned())),
+                ..SchemaApplied::default()
+            })
+        });
+        mocks.restorer.expect_restore().never();
+        mocks.target_is_in_place();
+        mocks.target_is_left_alone();
+        mocks.staged_is_discarded();
+        let engine = mocks.engine(&world);
+        let report = engine.run(run_id(), plan).await.expect("a report");
+        assert_rolled_back(&report, because);
     }
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -13,6 +13,10 @@ from .. import _rebuild
 from ._base import Result, lines, size, table
 from .common import Identity, TableName
 from .runs import Run
+
+
+def _pair(value: Sequence[str] | None) -> tuple[str, str] | None:
+    return None if value is None else (value[0], value[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,7 @@ class Status(Result):
         bytes: The size of the target.
         tables: Its tables.
         migration: The migration tool that was found and the version that it records, or None.
+        new_migration: The same for a new database, where a migrator makes it and drift was asked for.
         drift: The drift, where the spec has a source of the schema and it was asked for.
         runs: The last runs, newest first.
     """
@@ -126,6 +131,7 @@ class Status(Result):
     bytes: int
     tables: tuple[Table, ...]
     migration: tuple[str, str] | None
+    new_migration: tuple[str, str] | None
     drift: Drift | None
     runs: tuple[Run, ...]
 
@@ -133,7 +139,6 @@ class Status(Result):
     def of(cls, value: Mapping[str, Any]) -> Status:
         survey = value["survey"]
         inventory = survey["inventory"]
-        migration = survey["schema"]["migration"]
         return cls(
             endpoint=value["endpoint"],
             target=Identity.of(inventory["database"]["identity"]),
@@ -143,7 +148,8 @@ class Status(Result):
                 Table(TableName.of(t["table"]), t["kind"], t["estimated_rows"], t["bytes"])
                 for t in inventory["tables"]
             ),
-            migration=None if migration is None else (migration[0], migration[1]),
+            migration=_pair(survey["schema"]["migration"]),
+            new_migration=_pair(survey["new_migration"]),
             drift=None if survey["drift"] is None else Drift.of(survey["drift"]),
             runs=tuple(Run.of(run) for run in value["runs"]),
         )
@@ -187,6 +193,8 @@ class Plan(Result):
         needs_confirmation: True if the target's name has to be given as `confirm`.
         digest: BLAKE3 of the state that the plan was made from.
         drift: The drift, where there is a source of the schema and it was asked for.
+        migration: The migration tool of the live database and the version that it records, or None.
+        new_migration: The same for the new database, where a migrator makes it.
         document: The whole plan, as `rebuild run --plan` reads it.
     """
 
@@ -201,11 +209,14 @@ class Plan(Result):
     needs_confirmation: bool
     digest: str
     drift: Drift | None
+    migration: tuple[str, str] | None
+    new_migration: tuple[str, str] | None
     document: Mapping[str, Any] = field(repr=False)
 
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> Plan:
-        drift = value["survey"]["drift"]
+        survey = value["survey"]
+        drift = survey["drift"]
         return cls(
             target=Identity.of(value["target"]),
             endpoint=value["endpoint"],
@@ -220,6 +231,8 @@ class Plan(Result):
             needs_confirmation=value["needs_confirmation"],
             digest=value["digest"],
             drift=None if drift is None else Drift.of(drift),
+            migration=_pair(survey["schema"]["migration"]),
+            new_migration=_pair(survey.get("new_migration")),
             document=value,
         )
 
