@@ -73,7 +73,7 @@ async fn a_migration_and_a_pipeline_fill_a_new_database() {
 
     let plan = readme.run(&site, "rebuild plan").await.with(0);
     for line in [
-        "Schema   no migration tool -> alembic at 0001_consolidated",
+        "Schema   alembic at f3a91c0de001 -> alembic at 0001_consolidated",
         "stop backend",
         "load rows with scores",
         "start backend",
