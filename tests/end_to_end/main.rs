@@ -5,6 +5,7 @@
 mod commands;
 mod dumps;
 mod exit_codes;
+mod hooks;
 mod killed;
 mod refusals;
 mod secrets;
