@@ -21,7 +21,9 @@ from rebuild import Context, Database
 
 
 def wait_for_stop(ctx: Context) -> None:
+    deadline = time.monotonic() + 30
     while not ctx.stopping:
+        assert time.monotonic() < deadline, "nobody asks the step to stop"
         time.sleep(0.005)
 
 
@@ -51,7 +53,7 @@ def test_ctrl_c_twice_leaves_at_once(world: World) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         wait_for_stop(ctx)
         os.kill(os.getpid(), signal.SIGINT)
-        left.wait()
+        left.wait(30)
 
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):

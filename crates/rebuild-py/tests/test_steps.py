@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -200,8 +201,9 @@ def test_a_halted_run_goes_on_in_its_functions(world: World) -> None:
     def genes(db: Database, ctx: Context) -> None:
         tries.append(1)
         if len(tries) == 1:
-            os.kill(os.getpid(), 2)
-            while True:
+            os.kill(os.getpid(), signal.SIGINT)
+            deadline = time.monotonic() + 30
+            while time.monotonic() < deadline:
                 ctx.check()
                 time.sleep(0.01)
         with connect(db) as session:
@@ -222,8 +224,9 @@ def test_another_spec_cannot_go_on_with_a_run(world: World) -> None:
 
     @spec.step.load("stop")
     def stop(db: Database, ctx: Context) -> None:
-        os.kill(os.getpid(), 2)
-        while not ctx.stopping:
+        os.kill(os.getpid(), signal.SIGINT)
+        deadline = time.monotonic() + 30
+        while not ctx.stopping and time.monotonic() < deadline:
             time.sleep(0.01)
         raise RuntimeError("stopped")
 
