@@ -11,7 +11,7 @@ use rebuild_core::traits::FunctionCall;
 use rebuild_core::{Error, ErrorKind, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::handle::Handle;
 
@@ -69,13 +69,12 @@ impl Step {
         });
         let mut called = self.call(request.to_string(), handle.clone())?;
         let answer = tokio::select! {
-            answer = &mut called => answer,
+            answer = &mut called => answered(&self.call.name, answer)?,
             () = ctx.stop.cancelled() => self.stop(&handle, called, Why::Asked).await?,
-            () = tokio::time::sleep(self.call.timeout) => self.stop(&handle, called, Why::Late).await?,
+            () = tokio::time::sleep(self.call.timeout) => {
+                self.stop(&handle, called, Why::Late).await?
+            }
         };
-        let answer = answer.map_err(|e| {
-            Error::internal(format!("{} was not called", self.call.name)).caused_by(e)
-        })??;
         match answer {
             Answer::Ok(value) => Ok(value),
             Answer::Raised(raised) => Err(self.raised(&raised, &redaction)),
@@ -120,7 +119,7 @@ impl Step {
         handle: &Handle,
         mut called: JoinHandle<Result<Answer>>,
         why: Why,
-    ) -> Result<std::result::Result<Result<Answer>, tokio::task::JoinError>> {
+    ) -> Result<Answer> {
         handle.ask_to_stop();
         let mut ended = tokio::time::timeout(ASKED, &mut called).await.ok();
         if ended.is_none() {
@@ -133,7 +132,7 @@ impl Step {
             ", and still runs"
         };
         match ended {
-            Some(Ok(Ok(Answer::Ok(value)))) => Ok(Ok(Ok(Answer::Ok(value)))),
+            Some(Ok(Ok(answer @ Answer::Ok(_)))) => Ok(answer),
             _ => Err(match why {
                 Why::Asked => Error::new(
                     ErrorKind::Interrupted,
@@ -163,6 +162,11 @@ impl Step {
             ),
         )
     }
+}
+
+/// What the thread of a call ended with.
+fn answered(name: &str, ended: std::result::Result<Result<Answer>, JoinError>) -> Result<Answer> {
+    ended.map_err(|e| Error::internal(format!("{name} was not called")).caused_by(e))?
 }
 
 fn gone() -> Error {
