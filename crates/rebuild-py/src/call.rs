@@ -59,7 +59,7 @@ impl Step {
         db: Option<&Identity>,
         more: Value,
     ) -> Result<Value> {
-        let redaction = Redaction::new(&self.call.server.password);
+        let redaction = self.redaction();
         let handle = Handle::new(&self.call.name, &ctx.events, &redaction);
         let request = json!({
             "method": method,
@@ -79,6 +79,11 @@ impl Step {
             Answer::Ok(value) => Ok(value),
             Answer::Raised(raised) => Err(self.raised(&raised, &redaction)),
         }
+    }
+
+    /// What a function says is shown without the target's password, which it was given.
+    pub(crate) fn redaction(&self) -> Redaction {
+        Redaction::new(&self.call.server.password)
     }
 
     fn database(&self, ctx: &Ctx, db: &Identity) -> Value {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pyo3::prelude::*;
 use rebuild_core::event::Ctx;
-use rebuild_core::model::{BackupId, Identity, Outcome, Verdict};
+use rebuild_core::model::{BackupId, Identity, Verdict};
 use rebuild_core::traits::{
     FunctionCall, Functions, RestoreOutline, RestoreReport, Restorer, Task, Verifier,
     VerifyRequest, Workload, WorkloadState,
@@ -104,13 +104,10 @@ impl Verifier for Step {
         let complaints = self.invoke(ctx, "check", Some(&request.db), more).await?;
         let complaints: Vec<String> =
             serde_json::from_value(complaints).map_err(|e| self.unreadable(e))?;
+        let redaction = self.redaction();
+        let complaints = complaints.iter().map(|line| redaction.line(line));
         let mut verdict = Verdict::default();
-        let outcome = if complaints.is_empty() {
-            Outcome::Passed
-        } else {
-            Outcome::Failed(complaints)
-        };
-        verdict.add(&self.call.name, &self.call.function, outcome);
+        verdict.add_complaints(&self.call.name, &self.call.function, complaints.collect());
         Ok(verdict)
     }
 }

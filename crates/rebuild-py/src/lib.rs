@@ -27,7 +27,7 @@ mod _rebuild {
     #[pymodule_export]
     use super::job::Job;
     #[pymodule_export]
-    use super::text::{check_spec, cli, json_schema, read_spec, render_plan};
+    use super::text::{check_spec, cli, read_spec, render_plan};
     #[pymodule_export]
     use super::verb::start;
 }

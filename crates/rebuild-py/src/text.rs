@@ -55,12 +55,6 @@ pub(crate) fn check_spec(
     }
 }
 
-/// The JSON Schema of the spec.
-#[pyfunction]
-pub(crate) fn json_schema() -> String {
-    spec::json_schema().to_string()
-}
-
 /// A plan for people.
 #[pyfunction]
 pub(crate) fn render_plan(plan: &str) -> PyResult<String> {

@@ -177,22 +177,12 @@ impl Call {
         if let Some(functions) = self.functions {
             project = project.with_functions(Arc::new(PyFunctions(functions)));
         }
-        match self.request.verb {
-            verb @ (Verb::Status { .. }
-            | Verb::Plan { .. }
-            | Verb::Run { .. }
-            | Verb::Resume { .. }
-            | Verb::Rollback { .. }
-            | Verb::Purge { .. }
-            | Verb::Runs
-            | Verb::ShowRun { .. }) => rebuild(&project, verb).await,
-            verb => rows(&project, verb, &environment).await,
-        }
+        rebuild(&project, self.request.verb, &environment).await
     }
 }
 
 /// The verbs of runs.
-async fn rebuild(project: &Project, verb: Verb) -> Result<Value> {
+async fn rebuild(project: &Project, verb: Verb, environment: &Environment) -> Result<Value> {
     match verb {
         Verb::Status { drift } => of(project.status(drift).await?),
         Verb::Plan { drift } => of(project.plan(drift).await?),
@@ -225,7 +215,8 @@ async fn rebuild(project: &Project, verb: Verb) -> Result<Value> {
             let run = project.run_or_newest(run).await?;
             of(project.show_run(&run).await?)
         }
-        _ => of(project.runs().await?),
+        Verb::Runs => of(project.runs().await?),
+        verb => rows(project, verb, environment).await,
     }
 }
 
@@ -287,7 +278,8 @@ async fn rows(project: &Project, verb: Verb, environment: &Environment) -> Resul
             let other = environment.endpoint(&other, false)?;
             of(project.compare(&other, rows).await?)
         }
-        _ => of(project.backups().await?),
+        Verb::Backups => of(project.backups().await?),
+        _ => Err(Error::internal("a verb that nobody knows")),
     }
 }
 

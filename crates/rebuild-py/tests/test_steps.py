@@ -133,6 +133,25 @@ def test_an_exception_fails_the_step_with_its_traceback(world: World) -> None:
     assert world.databases() == [world.name]
 
 
+def test_the_cause_is_what_failed_the_run_and_not_what_failed_after_it(world: World) -> None:
+    class Stubborn(Web):
+        def start(self, before: WorkloadState, ctx: Context) -> None:
+            raise RuntimeError("no nodes")
+
+    spec = world.spec()
+    spec.step.workload("web")(Stubborn())
+
+    @spec.step.load("broken")
+    def broken(db: Database, ctx: Context) -> None:
+        raise ValueError("a bad row in line 7")
+
+    with pytest.raises(rebuild.Stuck) as caught:
+        rebuild.run(spec)
+    assert isinstance(caught.value.__cause__, ValueError)
+    failed = [step.error or "" for step in caught.value.report.steps if step.error]
+    assert any("a bad row in line 7" in error for error in failed)
+
+
 def test_what_a_step_says_is_shown_safely_and_in_bounds(world: World) -> None:
     spec = world.spec()
     seen: list[rebuild.AnyEvent] = []
@@ -403,3 +422,24 @@ def test_a_password_in_an_exception_does_not_show(
     )
     assert password.encode() not in journal
     assert password not in caplog.text and password not in str(caught.value)
+
+
+def test_a_password_in_a_complaint_does_not_show(world: World, role: str) -> None:
+    spec = world.spec(target={"url": role})
+    password = role.split(":")[2].split("@")[0]
+
+    @spec.step.verify("returned")
+    def returned(db: Database, ctx: Context) -> list[str]:
+        return [f"nothing in {db.url()}"]
+
+    @spec.step.verify("asserted")
+    def asserted(db: Database, ctx: Context) -> None:
+        raise AssertionError(f"nothing at {db.url()}")
+
+    with pytest.raises(rebuild.RolledBack) as caught:
+        rebuild.run(spec)
+    error = caught.value.report.error
+    assert error is not None
+    for said in ("nothing in", "nothing at"):
+        assert f"{said} postgresql://postgres:***@" in error
+    assert password not in error

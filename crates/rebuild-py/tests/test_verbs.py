@@ -138,6 +138,15 @@ def test_the_asynchronous_forms(world: World) -> None:
     assert seen[0] == "RunStarted" and seen[-1] == "RunFinished"
 
 
+def test_the_variables_of_a_spec_may_be_any_mapping(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("URL", world.url)
+    data = {"version": 1, "target": {"url": "${URL}"}, "store": {"url": "store"}}
+    spec = rebuild.Spec.from_dict(data, folder=world.folder, env=os.environ)
+    assert spec.plan().target == rebuild.plan(world.spec()).target
+
+
 def test_a_spec_from_a_file_and_its_errors(world: World, tmp_path: Path) -> None:
     file = tmp_path / "rebuild.toml"
     file.write_text('version = 1\ntarget.url = "${URL}"\nstore.url = "store"\n')

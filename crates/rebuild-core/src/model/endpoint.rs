@@ -1,5 +1,6 @@
 //! How to reach a PostgreSQL server.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -72,6 +73,15 @@ pub enum Host {
     Tcp(String),
 }
 
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(dir) => dir.display().fmt(f),
+            Self::Tcp(name) => name.fmt(f),
+        }
+    }
+}
+
 /// A server, a database on it, and who asks. `Debug` shows no password.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
@@ -130,12 +140,8 @@ impl Endpoint {
     /// (<https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS>), without
     /// the password.
     pub fn parameters(&self) -> Vec<(&'static str, String)> {
-        let host = match &self.host {
-            Host::Socket(dir) => dir.display().to_string(),
-            Host::Tcp(name) => name.clone(),
-        };
         let mut parameters = vec![
-            ("host", host),
+            ("host", self.host.to_string()),
             ("port", self.port.to_string()),
             ("user", self.user.clone()),
             ("dbname", self.database.clone()),
@@ -158,10 +164,7 @@ impl Endpoint {
 
     /// `role@host:port/database`, for people and logs; it never shows a password.
     pub fn describe(&self) -> String {
-        let host = match &self.host {
-            Host::Socket(dir) => dir.display().to_string(),
-            Host::Tcp(name) => name.clone(),
-        };
-        format!("{}@{}:{}/{}", self.user, host, self.port, self.database)
+        let (user, host) = (&self.user, &self.host);
+        format!("{user}@{host}:{}/{}", self.port, self.database)
     }
 }

@@ -73,6 +73,19 @@ impl Project {
         self
     }
 
+    /// The project of the spec `text` in `folder`; nobody hears of it.
+    #[cfg(test)]
+    async fn of_text(
+        text: &str,
+        folder: &std::path::Path,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Self {
+        let spec = crate::spec::parse(text, "rebuild.toml", folder, lookup).expect("a spec");
+        let (environment, stop) = (Environment::default(), CancellationToken::new());
+        let project = Self::open(spec, &environment, Events::none(), stop).await;
+        project.expect("a project")
+    }
+
     /// The store of backups and journals.
     pub fn store(&self) -> &Store {
         &self.store

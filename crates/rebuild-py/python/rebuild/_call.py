@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Generic, ParamSpec, TypeVar
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 from . import _rebuild, events
 from .errors import RebuildError, of_failure
@@ -39,29 +40,24 @@ class Call(Generic[T]):
         self._parse = parse
         self._functions = functions
         self._on_event = on_event
+        # What was told, and nobody has heard yet.
+        self._told: deque[events.AnyEvent] = deque()
+        # Why the work was asked to stop.
+        self._stopped: BaseException | None = None
 
     def wait(self) -> T:
         """Waits in this thread."""
         job = self._start()
-        told: deque[events.AnyEvent] = deque()
-        stopped: BaseException | None = None
         ended = False
         while not ended:
             try:
                 ended = job.wait(_LOOK_EVERY)
-                told.extend(_events(job))
-                while told:
-                    event = told.popleft()
+                for event in self._events(job):
                     if self._on_event is not None:
                         self._on_event(event)
             except BaseException as e:
-                if stopped is not None:
-                    # Asked a second time: leave at once. What was begun can be resumed.
-                    job.abort()
-                    raise
-                stopped, ended = e, False
-                self._stop(job, e)
-        return self._end(job, stopped)
+                ended = self._stop(job, e)
+        return self._end(job)
 
     async def wait_async(self) -> T:
         """Waits in an event loop."""
@@ -75,35 +71,42 @@ class Call(Generic[T]):
 
         job = self._start()
         job.on_change(wake)
-        told: deque[events.AnyEvent] = deque()
-        stopped: BaseException | None = None
         ended = False
         while not ended:
             try:
-                try:
+                with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(changed.wait(), 2 * _LOOK_EVERY)
-                except asyncio.TimeoutError:
-                    pass
                 changed.clear()
                 ended = job.wait(0)
-                told.extend(_events(job))
-                while told:
-                    event = told.popleft()
+                for event in self._events(job):
                     heard = None if self._on_event is None else self._on_event(event)
                     if inspect.isawaitable(heard):
                         await heard
             except BaseException as e:
-                if stopped is not None:
-                    job.abort()
-                    raise
-                stopped, ended = e, False
-                self._stop(job, e)
-        return self._end(job, stopped)
+                ended = self._stop(job, e)
+        return self._end(job)
 
     def _start(self) -> _rebuild.Job:
         return _rebuild.start(self._request, self._functions)
 
-    def _stop(self, job: _rebuild.Job, why: BaseException) -> None:
+    def _events(self, job: _rebuild.Job) -> Iterator[events.AnyEvent]:
+        """What was told since, each event once, also if hearing one of them was interrupted."""
+        for line in job.drain():
+            event = events.of_json(json.loads(line))
+            if event is not None:
+                events.log(event)
+                self._told.append(event)
+        while self._told:
+            yield self._told.popleft()
+
+    def _stop(self, job: _rebuild.Job, why: BaseException) -> Literal[False]:
+        """Asks the work to stop; it has not ended yet. Asked a second time, it is left at once: what
+        was begun can be resumed.
+        """
+        if self._stopped is not None:
+            job.abort()
+            raise why
+        self._stopped = why
         job.stop()
         if isinstance(why, Exception):
             # A callback that failed is not called again while the work comes to its safe point.
@@ -113,9 +116,11 @@ class Call(Generic[T]):
                 "stopping at the next safe point; Ctrl-C once more leaves at once "
                 "(both can be resumed)"
             )
+        return False
 
-    def _end(self, job: _rebuild.Job, stopped: BaseException | None) -> T:
+    def _end(self, job: _rebuild.Job) -> T:
         answer = json.loads(job.result())
+        stopped = self._stopped
         failure: BaseException
         try:
             if "error" in answer:
@@ -134,14 +139,6 @@ class Call(Generic[T]):
         if stopped is None:
             raise failure
         raise stopped from failure
-
-
-def _events(job: _rebuild.Job) -> list[events.AnyEvent]:
-    told = [events.of_json(json.loads(line)) for line in job.drain()]
-    known = [event for event in told if event is not None]
-    for event in known:
-        events.log(event)
-    return known
 
 
 def blocking(call: Callable[P, Call[T]]) -> Callable[P, T]:

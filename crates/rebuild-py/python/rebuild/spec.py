@@ -30,11 +30,11 @@ class Spec:
         self,
         data: dict[str, Any],
         folder: str | PathLike[str],
-        env: Mapping[str, str] | None,
+        env: dict[str, str] | None,
     ) -> None:
         self._data = data
         self._folder = Path(folder)
-        self._env = None if env is None else dict(env)
+        self._env = env
         self._functions = Functions()
         self.step: Steps = Steps(self)
 
@@ -52,8 +52,9 @@ class Spec:
             UsageError: It cannot be read, or is no spec; with file, line, column and key.
         """
         file = Path(path)
-        data = _answer(_rebuild.read_spec(fspath(file), env))
-        return cls(data, file.parent, env)
+        variables = None if env is None else dict(env)
+        data = _answer(_rebuild.read_spec(fspath(file), variables))
+        return cls(data, file.parent, variables)
 
     @classmethod
     def from_dict(
@@ -74,8 +75,9 @@ class Spec:
             UsageError: It is no spec; with the key.
         """
         plain: dict[str, Any] = json.loads(_json(data))
-        _answer(_rebuild.check_spec(_json(plain), fspath(Path(folder)), env))
-        return cls(plain, folder, env)
+        spec = cls(plain, folder, None if env is None else dict(env))
+        spec._check(plain)
+        return spec
 
     @property
     def folder(self) -> Path:
@@ -112,22 +114,25 @@ class Spec:
 
         return await verbs.status_async(self, drift=drift, on_event=on_event)
 
-    def request(self) -> tuple[dict[str, Any], Functions]:
+    def _request(self) -> tuple[dict[str, Any], Functions]:
         """What the engine is told of the spec, and who finds its functions."""
         told = {"spec": self._data, "folder": fspath(self._folder), "env": self._env}
         functions = Functions(dict(self._functions.registered))
         return told, functions
 
-    def register(self, role: str, key: str, name: str, part: dict[str, Any], function: object) -> None:
+    def _register(self, role: str, key: str, name: str, part: dict[str, Any], function: object) -> None:
         """Adds a part that is a function, so that plans list it and digests know it."""
         data = self.to_dict()
         if key in ("schema", "restore"):
             data[key] = {**data.get(key, {}), **part}
         else:
             data[key] = [*data.get(key, []), part]
-        _answer(_rebuild.check_spec(_json(data), fspath(self._folder), self._env))
+        self._check(data)
         self._data = data
         self._functions.registered[role, name, part["function"]] = function
+
+    def _check(self, data: Mapping[str, Any]) -> None:
+        _answer(_rebuild.check_spec(_json(data), fspath(self._folder), self._env))
 
     def __repr__(self) -> str:
         return f"Spec(folder={fspath(self._folder)!r}, parts={sorted(self._data)!r})"
@@ -145,13 +150,13 @@ class Steps:
     def schema(self, function: F) -> F:
         """The function, or `SchemaApplier`, that gives a new database its schema."""
         part = {"source": "function", "function": _name(function)}
-        self._spec.register("task", "schema", "schema", part, function)
+        self._spec._register("task", "schema", "schema", part, function)
         return function
 
     def restore(self, function: F) -> F:
         """The function, or `Restorer`, that restores the rows."""
         part = {"source": "function", "function": _name(function)}
-        self._spec.register("restorer", "restore", "restore", part, function)
+        self._spec._register("restorer", "restore", "restore", part, function)
         return function
 
     def load(self, name: str, *, timeout: str = "10m") -> Callable[[F], F]:
@@ -177,7 +182,7 @@ class Steps:
     ) -> Callable[[F], F]:
         def register(function: F) -> F:
             part = {"name": name, "function": _name(function), "timeout": timeout, **more}
-            self._spec.register(role, key, name, part, function)
+            self._spec._register(role, key, name, part, function)
             return function
 
         return register

@@ -151,7 +151,7 @@ class Functions:
 
     Attributes:
         registered: Functions of this program, by role, name of the part, and name of the function.
-        raised: The last exception that came out of one.
+        raised: The first exception that came out of one.
     """
 
     registered: dict[tuple[str, str, str], object] = field(default_factory=dict)
@@ -214,7 +214,8 @@ class Step:
                     self._thread = None
             return json.dumps({"ok": value})
         except BaseException as e:
-            self._functions.raised = e
+            # The first is what failed the run; the others failed on the way back.
+            self._functions.raised = self._functions.raised or e
             return json.dumps({"raised": _raised(e)})
 
     def interrupt(self) -> None:

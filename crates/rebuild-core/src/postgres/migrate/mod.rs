@@ -63,7 +63,7 @@ impl CommandMigrator {
 #[async_trait]
 impl SchemaApplier for CommandMigrator {
     async fn look(&self, ctx: &Ctx, db: &Identity) -> Result<SchemaState> {
-        version(&self.endpoint, ctx, db).await
+        recorded(&self.endpoint, ctx, db).await
     }
 
     async fn apply(&self, ctx: &Ctx, db: &Identity, _: &BackupId) -> Result<SchemaApplied> {
@@ -100,7 +100,7 @@ impl FunctionMigrator {
 #[async_trait]
 impl SchemaApplier for FunctionMigrator {
     async fn look(&self, ctx: &Ctx, db: &Identity) -> Result<SchemaState> {
-        version(&self.endpoint, ctx, db).await
+        recorded(&self.endpoint, ctx, db).await
     }
 
     async fn apply(&self, ctx: &Ctx, db: &Identity, _: &BackupId) -> Result<SchemaApplied> {
@@ -127,7 +127,11 @@ pub(crate) async fn require_named(endpoint: &Endpoint, ctx: &Ctx, db: &Identity)
     Ok(())
 }
 
-async fn version(endpoint: &Endpoint, ctx: &Ctx, db: &Identity) -> Result<SchemaState> {
+/// Where the schema of `db` stands by what a migration tool records in it.
+///
+/// # Errors
+/// As [`migration_version`]; it took longer than a minute.
+pub(crate) async fn recorded(endpoint: &Endpoint, ctx: &Ctx, db: &Identity) -> Result<SchemaState> {
     let work = async {
         let session = Session::open_at(endpoint, db, ctx).await?;
         let session = session.only_read().await?;

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity};
 use crate::postgres::backup::{Manifest, Shelf, layout};
-use crate::postgres::migration_version;
+use crate::postgres::recorded;
 use crate::postgres::schema::split;
 use crate::store::Store;
 use crate::traits::{BackupMode, SchemaApplied, SchemaApplier, SchemaState};
@@ -29,14 +29,7 @@ pub struct PgBackupSchema {
 #[async_trait]
 impl SchemaApplier for PgBackupSchema {
     async fn look(&self, ctx: &Ctx, db: &Identity) -> Result<SchemaState> {
-        let session = Session::open_at(&self.endpoint, db, ctx).await?;
-        let session = session.only_read().await?;
-        let migration = migration_version(&session).await?;
-        session.close().await;
-        Ok(SchemaState {
-            migration,
-            ..SchemaState::default()
-        })
+        recorded(&self.endpoint, ctx, db).await
     }
 
     async fn apply(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<SchemaApplied> {

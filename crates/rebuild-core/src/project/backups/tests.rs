@@ -1,12 +1,10 @@
 //! Backups of several databases in one store.
 
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::error::ErrorKind;
-use crate::event::Events;
-use crate::postgres::{Environment, LocalCluster};
+use crate::postgres::LocalCluster;
 use crate::testing::{client_bin_dir, cluster};
 
 /// A project of the database `name`, with its store in `folder`.
@@ -20,10 +18,7 @@ async fn project(cluster: &LocalCluster, folder: &TempDir, name: &str) -> Projec
         cluster.socket_dir().display(),
         server.port
     );
-    let spec = crate::spec::parse(&text, "rebuild.toml", folder.path(), &|_| None);
-    let (environment, stop) = (Environment::default(), CancellationToken::new());
-    let project = Project::open(spec.expect("a spec"), &environment, Events::none(), stop);
-    project.await.expect("a project")
+    Project::of_text(&text, folder.path(), &|_| None).await
 }
 
 async fn run(cluster: &LocalCluster, sql: &str) {

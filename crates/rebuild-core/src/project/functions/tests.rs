@@ -5,15 +5,14 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::engine::Report;
 use crate::error::ErrorKind;
-use crate::event::{Ctx, Events};
+use crate::event::Ctx;
 use crate::journal::Ending;
 use crate::model::{BackupId, Identity, Outcome, RunId, Verdict};
-use crate::postgres::{Environment, LocalCluster, Session};
+use crate::postgres::{LocalCluster, Session};
 use crate::testing::{client_bin_dir, cluster, scratch_database};
 use crate::traits::{RestoreOutline, RestoreReport, VerifyRequest, WorkloadState};
 
@@ -217,15 +216,7 @@ impl World {
             "URL" => Some(format!("postgres://{user}@/app?host={host}&port={port}")),
             _ => Some(tools.display().to_string()),
         };
-        let spec = crate::spec::parse(spec, "rebuild.toml", self.folder.path(), &lookup);
-        let project = Project::open(
-            spec.expect("a spec"),
-            &Environment::default(),
-            Events::none(),
-            CancellationToken::new(),
-        )
-        .await
-        .expect("a project");
+        let project = Project::of_text(spec, self.folder.path(), &lookup).await;
         if functions {
             project.with_functions(Arc::new(Known(self.program.clone())))
         } else {

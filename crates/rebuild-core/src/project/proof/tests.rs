@@ -34,15 +34,7 @@ impl World {
              backup.tools = \"{}\"",
             client_bin_dir(&cluster).display()
         );
-        let spec = crate::spec::parse(&text, "rebuild.toml", folder.path(), &|_| None);
-        let project = Project::open(
-            spec.expect("a spec"),
-            &Environment::default(),
-            Events::none(),
-            CancellationToken::new(),
-        )
-        .await
-        .expect("a project");
+        let project = Project::of_text(&text, folder.path(), &|_| None).await;
         let backup = PgBackup::new(
             source.clone(),
             project.store.clone(),

@@ -6,9 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::error::ErrorKind;
-use crate::event::Events;
 use crate::journal::{Body, Ending, Journal};
-use crate::postgres::Environment;
 use crate::testing::survey::survey;
 
 /// A project whose server does not exist: what is not refused fails to reach it.
@@ -24,15 +22,7 @@ impl World {
         let text = format!(
             "version = 1\nstore.url = \"store\"\ntarget.url = \"postgresql://me@/app?host={host}\"\n{more}"
         );
-        let spec = crate::spec::parse(&text, "rebuild.toml", folder.path(), &|_| None);
-        let project = Project::open(
-            spec.expect("a spec"),
-            &Environment::default(),
-            Events::none(),
-            tokio_util::sync::CancellationToken::new(),
-        )
-        .await
-        .expect("a project");
+        let project = Project::of_text(&text, folder.path(), &|_| None).await;
         Self { project, folder }
     }
 

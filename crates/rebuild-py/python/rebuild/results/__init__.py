@@ -1,7 +1,7 @@
 """What the verbs return: frozen, typed, with `to_dict`, and shown as tables in notebooks."""
 
 from .backups import Backup, Backups, CheckedBackup, Restored, RestoredDump
-from .common import Identity, TableName
+from .names import Identity, TableName
 from .comparison import Comparison, DifferingKey, TableDifference
 from .plan import Drift, Plan, PlannedStep, Refusal, Status, Table, TableDrift
 from .runs import Ending, Report, Run, Runs, Step

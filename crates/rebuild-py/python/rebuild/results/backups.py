@@ -9,7 +9,7 @@ from typing import Any
 
 from ..events import moment
 from ._base import Result, size, table
-from .common import Identity
+from .names import Identity
 from .verdict import Verdict
 
 

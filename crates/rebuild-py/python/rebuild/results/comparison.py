@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ._base import Result, table
-from .common import Identity, TableName
+from .names import Identity, TableName
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import _rebuild
 from ._base import Result, lines, size, table
-from .common import Identity, TableName
+from .names import Identity, TableName
 from .runs import Run
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from ..events import moment
 from ._base import Result, lines, table
-from .common import Identity
+from .names import Identity
 
 Ending: TypeAlias = Literal["done", "rolled-back", "halted", "stuck"]
 

@@ -68,11 +68,7 @@ async fn project(cluster: &LocalCluster, folder: &TempDir) -> Project {
         cluster.socket_dir().display(),
         server.port
     );
-    let spec = crate::spec::parse(&text, "rebuild.toml", folder.path(), &|_| None);
-    let stop = tokio_util::sync::CancellationToken::new();
-    let environment = Environment::default();
-    let project = Project::open(spec.expect("a spec"), &environment, Events::none(), stop);
-    project.await.expect("a project")
+    Project::of_text(&text, folder.path(), &|_| None).await
 }
 
 async fn run(cluster: &LocalCluster, database: &str, sql: &str) {

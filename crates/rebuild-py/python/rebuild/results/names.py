@@ -1,4 +1,4 @@
-"""What several results are made of."""
+"""Which database, and which table."""
 
 from __future__ import annotations
 
