@@ -17,6 +17,7 @@ mod marks;
 mod migrate;
 mod pooler;
 mod provision;
+mod refresh;
 mod restore;
 mod rows;
 pub mod schema;

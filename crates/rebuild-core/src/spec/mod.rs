@@ -12,6 +12,7 @@ mod load;
 mod locate;
 mod patterns;
 mod rules;
+mod source;
 mod steps;
 mod target;
 #[cfg(test)]
@@ -28,6 +29,10 @@ pub use load::{from_value, json_schema, load, parse};
 pub use patterns::{NamePatterns, TablePatterns};
 #[cfg(feature = "postgres")]
 pub(crate) use patterns::{no_table, parts};
+pub use source::{
+    Keep, MaskColumnSpec, MaskSpec, MigrationPolicy, PreserveSpec, SourceSpec, SourceTableSpec,
+    Transformer,
+};
 pub use steps::{
     BackupSpec, CommandSpec, FileOrder, Hooks, MigratorSpec, Program, ProvisionSpec, RestoreFrom,
     RestoreSpec, Retention, SchemaSource, SchemaSpec, WorkloadSpec,
@@ -47,6 +52,18 @@ pub struct Spec {
     pub target: TargetSpec,
     /// Where backups and journals are kept.
     pub store: StoreSpec,
+    /// Another database that the rows come from: then the run is a refresh.
+    #[serde(default)]
+    pub source: Option<SourceSpec>,
+    /// What of the source is hidden.
+    #[serde(default)]
+    pub mask: MaskSpec,
+    /// Rows of the target that outlive a refresh.
+    #[serde(default)]
+    pub preserve: Vec<PreserveSpec>,
+    /// What brings the schema to its newest version once the rows are there.
+    #[serde(default)]
+    pub migrate: Option<MigratorSpec>,
     /// How the writers are kept out.
     #[serde(default)]
     pub quiesce: Quiesce,

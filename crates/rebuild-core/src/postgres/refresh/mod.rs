@@ -1,0 +1,3 @@
+//! Refresh: the rows of another database in a new one beside the target.
+
+mod references;
