@@ -41,15 +41,7 @@ pub fn ascii_ident(name: &str) -> Result<String> {
     if quoted.is_ascii() {
         return Ok(quoted);
     }
-    let mut out = String::from("U&");
-    for c in quoted.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            c if c.is_ascii() => out.push(c),
-            c => out.push_str(&format!("\\+{:06X}", u32::from(c))),
-        }
-    }
-    Ok(out)
+    Ok(format!("U&{}", escaped(&quoted)))
 }
 
 /// `text` as a string constant that means the same whatever `standard_conforming_strings` says
@@ -72,6 +64,33 @@ pub fn literal(text: &str) -> Result<String> {
     })
 }
 
+/// `text` as a string constant made of ASCII alone, with Unicode escapes: it means the same under
+/// the same conditions as [`ascii_ident`].
+///
+/// # Errors
+/// As [`literal`].
+pub(crate) fn ascii_literal(text: &str) -> Result<String> {
+    let quoted = literal(text)?;
+    if quoted.is_ascii() {
+        return Ok(quoted);
+    }
+    Ok(format!("U&'{}'", escaped(&text.replace('\'', "''"))))
+}
+
+/// Unicode escapes for all that is not ASCII
+/// (<https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-STRINGS-UESCAPE>).
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            c if c.is_ascii() => out.push(c),
+            c => out.push_str(&format!("\\+{:06X}", u32::from(c))),
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,5 +106,7 @@ mod tests {
         assert_eq!(ascii_ident("né\\").expect("fine"), "U&\"n\\+0000E9\\\\\"");
         assert_eq!(literal("it's").expect("fine"), "'it''s'");
         assert_eq!(literal("a\\'b").expect("fine"), "E'a\\\\''b'");
+        assert_eq!(ascii_literal("it's").expect("fine"), "'it''s'");
+        assert_eq!(ascii_literal("é'\\").expect("fine"), "U&'\\+0000E9''\\\\'");
     }
 }

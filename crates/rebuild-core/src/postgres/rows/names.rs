@@ -2,7 +2,8 @@
 
 use crate::error::Result;
 use crate::model::TableName;
-use crate::postgres::{ascii_ident, ident};
+use crate::postgres::ident::ascii_literal;
+use crate::postgres::{ascii_ident, ident, literal};
 
 /// Rows are read and written in the encoding the database they come from is in, so that no
 /// conversion can change or refuse a byte. Statements are UTF-8 all the same, so names in them
@@ -55,5 +56,22 @@ impl Names {
             .map(|name| self.ident(name))
             .collect::<Result<_>>()?;
         Ok(quoted.join(", "))
+    }
+
+    /// `text` as a string constant.
+    ///
+    /// # Errors
+    /// As [`literal`].
+    pub(crate) fn literal(self, text: &str) -> Result<String> {
+        if self.escaped {
+            ascii_literal(text)
+        } else {
+            literal(text)
+        }
+    }
+
+    /// True if `sql`, which somebody else wrote, means there what it says.
+    pub(crate) fn carries(self, sql: &str) -> bool {
+        !self.escaped || sql.is_ascii()
     }
 }
