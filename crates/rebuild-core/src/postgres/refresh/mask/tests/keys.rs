@@ -1,5 +1,9 @@
 //! Masks that keep different values different.
 
+use proptest::collection::{btree_set, vec};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
 use super::*;
 
 /// How many values there are, and how many of them are different.
@@ -77,4 +81,70 @@ async fn integers_are_permuted_and_columns_of_other_widths_agree() {
     );
     let row = bench.session.query_one(&sql, &[]).await.expect(&sql);
     assert_eq!(row.get::<_, i64>(0), row.get::<_, i64>(1));
+}
+
+/// A key of two columns, and rows that refer to it, by a narrower integer.
+const KEYS: &str = "
+    drop table if exists public.child, public.parent, public.masked_child, public.masked_parent;
+    create table public.parent (word varchar(40), number bigint, primary key (word, number));
+    create table public.child (word varchar(40), number int,
+                               foreign key (word, number) references public.parent);
+    insert into public.parent
+    select w, n from rows from (pg_catalog.unnest(array[WORDS]::text[]),
+                                pg_catalog.unnest(array[NUMBERS]::int8[])) u (w, n);
+    insert into public.child
+    select word, number from public.parent where number between -2147483648 and 2147483647;
+    insert into public.child select null, number from public.child limit 1;";
+
+/// Both tables masked by `word` and `number`, and the constraints on what came of them.
+const MASKED: &str = "
+    create table public.masked_parent as select WORD as word, NUMBER as number from public.parent;
+    create table public.masked_child as
+    select WORD as word, NARROW as number from public.child;
+    alter table public.masked_parent add primary key (word, number);
+    alter table public.masked_child add foreign key (word, number) references public.masked_parent;
+    drop table public.masked_child, public.masked_parent;";
+
+async fn keys_hold(bench: &Bench, words: &[String], numbers: &[i64]) {
+    let words: Vec<String> = words
+        .iter()
+        .map(|w| bench.names.literal(w).expect("a literal"))
+        .collect();
+    let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+    let keys = KEYS.replace("WORDS", &words.join(", "));
+    bench
+        .run(&keys.replace("NUMBERS", &numbers.join(", ")))
+        .await;
+    for word in [Mask::Hash, email(), Mask::KeepFormat] {
+        let masked = |mask: &Mask, name, type_name| {
+            assert!(mask.keeps_keys());
+            let expression = mask.expression(&column(name, type_name), bench.names);
+            expression.expect("fits")
+        };
+        let sql = MASKED
+            .replace("WORD", &masked(&word, "word", "character varying(40)"))
+            .replace("NUMBER", &masked(&Mask::Hash, "number", "bigint"))
+            .replace("NARROW", &masked(&Mask::Hash, "number", "integer"));
+        bench.run(&sql).await;
+    }
+}
+
+#[test]
+fn masked_keys_are_keys_and_what_refers_to_them_still_does() {
+    let runtime = tokio::runtime::Runtime::new().expect("runtime");
+    let bench = runtime.block_on(Bench::new());
+    let words = btree_set("[a-cA-C0-2 é]{0,4}|\\PC{0,40}", 10..40);
+    let number = prop_oneof![0..99_i64, any::<i32>().prop_map(i64::from), any::<i64>()];
+    let config = Config {
+        cases: 20,
+        max_shrink_iters: 200,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let ran = TestRunner::new(config).run(&(words, vec(number, 40)), |(words, numbers)| {
+        let words: Vec<String> = words.into_iter().collect();
+        runtime.block_on(keys_hold(&bench, &words, &numbers[..words.len()]));
+        Ok(())
+    });
+    ran.unwrap_or_else(|e| panic!("{e}"));
 }

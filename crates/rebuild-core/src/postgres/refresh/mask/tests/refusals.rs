@@ -79,6 +79,8 @@ fn plans_name_masks() {
         shift(Some("id")),
         Mask::Sql("secret".into()),
     ];
+    let salted: Vec<bool> = masks.iter().map(Mask::uses_salt).collect();
+    assert_eq!(salted, [true, false, true, true, false]);
     let words: Vec<String> = masks.iter().map(Mask::describe).collect();
     assert_eq!(
         words,
