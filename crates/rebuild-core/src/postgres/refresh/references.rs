@@ -18,6 +18,9 @@ pub(crate) struct Reference {
     pub parent: TableName,
     /// The columns there, in the same order.
     pub parent_columns: Vec<String>,
+    /// By which operator a column there matches a column here: its schema and name. It is the one
+    /// that the constraint itself uses; under another search path `=` can be another one.
+    pub operators: Vec<(String, String)>,
     /// `MATCH FULL`: either all columns are null or none.
     pub full: bool,
 }
@@ -36,7 +39,16 @@ const REFERENCES: &str = "
                    from pg_catalog.unnest(c.confkey) with ordinality k (attnum, n)
                    join pg_catalog.pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.attnum
                   order by k.n),
-           c.confmatchtype = 'f'
+           c.confmatchtype = 'f',
+           array(select n.nspname::pg_catalog.text
+                   from pg_catalog.unnest(c.conpfeqop) with ordinality k (oid, n)
+                   join pg_catalog.pg_operator o on o.oid = k.oid
+                   join pg_catalog.pg_namespace n on n.oid = o.oprnamespace
+                  order by k.n),
+           array(select o.oprname::pg_catalog.text
+                   from pg_catalog.unnest(c.conpfeqop) with ordinality k (oid, n)
+                   join pg_catalog.pg_operator o on o.oid = k.oid
+                  order by k.n)
       from pg_catalog.pg_constraint c
       join pg_catalog.pg_class cc on cc.oid = c.conrelid
       join pg_catalog.pg_namespace cn on cn.oid = cc.relnamespace
@@ -63,6 +75,8 @@ pub(crate) async fn references(session: &Session) -> Result<Vec<Reference>> {
             parent: TableName::new(row.get::<_, String>(4), row.get::<_, String>(5)),
             parent_columns: row.get(6),
             full: row.get(7),
+            operators: std::iter::zip(row.get::<_, Vec<String>>(8), row.get::<_, Vec<String>>(9))
+                .collect(),
         })
         .collect())
 }
