@@ -13,10 +13,6 @@ use crate::model::TableName;
 use crate::postgres::qualified;
 use crate::postgres::rows::names::Names;
 
-/// The row's place, which is its name for as long as the snapshot is held. As text, for servers
-/// before 14 cannot hash a `tid`.
-const PLACE: &str = "ctid::pg_catalog.text";
-
 pub(super) struct Queries<'a> {
     graph: &'a Graph<'a>,
     names: Names,
@@ -101,7 +97,8 @@ impl<'a> Queries<'a> {
     fn circle(&self, at: usize, group: &Group) -> Result<Vec<String>> {
         let place = |table: &TableName| {
             let table = self.names.table(table)?;
-            Ok(format!("{table}.tableoid as rel, {table}.{PLACE} as place"))
+            let place = place(&table);
+            Ok(format!("{table}.tableoid as rel, {place} as place"))
         };
         let outward = |link: &Link<'_>| !group.nodes.contains(&link.parent);
         let mut seeds = Vec::new();
@@ -187,8 +184,10 @@ impl<'a> Queries<'a> {
             on.push(format!("p.{there} {} c.{here}", self.operator(link, at)?));
         }
         Ok(format!(
-            "select c.tableoid as rel, c.{PLACE} as place, p.tableoid as to_rel, p.{PLACE} as to_place
+            "select c.tableoid as rel, {} as place, p.tableoid as to_rel, {} as to_place
                from {} c join {} p on {}",
+            place("c"),
+            place("p"),
             self.relation(&reference.child)?,
             self.relation(&reference.parent)?,
             on.join(" and ")
@@ -254,9 +253,8 @@ impl<'a> Queries<'a> {
     /// True of the row of `table` that is at the place `g`.
     fn at(&self, table: &TableName) -> Result<String> {
         let table = self.names.table(table)?;
-        Ok(format!(
-            "g.rel = {table}.tableoid and g.place = {table}.{PLACE}"
-        ))
+        let place = place(&table);
+        Ok(format!("g.rel = {table}.tableoid and g.place = {place}"))
     }
 
     fn operator(&self, link: &Link<'_>, at: usize) -> Result<String> {
@@ -278,4 +276,13 @@ impl<'a> Queries<'a> {
             quoted
         })
     }
+}
+
+/// Where a row of `table` is, which is its name for as long as the snapshot is held: page and line
+/// in one number, for servers before 14 cannot hash a `tid`.
+fn place(table: &str) -> String {
+    let [page, line] = [0, 1].map(|part| {
+        format!("({table}.ctid::pg_catalog.text::pg_catalog.point)[{part}]::pg_catalog.int8")
+    });
+    format!("({page} << 16 | {line})")
 }
