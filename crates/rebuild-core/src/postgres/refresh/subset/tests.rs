@@ -160,7 +160,12 @@ async fn partitions_refer_and_are_referred_to() {
          create table public.kids_1 partition of public.kids for values in (1);
          create table public.kids_2 partition of public.kids for values in (2);
          alter table public.kids_2 add foreign key (p) references public.p_sub (id);
-         insert into public.p values (1, true), (51, false), (60, true), (101, null), (102, true);
+         alter table public.p add column n int;
+         alter table public.p_3 add unique (n);
+         create table public.by_n (n int references public.p_3 (n));
+         insert into public.p values (1, true, 0), (51, false, 7), (60, true, 0),
+                                     (101, null, 6), (102, true, 7);
+         insert into public.by_n values (6), (7);
          insert into public.whole values (1), (51), (101), (102), (null);
          insert into public.part values (101), (102);
          insert into public.kids values (1, 51), (1, 7), (2, 51), (2, 60), (2, null);",
@@ -175,6 +180,8 @@ async fn partitions_refer_and_are_referred_to() {
         ["0", "1", "102"]
     );
     assert_eq!(kept(&session, &found, "part", "id").await, ["102"]);
+    // 7 is also a row of another partition, which is gone.
+    assert_eq!(kept(&session, &found, "by_n", "n").await, ["7"]);
     // Only one partition refers.
     assert_eq!(kept(&session, &found, "kids_1", "p").await, ["51", "7"]);
     assert_eq!(
