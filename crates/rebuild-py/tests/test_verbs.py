@@ -176,6 +176,28 @@ def test_what_is_no_spec(world: World, tmp_path: Path) -> None:
     assert spec.to_dict()["store"] == {"url": "store"}
 
 
+def test_a_refresh_masks_and_preserves(world: World) -> None:
+    prod = f"{world.name}_prod"
+    world.cluster.database(
+        prod,
+        schema=["create table gene (id bigint primary key, symbol text not null)"],
+        rows={"gene": [{"id": 1, "symbol": "SECRET1"}, {"id": 2, "symbol": "SECRET2"}]},
+    )
+    world.cluster.execute("insert into gene values (9, 'MINE')", world.name)
+    spec = world.spec(
+        source={"url": world.cluster.endpoint(prod).url()},
+        mask={"column": [{"column": "public.gene.symbol", "sql": "'gene ' || id"}]},
+        preserve=[{"table": "public.gene", "where": "symbol = 'MINE'"}],
+    )
+    source = spec.plan().source
+    assert source is not None and source.database.name == prod
+    ((table, column, how),) = source.masked
+    assert (str(table), column, how) == ("public.gene", "symbol", "sql")
+    assert rebuild.run(spec).ending == "done"
+    rows = world.query("select id, symbol from gene order by id")
+    assert rows == [(1, "gene 1"), (2, "gene 2"), (9, "MINE")]
+
+
 def test_production_needs_its_name(world: World) -> None:
     spec = world.spec(target={"url": world.url, "environment": "production"})
     with pytest.raises(rebuild.Refused) as caught:

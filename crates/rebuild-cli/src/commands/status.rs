@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use rebuild_core::Result;
 use rebuild_core::model::BackupId;
-use rebuild_core::plan::{bytes, drift_lines};
+use rebuild_core::plan::{bytes, drift_lines, source_lines};
 use rebuild_core::project::{Project, Status};
 
 use super::backups::{checks, code};
@@ -65,6 +65,12 @@ fn text(status: &Status) -> String {
             table.table.to_string(),
             bytes(table.bytes)
         );
+    }
+    if let Some(source) = &status.survey.source {
+        let _ = writeln!(out, "\nSource");
+        for line in source_lines(source) {
+            let _ = writeln!(out, "  {line}");
+        }
     }
     if let Some(drift) = &status.survey.drift {
         let _ = writeln!(out, "\nDrift (live -> schema)");

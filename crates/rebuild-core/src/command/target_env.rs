@@ -116,6 +116,7 @@ mod tests {
             sslkey: None,
             require_channel_binding: true,
             connect_timeout: Duration::from_secs(1),
+            settings: Vec::new(),
         }
     }
 

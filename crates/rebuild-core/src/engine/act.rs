@@ -100,9 +100,19 @@ async fn fill(
             backends.restorer.finish(ctx, db, backup).await?;
             return Ok(Outcome::Done);
         }
+        StepKind::Preserve => {
+            let preserver = backends.preserver.as_ref();
+            let preserver = preserver.ok_or_else(|| gone("rows to preserve"))?;
+            let report = preserver.put_back(ctx, &plan.target, db).await?;
+            return Ok(Outcome::Preserved { report });
+        }
+        StepKind::Migrate => match &backends.migrator {
+            Some(applier) => applier.as_ref(),
+            None => return Err(gone("migrator to run after the rows")),
+        },
         StepKind::Fixtures => match &backends.fixtures {
             Some(applier) => applier.as_ref(),
-            None => return Err(Error::refused("the spec has no fixtures any more")),
+            None => return Err(gone("fixtures")),
         },
         _ => backends.schema.as_ref(),
     };
@@ -111,6 +121,11 @@ async fn fill(
         require_planned(plan, &applied)?;
     }
     Ok(Outcome::Schema { applied })
+}
+
+fn gone(what: &str) -> Error {
+    Error::refused(format!("the spec has no {what} any more"))
+        .hint("put it back into the spec, then go on")
 }
 
 /// A migrator that comes to another version than it did for the plan has other migrations now, or

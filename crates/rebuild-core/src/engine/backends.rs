@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::traits::{
-    Backup, Lock, Provision, Restorer, SchemaApplier, Task, Teardown, Verifier, Workload,
+    Backup, Lock, Preserver, Provision, Restorer, SchemaApplier, Task, Teardown, Verifier, Workload,
 };
 
 /// One implementation of each contract, for one target.
@@ -22,6 +22,10 @@ pub struct Backends {
     pub schema: Arc<dyn SchemaApplier>,
     /// Its rows.
     pub restorer: Arc<dyn Restorer>,
+    /// What brings the schema to its newest version once the rows are there.
+    pub migrator: Option<Arc<dyn SchemaApplier>>,
+    /// Rows of the old database that outlive it.
+    pub preserver: Option<Arc<dyn Preserver>>,
     /// Rows that the spec adds after the restore.
     pub fixtures: Option<Arc<dyn SchemaApplier>>,
     /// Commands that load rows, in order.

@@ -201,12 +201,15 @@ impl Facts<'_> {
             StepKind::Provision => Intent::Provision {
                 request: self.provision_request(),
             },
-            StepKind::Schema | StepKind::Restore | StepKind::Fixtures | StepKind::Finish => {
-                Intent::Fill {
-                    db: self.require_made()?,
-                    backup: self.backup()?,
-                }
-            }
+            StepKind::Schema
+            | StepKind::Restore
+            | StepKind::Migrate
+            | StepKind::Preserve
+            | StepKind::Fixtures
+            | StepKind::Finish => Intent::Fill {
+                db: self.require_made()?,
+                backup: self.backup()?,
+            },
             StepKind::Load { name } => Intent::Task {
                 name: name.clone(),
                 db: self.require_made()?,

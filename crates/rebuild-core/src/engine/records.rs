@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::model::{BackupId, Identity, Verdict};
 use crate::traits::{
-    BackupMode, BackupSummary, ProvisionRequest, RestoreReport, RetireRequest, Retired,
+    BackupMode, BackupSummary, ProvisionRequest, PutBack, RestoreReport, RetireRequest, Retired,
     SchemaApplied, VerifyRequest, WorkloadState,
 };
 
@@ -113,6 +113,11 @@ pub enum Outcome {
     Restored {
         /// What was done.
         report: RestoreReport,
+    },
+    /// Rows of the old database were put back.
+    Preserved {
+        /// Which.
+        report: PutBack,
     },
     /// A verification passed.
     Verified {

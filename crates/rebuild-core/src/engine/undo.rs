@@ -218,6 +218,8 @@ impl Engine {
             | StepKind::CheckBackup
             | StepKind::Schema
             | StepKind::Restore
+            | StepKind::Migrate
+            | StepKind::Preserve
             | StepKind::Fixtures
             | StepKind::Load { .. }
             | StepKind::Finish

@@ -113,6 +113,8 @@ pub struct Endpoint {
     pub require_channel_binding: bool,
     /// How long one attempt to connect may take.
     pub connect_timeout: Duration,
+    /// What every session is set to from its beginning, for example `role`.
+    pub settings: Vec<(String, String)>,
 }
 
 impl Endpoint {
@@ -123,6 +125,30 @@ impl Endpoint {
             database: database.into(),
             ..self.clone()
         }
+    }
+
+    /// The same, for sessions that read and cannot write, as `role` if one is given.
+    #[must_use]
+    pub fn only_reading(mut self, role: Option<&str>) -> Self {
+        let mut set = |name: &str, value: &str| {
+            self.settings.push((name.to_owned(), value.to_owned()));
+        };
+        // https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-DEFAULT-TRANSACTION-READ-ONLY
+        set("default_transaction_read_only", "on");
+        if let Some(role) = role {
+            set("role", role);
+        }
+        self
+    }
+
+    /// The settings as libpq's `options` gives them to the server, if there are any
+    /// (<https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-OPTIONS>).
+    pub fn options(&self) -> Option<String> {
+        let escaped = |text: &str| text.replace('\\', "\\\\").replace(' ', "\\ ");
+        let options: Vec<String> = (self.settings.iter())
+            .map(|(name, value)| format!("-c {}={}", escaped(name), escaped(value)))
+            .collect();
+        (!options.is_empty()).then(|| options.join(" "))
     }
 
     /// True if what is sent stays on this machine: a Unix socket or a loopback address.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     PLAN_VERSION, Plan, PlannedStep, RowsFrom, Rules, SchemaFrom, StepKind, Strategy, Survey,
-    guards,
+    guards, refresh,
 };
 use crate::error::{Error, Result};
 use crate::model::TableKind;
@@ -47,6 +47,7 @@ fn digest(rules: &Rules<'_>, survey: &Survey) -> Result<String> {
         name: &'a str,
         schema: &'a str,
         new_schema: Option<&'a str>,
+        source: Option<(&'a str, &'a str)>,
         files: &'a [AppliedFile],
         fixtures: &'a [AppliedFile],
         tools: Vec<(&'a str, u32)>,
@@ -60,6 +61,10 @@ fn digest(rules: &Rules<'_>, survey: &Survey) -> Result<String> {
         name: &identity.name,
         schema: &survey.schema_hash,
         new_schema: survey.new_schema_hash.as_deref(),
+        source: survey.source.as_ref().map(|source| {
+            let identity = &source.identity;
+            (identity.server.as_str(), identity.uid.as_str())
+        }),
         files: &survey.schema.files,
         fixtures: &survey.fixtures,
         tools: survey
@@ -113,6 +118,7 @@ fn steps(rules: &Rules<'_>, survey: &Survey) -> Vec<PlannedStep> {
         SchemaFrom::Files => "apply the schema files",
         SchemaFrom::Command => "run the migrator",
         SchemaFrom::Function => "migrate with the program's own function",
+        SchemaFrom::Source => "apply the schema of the source",
     };
     steps.add("schema", StepKind::Schema, schema);
     let rows = match rules.rows {
@@ -120,9 +126,18 @@ fn steps(rules: &Rules<'_>, survey: &Survey) -> Vec<PlannedStep> {
         RowsFrom::Backup => Some("restore the rows".to_owned()),
         RowsFrom::Csv(folder) => Some(format!("restore rows from the CSV files in {folder:?}")),
         RowsFrom::Function(function) => Some(format!("restore rows with {function}")),
+        RowsFrom::Source => Some("bring the rows of the source, masked there".to_owned()),
     };
     if let Some(title) = rows {
         steps.add("restore", StepKind::Restore, title);
+    }
+    if rules.migrates {
+        let title = "bring the schema to its newest version";
+        steps.add("migrate", StepKind::Migrate, title);
+    }
+    if rules.preserves {
+        let title = format!("put rows of {name:?} back that outlive the refresh");
+        steps.add("preserve", StepKind::Preserve, title);
     }
     if rules.fixtures {
         steps.add("fixtures", StepKind::Fixtures, "apply the fixtures");
@@ -232,6 +247,7 @@ fn losses(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
         ));
         match rules.rows {
             RowsFrom::Nowhere | RowsFrom::Backup => {}
+            RowsFrom::Source => losses.extend(refresh::losses(survey)),
             RowsFrom::Csv(folder) => losses.push(format!(
                 "the new rows are those of the CSV files in {folder:?}, without large objects; \
                  they are not compared with the backup"
@@ -310,6 +326,8 @@ fn warnings(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
         );
     }
     warnings.extend(migrations(rules, survey));
+    let source = survey.source.iter();
+    warnings.extend(source.flat_map(|source| source.notes.clone()));
     for file in &survey.schema.changed {
         warnings.push(format!(
             "schema file {file} changed after it was applied to the target"

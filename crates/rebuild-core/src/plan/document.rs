@@ -48,6 +48,10 @@ pub enum StepKind {
     Schema,
     /// Put the rows back.
     Restore,
+    /// Bring the schema to its newest version.
+    Migrate,
+    /// Put rows of the target back that outlive a refresh.
+    Preserve,
     /// Apply the fixtures.
     Fixtures,
     /// Run a command that loads rows.

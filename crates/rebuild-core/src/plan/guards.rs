@@ -1,6 +1,6 @@
 //! The conditions that must hold before anything is changed. Pure functions over the survey.
 
-use super::{Refusal, RowsFrom, Rules, SchemaFrom, Survey};
+use super::{Refusal, RowsFrom, Rules, SchemaFrom, Survey, refresh};
 use crate::model::Obstacle;
 use crate::traits::BackupMode;
 
@@ -20,7 +20,7 @@ type Found = Vec<Refusal>;
 
 /// Every guard that refuses, in the order they were asked.
 pub(super) fn check(rules: &Rules<'_>, survey: &Survey) -> Vec<Refusal> {
-    let guards: [fn(&Rules<'_>, &Survey) -> Found; 8] = [
+    let guards: [fn(&Rules<'_>, &Survey) -> Found; 9] = [
         target,
         obstacles,
         rights,
@@ -29,6 +29,7 @@ pub(super) fn check(rules: &Rules<'_>, survey: &Survey) -> Vec<Refusal> {
         disk,
         store,
         data_with_no_place,
+        refresh::guard,
     ];
     guards
         .iter()
@@ -36,7 +37,7 @@ pub(super) fn check(rules: &Rules<'_>, survey: &Survey) -> Vec<Refusal> {
         .collect()
 }
 
-fn refusal(guard: &str, message: impl Into<String>, hint: impl Into<String>) -> Refusal {
+pub(super) fn refusal(guard: &str, message: impl Into<String>, hint: impl Into<String>) -> Refusal {
     Refusal {
         guard: guard.to_owned(),
         message: message.into(),
@@ -180,7 +181,11 @@ fn sessions(rules: &Rules<'_>, survey: &Survey) -> Found {
 }
 
 fn tools(_: &Rules<'_>, survey: &Survey) -> Found {
-    let server = survey.inventory.server.major();
+    let source = survey
+        .source
+        .as_ref()
+        .map_or(0, |source| source.server_major);
+    let server = survey.inventory.server.major().max(source);
     let mut found = Vec::new();
     for name in ["pg_dump", "pg_restore"] {
         match survey.tools.iter().find(|t| t.name == name) {
@@ -208,7 +213,8 @@ fn tools(_: &Rules<'_>, survey: &Survey) -> Found {
 fn disk(rules: &Rules<'_>, survey: &Survey) -> Found {
     let mut found = Vec::new();
     let size = survey.inventory.database.bytes;
-    let copy = size + size / SPARE;
+    let new = survey.source.as_ref().map_or(size, |source| source.bytes);
+    let copy = new + new / SPARE;
     if rules.rows != RowsFrom::Nowhere && survey.server_free_bytes.is_some_and(|free| free < copy) {
         found.push(refusal(
             "disk",

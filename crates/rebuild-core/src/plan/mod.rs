@@ -4,6 +4,7 @@ mod build;
 mod document;
 mod guards;
 mod names;
+mod refresh;
 mod render;
 mod rules;
 mod survey;
@@ -12,6 +13,7 @@ mod tests;
 
 pub use document::{PLAN_VERSION, Plan, PlannedStep, Refusal, StepKind, Strategy};
 pub use names::Names;
+pub use refresh::source_lines;
 pub use render::{bytes, drift_lines};
 pub use rules::{MayDrop, MayEnd, RowsFrom, Rules, SchemaFrom};
-pub use survey::{Drift, Survey, TableDrift, ToolFacts};
+pub use survey::{Drift, SourceSurvey, Survey, TableDrift, ToolFacts};

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Drift, Plan, Strategy};
+use super::{Drift, Plan, Strategy, source_lines};
 
 impl Plan {
     /// The plan as text, ending with a newline.
@@ -16,6 +16,9 @@ impl Plan {
             self.steps.iter().map(|s| s.title.clone()),
             true,
         );
+        if let Some(source) = &self.survey.source {
+            section(&mut out, "Source", source_lines(source), false);
+        }
         if let Some(drift) = self.drift() {
             section(
                 &mut out,

@@ -16,6 +16,8 @@ pub enum SchemaFrom {
     Command,
     /// A function of the program that runs the spec.
     Function,
+    /// The source of a refresh.
+    Source,
 }
 
 /// Where the rows of the new database come from.
@@ -29,6 +31,8 @@ pub enum RowsFrom<'a> {
     Csv(&'a str),
     /// This function of the program that runs the spec.
     Function(&'a str),
+    /// The source of a refresh.
+    Source,
 }
 
 /// Decides whether a session may be ended.
@@ -52,6 +56,10 @@ pub struct Rules<'a> {
     pub schema: SchemaFrom,
     /// Where the rows come from.
     pub rows: RowsFrom<'a>,
+    /// True if a migrator runs after the rows.
+    pub migrates: bool,
+    /// True if rows of the target outlive a refresh.
+    pub preserves: bool,
     /// True if there are fixtures.
     pub fixtures: bool,
     /// The commands that load rows, in order.

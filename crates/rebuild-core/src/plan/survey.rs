@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Inventory, TableName};
+use super::Refusal;
+use crate::model::{Identity, Inventory, TableName};
 use crate::traits::{AppliedFile, SchemaState};
 
 /// An external program.
@@ -56,6 +57,29 @@ impl Drift {
     }
 }
 
+/// The database that the rows of a refresh come from, and what becomes of them on the way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SourceSurvey {
+    /// Where it is, without the password.
+    pub endpoint: String,
+    /// Which database.
+    pub identity: Identity,
+    /// The major version of its server.
+    pub server_major: u32,
+    /// Its size.
+    pub bytes: u64,
+    /// Every column that is masked: (table, column, how).
+    pub masked: Vec<(TableName, String, String)>,
+    /// Every table of which not all rows are copied: (table, which are).
+    pub chosen: Vec<(TableName, String)>,
+    /// What outlives the refresh, and how, a line each.
+    pub preserved: Vec<String>,
+    /// What the operator should know, a line each.
+    pub notes: Vec<String>,
+    /// What does not let the refresh run.
+    pub refusals: Vec<Refusal>,
+}
+
 /// What a [`Surveyor`](crate::traits::Surveyor) found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Survey {
@@ -70,14 +94,18 @@ pub struct Survey {
     /// The files that add rows to the new database, in order, with the checksums they have now.
     #[serde(default)]
     pub fixtures: Vec<AppliedFile>,
-    /// The drift, where the spec has schema files or a migrator and it was asked for.
+    /// The source of a refresh.
+    #[serde(default)]
+    pub source: Option<SourceSurvey>,
+    /// The drift, where the spec has schema files or a migrator and it was asked for; of a
+    /// refresh, the way to the source's schema.
     pub drift: Option<Drift>,
     /// A hash, as [`schema_hash`](Self::schema_hash), of the schema that the files or the
     /// migrator make; there when there is a drift.
     pub new_schema_hash: Option<String>,
     /// The migration tool and the version that a new database comes to, as
     /// [`SchemaState::migration`] tells of the live one; there when a migrator made the schema that
-    /// the drift was found by.
+    /// the drift was found by, or when it is the source's.
     #[serde(default)]
     pub new_migration: Option<(String, String)>,
     /// Free bytes on the store's disk, where it has one.

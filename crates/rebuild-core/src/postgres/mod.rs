@@ -30,7 +30,7 @@ pub mod verify;
 mod warnings;
 
 pub use crate::environment::Environment;
-pub(crate) use backup::Held;
+pub(crate) use backup::{Carry, Chooser, Held};
 pub use backup::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
     Membership, PgBackup, RoleEntry, SequenceEntry, TableEntry, fingerprints,
@@ -51,9 +51,11 @@ pub use lock::TargetLock;
 pub use mark::{application, is_ours, made_by};
 pub use marks::{Change, WriteMarks};
 pub use migrate::{CommandMigrator, FunctionMigrator, migration_version};
-pub(crate) use migrate::{recorded, require_named};
+pub(crate) use migrate::{Recorded, migrations, recorded, require_named};
 pub use pooler::looks_pooled;
 pub use provision::{PgProvision, ProvisionOptions, ScratchDatabase};
+pub use refresh::{PgPreserver, PgRefresh, Source, SourceSurveyor};
+pub(crate) use refresh::{Preserved, RefreshRules};
 pub use restore::{PgBackupSchema, PgCsvRestorer, PgRestorer, RestoreChoice};
 pub use rows::RowOptions;
 pub use schema::{PgSqlFiles, SqlPart};

@@ -196,6 +196,9 @@ fn config(endpoint: &Endpoint, application: &str) -> Config {
     if endpoint.require_channel_binding {
         config.channel_binding(ChannelBinding::Require);
     }
+    if let Some(options) = endpoint.options() {
+        config.options(options);
+    }
     config
         .port(endpoint.port)
         .user(&endpoint.user)

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::inventory::inventory_of;
+use super::refresh::Surveyed;
 use super::{
-    CatalogSnapshot, DatabaseKey, ProvisionOptions, ScratchDatabase, Session, application,
-    database_facts,
+    CatalogSnapshot, DatabaseKey, ProvisionOptions, ScratchDatabase, Session, SourceSurveyor,
+    application, database_facts,
 };
 use crate::error::Result;
 use crate::event::Ctx;
@@ -32,6 +33,8 @@ pub struct PgSurveyor {
     /// True if the schema comes from files or a migrator, so that there can be drift. What comes
     /// from the backup is what is live.
     pub files: bool,
+    /// The source, of a refresh.
+    pub source: Option<SourceSurveyor>,
     /// What the new database is to be like, which a schema may need: extensions, locale.
     pub provision: ProvisionOptions,
     /// The client programs that the run will use.
@@ -47,9 +50,10 @@ impl Surveyor for PgSurveyor {
         let database = database_facts(&session, DatabaseKey::Current).await?;
         // Both sides at once: the new schema is made on another connection, and takes longer.
         // Neither is given up when the other one fails, lest a scratch database be left.
-        let (live, new) = tokio::join!(
+        let (live, new, source) = tokio::join!(
             live(session, database.clone()),
-            self.new_schema(ctx, &database, drift)
+            self.new_schema(ctx, &database, drift),
+            self.source(ctx)
         );
         let (inventory, live) = live?;
         let New {
@@ -57,6 +61,14 @@ impl Surveyor for PgSurveyor {
             fixtures,
             described,
         } = new?;
+        let (source, live, described) = match source? {
+            Some((survey, catalog, migration)) if self.follows_source() => {
+                let live = live.without_privileges();
+                (Some(survey), live, Some((catalog, migration)))
+            }
+            Some((survey, _, _)) => (Some(survey), live, described),
+            None => (None, live, described),
+        };
         let (catalog, new_migration) = described.unzip();
         let data = self.local_data(&inventory);
         Ok(Survey {
@@ -64,6 +76,7 @@ impl Surveyor for PgSurveyor {
             tools: self.tools.clone(),
             schema,
             fixtures,
+            source,
             drift: catalog
                 .as_ref()
                 .map(|new| drift_between(&inventory, &live, new)),
@@ -87,6 +100,24 @@ impl PgSurveyor {
         let target = self.endpoint.with_database(&self.database);
         let session = Session::open(&target, &application(ctx)).await?;
         session.only_read().await
+    }
+
+    /// The source, if there is one, beside the target.
+    async fn source(&self, ctx: &Ctx) -> Result<Option<Surveyed>> {
+        let Some(source) = &self.source else {
+            return Ok(None);
+        };
+        let target = self.open(ctx).await?;
+        let found = source.survey(ctx, &target).await;
+        target.close().await;
+        found.map(Some)
+    }
+
+    /// True if the new database gets the schema of the source.
+    fn follows_source(&self) -> bool {
+        self.source
+            .as_ref()
+            .is_some_and(|source| source.gives_schema)
     }
 
     /// Where the schema stands, and with `drift` what it makes of an empty database.

@@ -17,6 +17,7 @@ use crate::postgres::{
     ProvisionOptions, ReadOnlyGate, RestoreChoice, RowOptions, Session, SqlPart, TargetLock,
     application,
 };
+use crate::secret::Secret;
 use crate::spec::{
     CheckSpec, EndSessionsSpec, FileOrder, RestoreFrom, SchemaSource, Spec, StrategySpec,
     TablePatterns,
@@ -26,12 +27,25 @@ use crate::traits::{Restorer, SchemaApplier, Task, Verifier, Workload};
 /// How long one schema file may take.
 const FILE_LIMIT: Duration = Duration::from_secs(3600);
 
-/// Where the target is.
-pub(super) fn endpoint(spec: &Spec, environment: &Environment) -> Result<Endpoint> {
-    let mut endpoint = environment.endpoint(spec.target.url.expose(), spec.target.insecure_tls)?;
-    if let Some(password) = &spec.target.password {
+/// Where a database is, by the keys `url`, `password` and `insecure_tls`.
+pub(super) fn endpoint_at(
+    environment: &Environment,
+    url: &Secret,
+    password: Option<&Secret>,
+    insecure_tls: bool,
+) -> Result<Endpoint> {
+    let mut endpoint = environment.endpoint(url.expose(), insecure_tls)?;
+    if let Some(password) = password {
         endpoint.password = Some(password.clone());
     }
+    Ok(endpoint)
+}
+
+/// Where the target is.
+pub(super) fn endpoint(spec: &Spec, environment: &Environment) -> Result<Endpoint> {
+    let target = &spec.target;
+    let password = target.password.as_ref();
+    let endpoint = endpoint_at(environment, &target.url, password, target.insecure_tls)?;
     if endpoint.database == spec.target.maintenance_database {
         return Err(Error::usage(format!(
             "target.url: {:?} is the database to connect to while the target is renamed, so it \
@@ -121,7 +135,7 @@ impl Project {
     /// of the backup after the rows.
     fn restores_rows(&self) -> bool {
         matches!(
-            self.spec.restore.source,
+            self.spec.rows_from(),
             RestoreFrom::Backup | RestoreFrom::Csv
         )
     }
@@ -139,7 +153,7 @@ impl Project {
         if let Some(function) = self.function_schema(&endpoint) {
             return function;
         }
-        match (spec.schema.source, &spec.schema.command) {
+        match (spec.schema_from(), &spec.schema.command) {
             (SchemaSource::Files, _) => Arc::new(PgSqlFiles {
                 part: SqlPart::Schema,
                 endpoint,
@@ -151,13 +165,17 @@ impl Project {
             (SchemaSource::Command, Some(command)) => {
                 Arc::new(CommandMigrator::new(command, endpoint, &folder))
             }
-            (SchemaSource::Backup | SchemaSource::Command | SchemaSource::Function, _) => {
-                Arc::new(PgBackupSchema {
-                    endpoint,
-                    store: self.store.clone(),
-                    rows_follow: self.restores_rows(),
-                })
-            }
+            (
+                SchemaSource::Backup
+                | SchemaSource::Command
+                | SchemaSource::Function
+                | SchemaSource::Source,
+                _,
+            ) => Arc::new(PgBackupSchema {
+                endpoint,
+                store: self.store.clone(),
+                rows_follow: self.restores_rows(),
+            }),
         }
     }
 
@@ -187,12 +205,12 @@ impl Project {
         let mut checks = self.spec.checks.clone();
         checks.retain(|check| !function(check));
         if checks.is_empty() {
-            checks = PgVerifier::default_checks(self.spec.restore.source == RestoreFrom::Backup);
+            checks = PgVerifier::default_checks(self.spec.rows_from() == RestoreFrom::Backup);
         }
         let verifier = PgVerifier::new(
             self.endpoint.clone(),
             checks,
-            Arc::new(self.restorer(self.spec.schema.source == SchemaSource::Backup)?),
+            Arc::new(self.restorer(self.spec.schema_from() == SchemaSource::Backup)?),
             row_options(&self.spec).jobs,
         )?;
         Ok(self.with_function_checks(Arc::new(verifier)))
@@ -211,7 +229,7 @@ impl Project {
     }
 
     fn rows(&self) -> Result<Arc<dyn Restorer>> {
-        let restorer = self.restorer(self.spec.schema.source == SchemaSource::Backup)?;
+        let restorer = self.restorer(self.spec.schema_from() == SchemaSource::Backup)?;
         Ok(match self.csv_folder() {
             Some(folder) => Arc::new(PgCsvRestorer { restorer, folder }),
             None => self.function_rows(restorer),
@@ -227,7 +245,11 @@ impl Project {
             database: self.endpoint.database.clone(),
             schema: self.schema(),
             fixtures: self.fixtures(),
-            files: self.spec.schema.source != SchemaSource::Backup,
+            files: !matches!(
+                self.spec.schema_from(),
+                SchemaSource::Backup | SchemaSource::Source
+            ),
+            source: self.source_surveyor()?,
             provision: provision_options(&self.spec),
             tools: self.pg_backup().programs().await?,
             store: self.store.clone(),
@@ -273,6 +295,7 @@ impl Project {
         let spec = &self.spec;
         let lock = Arc::new(TargetLock::new(self.maintenance(), target.clone()));
         let backup = Arc::new(self.pg_backup());
+        let refresh = self.refresh(target)?.map(Arc::new);
         Ok(Backends {
             teardown: Arc::new(PgTeardown::new(
                 self.maintenance(),
@@ -285,8 +308,16 @@ impl Project {
                 lock.clone(),
                 provision_options(spec),
             )),
-            schema: self.schema(),
-            restorer: self.rows()?,
+            schema: match (&refresh, spec.schema_from()) {
+                (Some(refresh), SchemaSource::Source) => refresh.clone(),
+                _ => self.schema(),
+            },
+            restorer: match &refresh {
+                Some(refresh) => refresh.clone(),
+                None => self.rows()?,
+            },
+            migrator: self.migrator(),
+            preserver: self.preserver()?,
             fixtures: self.fixtures(),
             loads: self.commands(&spec.loads),
             verifier: self.verifier()?,
@@ -327,20 +358,24 @@ impl Project {
                 StrategySpec::InPlace => Strategy::InPlace,
             },
             backup: spec.backup.mode,
-            schema: match spec.schema.source {
+            schema: match spec.schema_from() {
                 SchemaSource::Backup => SchemaFrom::Backup,
                 SchemaSource::Files => SchemaFrom::Files,
                 SchemaSource::Command => SchemaFrom::Command,
                 SchemaSource::Function => SchemaFrom::Function,
+                SchemaSource::Source => SchemaFrom::Source,
             },
-            rows: match spec.restore.source {
+            rows: match spec.rows_from() {
                 RestoreFrom::None => RowsFrom::Nowhere,
                 RestoreFrom::Backup => RowsFrom::Backup,
                 RestoreFrom::Csv => RowsFrom::Csv(spec.restore.csv.as_deref().unwrap_or_default()),
+                RestoreFrom::Source => RowsFrom::Source,
                 RestoreFrom::Function => {
                     RowsFrom::Function(spec.restore.function.as_deref().unwrap_or_default())
                 }
             },
+            migrates: spec.migrate.is_some(),
+            preserves: !spec.preserve.is_empty(),
             fixtures: !spec.schema.fixtures.is_empty(),
             loads: &loads,
             workloads: &workloads,

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::event::{Ctx, Events};
 use crate::model::{BackupId, Endpoint, Identity, RunId, Verdict};
 use crate::postgres::{
-    DatabaseKey, Environment, PgBackup, RestoreChoice, RowOptions, Session, application,
+    Carry, DatabaseKey, Environment, PgBackup, RestoreChoice, RowOptions, Session, application,
     database_facts, find_database,
 };
 use crate::store::Store;
@@ -94,7 +94,7 @@ impl Copying<'_> {
         let store = store_in(folder.path(), self.environment).await?;
         let id = BackupId::generate();
         let backup = self.backup(&store);
-        let holding = backup.hold(ctx, &self.from, &id);
+        let holding = backup.hold(ctx, &self.from, &id, Carry::ALL);
         let title = "hold the source at one moment and read its schema";
         let held = ctx.step("source", title, holding).await?;
         let destination = self.destination(store);

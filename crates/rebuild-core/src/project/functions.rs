@@ -104,14 +104,14 @@ impl Project {
     fn schema_called(&self) -> Option<FunctionCall> {
         let schema = &self.spec.schema;
         let function = schema.function.as_ref()?;
-        (schema.source == SchemaSource::Function)
+        (self.spec.schema_from() == SchemaSource::Function)
             .then(|| self.call("schema", function, or(schema.timeout, SCHEMA_WITHIN)))
     }
 
     fn restore_called(&self) -> Option<FunctionCall> {
         let restore = &self.spec.restore;
         let function = restore.function.as_ref()?;
-        (restore.source == RestoreFrom::Function)
+        (self.spec.rows_from() == RestoreFrom::Function)
             .then(|| self.call("restore", function, or(restore.timeout, RESTORE_WITHIN)))
     }
 

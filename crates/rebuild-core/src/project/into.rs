@@ -173,7 +173,7 @@ impl Destination {
         };
         match held {
             Some(held) => {
-                let bringing = restorer.stream(ctx, db, *held);
+                let bringing = restorer.stream(ctx, db, *held, None);
                 ctx.step("rows", "bring the rows from server to server", bringing)
                     .await?;
             }

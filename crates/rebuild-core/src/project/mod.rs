@@ -11,6 +11,7 @@ mod init;
 mod into;
 mod proof;
 mod prune;
+mod refresh;
 mod runs;
 mod verbs;
 

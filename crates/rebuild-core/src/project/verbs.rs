@@ -91,6 +91,7 @@ impl Project {
             .engine(&plan.target)?
             .run(RunId::generate(), plan)
             .await?;
+        self.forget_source(&report).await;
         self.hooks(&report).await;
         Ok(report)
     }
@@ -121,6 +122,7 @@ impl Project {
             .engine(&target)?
             .resume(run, self.spec.digest())
             .await?;
+        self.forget_source(&report).await;
         self.hooks(&report).await;
         Ok(report)
     }
@@ -137,9 +139,12 @@ impl Project {
     ) -> Result<Report> {
         let target = journal::target_of(&self.store, run).await?;
         self.require_typed(&target, confirm)?;
-        self.engine(&target)?
+        let report = self
+            .engine(&target)?
             .rollback(run, RollbackOptions { accept_writes })
-            .await
+            .await?;
+        self.forget_source(&report).await;
+        Ok(report)
     }
 
     fn is_production(&self) -> Result<bool> {

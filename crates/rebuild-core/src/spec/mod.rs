@@ -112,6 +112,24 @@ impl Spec {
         &self.digest
     }
 
+    /// Where the schema of the new database comes from.
+    pub fn schema_from(&self) -> SchemaSource {
+        let usual = match self.source {
+            Some(_) => SchemaSource::Source,
+            None => SchemaSource::Backup,
+        };
+        self.schema.source.unwrap_or(usual)
+    }
+
+    /// Where the rows of the new database come from.
+    pub fn rows_from(&self) -> RestoreFrom {
+        let usual = match self.source {
+            Some(_) => RestoreFrom::Source,
+            None => RestoreFrom::Backup,
+        };
+        self.restore.source.unwrap_or(usual)
+    }
+
     /// The folder that relative paths in the spec are relative to.
     pub fn folder(&self) -> &Path {
         &self.folder

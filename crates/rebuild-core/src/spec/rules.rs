@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{CheckSpec, Program, RestoreFrom, SchemaSource, Spec};
+use super::{CheckSpec, Program, RestoreFrom, SchemaSource, Spec, StrategySpec};
 use crate::error::{Error, Result};
 use crate::traits::BackupMode;
 
@@ -15,6 +15,7 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
     names(spec)?;
     programs(spec)?;
     rows(spec)?;
+    refresh(spec)?;
     if !(-7..=19).contains(&spec.backup.compression) {
         return Err(Error::usage("backup.compression: is from -7 to 19"));
     }
@@ -24,7 +25,7 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
 fn schema(spec: &Spec) -> Result<()> {
     let schema = &spec.schema;
     let wrong = |key: &str, why: &str| Err(Error::usage(format!("schema.{key}: {why}")));
-    match schema.source {
+    match spec.schema_from() {
         SchemaSource::Files if schema.files.is_empty() => {
             wrong("files", "the source \"files\" needs patterns of files")
         }
@@ -114,10 +115,12 @@ fn programs(spec: &Spec) -> Result<()> {
             }
         }
     }
-    let migrator = spec.schema.command.iter();
+    let schema = spec.schema.command.iter();
+    let schema = schema.map(|c| ("schema.command.argv", &c.argv));
+    let newest = spec.migrate.iter().map(|c| ("migrate.argv", &c.argv));
     let hooks = &spec.hooks;
-    migrator
-        .map(|c| ("schema.command.argv", &c.argv))
+    schema
+        .chain(newest)
         .chain(hooks.on_success.iter().map(|p| ("hooks.on_success", p)))
         .chain(hooks.on_failure.iter().map(|p| ("hooks.on_failure", p)))
         .try_for_each(|(key, program)| named(key, program))
@@ -147,7 +150,7 @@ fn unused<'a>(
 }
 
 fn rows(spec: &Spec) -> Result<()> {
-    if spec.restore.source == RestoreFrom::Backup && spec.backup.mode != BackupMode::Full {
+    if spec.rows_from() == RestoreFrom::Backup && spec.backup.mode != BackupMode::Full {
         return Err(
             Error::usage("backup.mode: a backup without rows cannot be restored from")
                 .hint("use mode = \"full\", or restore.source = \"none\""),
@@ -155,7 +158,7 @@ fn rows(spec: &Spec) -> Result<()> {
     }
     let restore = &spec.restore;
     let wrong = |key: &str, why: &str| Err(Error::usage(format!("restore.{key}: {why}")));
-    match restore.source {
+    match spec.rows_from() {
         RestoreFrom::Csv if restore.csv.is_none() => {
             return wrong("csv", "the source \"csv\" needs the folder of the files");
         }
@@ -178,11 +181,64 @@ fn rows(spec: &Spec) -> Result<()> {
     }
     let compares =
         |c: &CheckSpec| matches!(c, CheckSpec::Counts { .. } | CheckSpec::Content { .. });
-    if spec.restore.source != RestoreFrom::Backup && spec.checks.iter().any(compares) {
+    if spec.rows_from() != RestoreFrom::Backup && spec.checks.iter().any(compares) {
         return Err(Error::usage(
             "verify: counts and content compare with the backup, and no rows are restored from it",
         )
         .hint("use kind = \"query\" or kind = \"tables\""));
     }
     Ok(())
+}
+
+fn refresh(spec: &Spec) -> Result<()> {
+    let wrong = |key: &str, why: &str| Err(Error::usage(format!("{key}: {why}")));
+    let from_source = spec.rows_from() == RestoreFrom::Source;
+    match &spec.source {
+        None if from_source => {
+            return wrong(
+                "restore.source",
+                "the rows come from a source, and there is no [source]",
+            );
+        }
+        None if spec.schema_from() == SchemaSource::Source => {
+            return wrong(
+                "schema.source",
+                "the schema comes from a source, and there is no [source]",
+            );
+        }
+        None if !spec.mask.columns.is_empty() || !spec.mask.require.is_empty() => {
+            return wrong("mask", "only what comes from a [source] is masked");
+        }
+        None if !spec.preserve.is_empty() => {
+            return wrong(
+                "preserve",
+                "rows are preserved where others come from a [source]",
+            );
+        }
+        None => return Ok(()),
+        Some(_) if !from_source => {
+            return wrong("restore.source", "with a [source], the rows come from it");
+        }
+        Some(_) => {}
+    }
+    if spec.schema_from() == SchemaSource::Backup {
+        return wrong(
+            "schema.source",
+            "rows of a source do not go into the schema of the backup",
+        );
+    }
+    if spec.target.strategy == StrategySpec::InPlace {
+        return wrong(
+            "target.strategy",
+            "a refresh goes aside: the target stays as it is until it is done",
+        );
+    }
+    let mut seen = BTreeSet::new();
+    match spec.preserve.iter().find(|p| !seen.insert(&p.table)) {
+        Some(twice) => wrong(
+            "preserve.table",
+            &format!("{:?} is there twice", twice.table),
+        ),
+        None => Ok(()),
+    }
 }

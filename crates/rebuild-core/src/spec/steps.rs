@@ -115,6 +115,8 @@ pub enum SchemaSource {
     Command,
     /// A function of the program that runs the spec.
     Function,
+    /// The source of a refresh.
+    Source,
 }
 
 /// The order of schema files.
@@ -134,8 +136,8 @@ pub enum FileOrder {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SchemaSpec {
-    /// Where it comes from.
-    pub source: SchemaSource,
+    /// Where it comes from; without it from the source of a refresh, or else from the backup.
+    pub source: Option<SchemaSource>,
     /// Patterns of files, relative to the spec; for the source `files`.
     pub files: Vec<String>,
     /// Their order.
@@ -186,6 +188,8 @@ pub enum RestoreFrom {
     Csv,
     /// A function of the program that runs the spec.
     Function,
+    /// The source of a refresh.
+    Source,
     /// Nowhere: the schema, fixtures and loads fill it.
     None,
 }
@@ -194,8 +198,8 @@ pub enum RestoreFrom {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RestoreSpec {
-    /// Where they come from.
-    pub source: RestoreFrom,
+    /// Where they come from; without it from the source of a refresh, or else from the backup.
+    pub source: Option<RestoreFrom>,
     /// With `source = "csv"`: the folder of the files `schema.table.csv` or `.csv.zst`, relative
     /// to the spec. They are in UTF-8, with a header line that names the columns.
     pub csv: Option<String>,

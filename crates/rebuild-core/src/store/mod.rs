@@ -117,7 +117,9 @@ impl Store {
         let folder = folder::prepare(path)?;
         let objects = LocalFileSystem::new_with_prefix(&folder)
             .map_err(|e| failure::failed(None, "open", url, e))?
-            .with_fsync(true);
+            .with_fsync(true)
+            // A folder goes with the last object in it.
+            .with_automatic_cleanup(true);
         Ok(Self {
             objects: Arc::new(objects),
             folder: Some(folder),
@@ -134,6 +136,21 @@ impl Store {
             folder: None,
             remote: None,
             url: "test:".to_owned(),
+        }
+    }
+
+    /// The part of the store below `name`, as a store of its own. Nothing is made for it.
+    #[must_use]
+    pub fn below(&self, name: &Name) -> Self {
+        let remote = self.remote.as_deref().cloned();
+        Self {
+            objects: Arc::new(PrefixStore::new(self.objects.clone(), name.path().clone())),
+            folder: self
+                .folder
+                .as_ref()
+                .map(|folder| folder.join(name.as_str())),
+            remote: remote.map(|remote| Arc::new(remote.below(name.path()))),
+            url: format!("{}/{name}", self.url.trim_end_matches('/')),
         }
     }
 

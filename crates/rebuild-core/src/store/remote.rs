@@ -20,6 +20,7 @@ pub(super) const ATTEMPTS: u32 = 10;
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// A bucket, and how it is spoken of.
+#[derive(Clone)]
 pub(super) struct Remote {
     /// The store without any retry, for writes that must not be repeated blindly.
     pub(super) once: Arc<dyn ObjectStore>,

@@ -17,6 +17,7 @@ mod backup;
 mod functions;
 mod lock;
 mod permit;
+mod preserve;
 mod provision;
 mod restore;
 mod schema;
@@ -30,6 +31,7 @@ pub use backup::{Backup, BackupMode, BackupSummary};
 pub use functions::{FunctionCall, Functions};
 pub use lock::Lock;
 pub use permit::{DestroyPermit, ProvenBackup};
+pub use preserve::{LeftOut, Preserver, PutBack, PutBackTable};
 pub use provision::{Provision, ProvisionRequest};
 pub use restore::{RestoreOutline, RestoreReport, Restorer, Unplaced};
 pub use schema::{AppliedFile, SchemaApplied, SchemaApplier, SchemaState};
@@ -41,7 +43,8 @@ pub use workload::{Workload, WorkloadState};
 
 #[cfg(any(test, feature = "testing"))]
 pub use {
-    backup::MockBackup, functions::MockFunctions, lock::MockLock, provision::MockProvision,
-    restore::MockRestorer, schema::MockSchemaApplier, survey::MockSurveyor, task::MockTask,
-    teardown::MockTeardown, verify::MockVerifier, workload::MockWorkload,
+    backup::MockBackup, functions::MockFunctions, lock::MockLock, preserve::MockPreserver,
+    provision::MockProvision, restore::MockRestorer, schema::MockSchemaApplier,
+    survey::MockSurveyor, task::MockTask, teardown::MockTeardown, verify::MockVerifier,
+    workload::MockWorkload,
 };

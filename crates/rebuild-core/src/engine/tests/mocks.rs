@@ -9,9 +9,9 @@ use crate::model::{BackupId, Identity, Outcome, Verdict};
 use crate::plan::Strategy;
 use crate::testing::sim::SERVER;
 use crate::traits::{
-    BackupMode, BackupSummary, MockBackup, MockLock, MockProvision, MockRestorer,
-    MockSchemaApplier, MockTask, MockTeardown, MockVerifier, MockWorkload, RestoreReport, Retired,
-    SchemaApplied, WorkloadState,
+    BackupMode, BackupSummary, MockBackup, MockLock, MockPreserver, MockProvision, MockRestorer,
+    MockSchemaApplier, MockTask, MockTeardown, MockVerifier, MockWorkload, PutBack, RestoreReport,
+    Retired, SchemaApplied, WorkloadState,
 };
 
 /// A mock of each contract, to which a test adds what it allows.
@@ -22,6 +22,8 @@ pub(super) struct Mocks {
     pub(super) provision: MockProvision,
     pub(super) schema: MockSchemaApplier,
     pub(super) restorer: MockRestorer,
+    pub(super) migrator: MockSchemaApplier,
+    pub(super) preserver: MockPreserver,
     pub(super) seed: MockTask,
     pub(super) verifier: MockVerifier,
     pub(super) web: MockWorkload,
@@ -90,6 +92,8 @@ impl Mocks {
             provision: MockProvision::new(),
             schema: MockSchemaApplier::new(),
             restorer: MockRestorer::new(),
+            migrator: MockSchemaApplier::new(),
+            preserver: MockPreserver::new(),
             seed: MockTask::new(),
             verifier: MockVerifier::new(),
             web: MockWorkload::new(),
@@ -142,6 +146,10 @@ impl Mocks {
         apply.returning(|_, _, _| Ok(SchemaApplied::default()));
         let restore = self.restorer.expect_restore().times(1);
         restore.returning(|_, _, _| Ok(RestoreReport::default()));
+        let migrate = self.migrator.expect_apply().times(1);
+        migrate.returning(|_, _, _| Ok(SchemaApplied::default()));
+        let put_back = self.preserver.expect_put_back().times(1);
+        put_back.returning(|_, _, _| Ok(PutBack::default()));
         self.seed.expect_run().times(1).returning(|_, _| Ok(()));
         let finish = self.restorer.expect_finish().times(1);
         finish.returning(|_, _, _| Ok(()));
@@ -185,6 +193,8 @@ impl Mocks {
             provision: Arc::new(self.provision),
             schema: Arc::new(self.schema),
             restorer: Arc::new(self.restorer),
+            migrator: Some(Arc::new(self.migrator)),
+            preserver: Some(Arc::new(self.preserver)),
             fixtures: None,
             loads: vec![Arc::new(self.seed)],
             verifier: Arc::new(self.verifier),

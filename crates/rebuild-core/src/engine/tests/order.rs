@@ -5,7 +5,7 @@ use mockall::Sequence;
 use super::mocks::{Mocks, STRATEGIES, app, made, passed, retired, running, summary};
 use super::world::{World, ending, plan, run_id};
 use crate::plan::Strategy;
-use crate::traits::{BackupMode, RestoreReport, SchemaApplied};
+use crate::traits::{BackupMode, PutBack, RestoreReport, SchemaApplied};
 
 /// Expects one call, after those that were expected before it.
 macro_rules! then {
@@ -86,6 +86,16 @@ fn expect_in_order(m: &mut Mocks, strategy: Strategy) {
         RestoreReport::default()
     ))
     .withf(move |_, db, _| staged(&db.name));
+    held!();
+    then!(seq, m.migrator.expect_apply(), |_, _, _| Ok(
+        SchemaApplied::default()
+    ))
+    .withf(move |_, db, _| staged(&db.name));
+    held!();
+    then!(seq, m.preserver.expect_put_back(), |_, _, _| Ok(
+        PutBack::default()
+    ))
+    .withf(move |_, old, db| *old == app() && staged(&db.name));
     held!();
     then!(seq, m.seed.expect_run(), |_, _| Ok(()));
     held!();

@@ -105,6 +105,8 @@ pub(super) fn plan(sim: &Sim, strategy: Strategy) -> Plan {
     let tasks = ["smoke".to_owned()];
     let rules = Rules {
         strategy,
+        migrates: true,
+        preserves: true,
         loads: &["seed".to_owned()],
         workloads: &workloads,
         tasks: &tasks,

@@ -49,7 +49,7 @@ use crate::traits::{Backup, BackupMode, BackupSummary, DestroyPermit};
 
 pub use fingerprints::fingerprints;
 pub(in crate::postgres) use fingerprints::{Compared, compare_rows};
-pub(crate) use held::Held;
+pub(crate) use held::{Carry, Chooser, Held};
 pub(in crate::postgres) use homes::homes;
 pub use manifest::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,

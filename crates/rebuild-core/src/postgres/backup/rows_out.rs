@@ -174,6 +174,7 @@ impl Work {
             form,
             pages: unit.pages,
             condition: table.condition.as_deref(),
+            filter: None,
         };
         let (send, mut ready) = mpsc::channel(1);
         let sql = reading.sql(names)?;

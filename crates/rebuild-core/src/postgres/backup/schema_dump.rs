@@ -27,6 +27,8 @@ pub(super) struct SchemaDump<'a> {
     /// The database's own.
     pub(super) encoding: &'a str,
     pub(super) mode: BackupMode,
+    pub(super) large_objects: bool,
+    pub(super) privileges: bool,
     pub(super) options: &'a RowOptions,
     pub(super) tools: Tools,
     pub(super) store: &'a Store,
@@ -53,7 +55,7 @@ impl SchemaDump<'_> {
             files.push(self.section(section, file).await?);
         }
         let mut large_objects = LargeObjectEntry::default();
-        if self.mode == BackupMode::Full {
+        if self.large_objects {
             let (file, sum) = self.large_objects().await?;
             files.push(file);
             large_objects = sum;
@@ -73,9 +75,17 @@ impl SchemaDump<'_> {
         ];
         match self.mode {
             BackupMode::Full => {
-                args.extend(["--blobs".into(), "--exclude-table-data=*.*".into()]);
+                let blobs = if self.large_objects {
+                    "--blobs"
+                } else {
+                    "--no-blobs"
+                };
+                args.extend([blobs.into(), "--exclude-table-data=*.*".into()]);
             }
             _ => args.push("--schema-only".into()),
+        }
+        if !self.privileges {
+            args.extend(["--no-publications".into(), "--no-subscriptions".into()]);
         }
         // Whoever reads the scripts takes them for UTF-8. Of SQL_ASCII nothing can be converted.
         if self.encoding != "SQL_ASCII" {
@@ -95,10 +105,14 @@ impl SchemaDump<'_> {
 
     async fn section(&self, section: &str, file: &str) -> Result<FileEntry> {
         let archive = self.folder.join(SCHEMA_DUMP)?;
+        let mut args = vec![OsString::from(format!("--section={section}"))];
+        if !self.privileges {
+            args.extend(["--no-owner".into(), "--no-privileges".into()]);
+        }
         let (pipe, output) = pipe();
         let (_, file) = tokio::try_join!(
             self.tools
-                .restore(self.ctx, (self.store, &archive), section, pipe),
+                .restore(self.ctx, (self.store, &archive), args, pipe),
             self.script(file, output)
         )?;
         file.finish().await
@@ -140,9 +154,10 @@ impl SchemaDump<'_> {
             file.write(&encoder.finish().map_err(compression)?).await?;
             Ok((file, script.finish()))
         };
+        let data = vec!["--section=data".into()];
         let (_, (file, sum)) = tokio::try_join!(
             self.tools
-                .restore(self.ctx, (self.store, &archive), "data", pipe),
+                .restore(self.ctx, (self.store, &archive), data, pipe),
             take
         )?;
         Ok((file.finish().await?, sum))

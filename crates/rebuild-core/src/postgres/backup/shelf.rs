@@ -33,7 +33,7 @@ impl Shelf {
     ///
     /// # Errors
     /// The store could not be read, or a manifest in it is damaged.
-    pub(super) async fn list(&self) -> Result<Vec<BackupSummary>> {
+    pub(in crate::postgres) async fn list(&self) -> Result<Vec<BackupSummary>> {
         let mut found = Vec::new();
         for name in self.store.folders(&Name::new(BACKUPS)?).await? {
             // What has another name is nothing that was put there as a backup.
@@ -142,7 +142,7 @@ impl Shelf {
     ///
     /// # Errors
     /// The store could not be written.
-    pub(super) async fn clear(&self, id: &BackupId) -> Result<()> {
+    pub(in crate::postgres) async fn clear(&self, id: &BackupId) -> Result<()> {
         let folder = self.folder(id)?;
         self.store.delete(&folder.join(MANIFEST)?).await?;
         for stored in self.store.list(&folder).await? {

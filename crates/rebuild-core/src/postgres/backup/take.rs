@@ -88,6 +88,10 @@ pub(super) struct Taking<'a> {
     /// Every relation, those without rows of their own too.
     pub(super) relations: Vec<LiveTable>,
     pub(super) estimates: BTreeMap<TableName, Option<u64>>,
+    /// Whether large objects are taken, where rows are.
+    pub(super) large_objects: bool,
+    /// Whether owners and privileges are, publications and subscriptions.
+    pub(super) privileges: bool,
 }
 
 /// What is read beside the tables.
@@ -140,6 +144,8 @@ impl<'a> Taking<'a> {
             snapshot,
             relations,
             estimates,
+            large_objects: mode == BackupMode::Full,
+            privileges: true,
         })
     }
 
@@ -262,6 +268,8 @@ impl<'a> Taking<'a> {
             snapshot: self.snapshot.id(),
             encoding: &self.database.encoding,
             mode: self.mode,
+            large_objects: self.large_objects,
+            privileges: self.privileges,
             options: &self.backup.options,
             tools: tools.await?,
             store: &self.backup.store,
@@ -271,7 +279,7 @@ impl<'a> Taking<'a> {
     }
 
     async fn large_objects(&self, ctx: &Ctx) -> Result<LargeObjectEntry> {
-        if self.mode != BackupMode::Full {
+        if !self.large_objects {
             return Ok(LargeObjectEntry::default());
         }
         let session = reader(

@@ -78,7 +78,7 @@ impl Tools {
             .await
     }
 
-    /// Makes SQL of one section of the archive `object`; it comes out of the other end of
+    /// Makes SQL of the archive `object`, as `args` say; it comes out of the other end of
     /// `output`.
     ///
     /// # Errors
@@ -87,13 +87,10 @@ impl Tools {
         &self,
         ctx: &Ctx,
         (store, object): (&Store, &Name),
-        section: &str,
+        mut args: Vec<OsString>,
         mut output: DuplexStream,
     ) -> Result<ToolRun> {
-        let args = [
-            OsString::from(format!("--section={section}")),
-            "--file=-".into(),
-        ];
+        args.push("--file=-".into());
         let output = ToolOutput::Writer(&mut output);
         read_archive(
             &self.restore,

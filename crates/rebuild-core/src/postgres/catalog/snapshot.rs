@@ -114,6 +114,25 @@ impl CatalogSnapshot {
         Ok(Self { objects })
     }
 
+    /// The same without what belongs to the place where a database is, and not to its schema:
+    /// owners and privileges, and who replicates what.
+    #[must_use]
+    pub fn without_privileges(mut self) -> Self {
+        const KINDS: [&str; 4] = [
+            "default privileges",
+            "user mapping",
+            "publication",
+            "subscription",
+        ];
+        self.objects
+            .retain(|_, object| !KINDS.contains(&object.kind.as_str()));
+        for object in self.objects.values_mut() {
+            object.attributes.remove("owner");
+            object.attributes.remove("grants");
+        }
+        self
+    }
+
     /// BLAKE3 of all of it, in hexadecimal.
     pub fn hash(&self) -> String {
         let mut hasher = blake3::Hasher::new();

@@ -75,6 +75,9 @@ impl Access {
         if let Some(address) = endpoint.hostaddr {
             self.set("PGHOSTADDR", address.to_string());
         }
+        if let Some(options) = endpoint.options() {
+            self.set("PGOPTIONS", options);
+        }
         self.set("PGPORT", endpoint.port.to_string());
         self.set("PGUSER", &endpoint.user);
         self.set("PGDATABASE", &endpoint.database);

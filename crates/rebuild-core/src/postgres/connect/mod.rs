@@ -86,6 +86,7 @@ impl Environment {
             sslkey: None,
             require_channel_binding: said.channel_binding()?,
             connect_timeout: said.connect_timeout()?,
+            settings: Vec::new(),
         };
         said.tls(self, &mut endpoint)?;
         endpoint.password = said.password(self, &endpoint)?;

@@ -129,6 +129,7 @@ impl LocalCluster {
             sslkey: None,
             require_channel_binding: false,
             connect_timeout: Duration::from_secs(10),
+            settings: Vec::new(),
         }
     }
 

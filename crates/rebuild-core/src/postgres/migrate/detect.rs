@@ -1,5 +1,9 @@
 //! Which migration tool manages a database, and the version that it records there.
 
+use std::collections::BTreeMap;
+
+use tokio_postgres::Row;
+
 use super::tools::{TOOLS, Tool};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::TableName;
@@ -88,6 +92,57 @@ fn recognise(tables: &[Candidate]) -> Vec<(&'static Tool, &Candidate)> {
     // The tables are in order already.
     found.sort_by_key(|(tool, _)| tool.name);
     found
+}
+
+/// What one migration tool records in a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    /// The tool.
+    pub(crate) tool: &'static str,
+    /// Its table.
+    pub(crate) table: TableName,
+    /// As in [`migration_version`].
+    pub(crate) version: String,
+    /// Every migration that is applied, with its checksum, by name; `None` where only the newest
+    /// is recorded.
+    pub(crate) applied: Option<BTreeMap<String, Option<String>>>,
+}
+
+/// What every migration tool records that manages the database.
+///
+/// # Errors
+/// As [`migration_version`].
+pub(crate) async fn migrations(session: &Session) -> Result<Vec<Recorded>> {
+    let tables = candidates(session).await?;
+    let mut found = Vec::new();
+    for (tool, table) in recognise(&tables) {
+        let applied = match tool.applied {
+            Some(sql) => Some(applied(session, tool, sql, table).await?),
+            None => None,
+        };
+        found.push(Recorded {
+            tool: tool.name,
+            table: table.name.clone(),
+            version: read(session, tool, table).await?,
+            applied,
+        });
+    }
+    Ok(found)
+}
+
+async fn applied(
+    session: &Session,
+    tool: &Tool,
+    sql: &str,
+    table: &Candidate,
+) -> Result<BTreeMap<String, Option<String>>> {
+    let sql = sql.replace("{t}", &qualified(&table.name)?);
+    let rows = session.query(&sql, &[]).await.map_err(|e| {
+        let what = format!("could not read the migrations that {} records", tool.name);
+        server_error(what, e)
+    })?;
+    let name = |row: &Row| row.get::<_, Option<String>>(0).unwrap_or_default();
+    Ok(rows.iter().map(|row| (name(row), row.get(1))).collect())
 }
 
 async fn read(session: &Session, tool: &Tool, table: &Candidate) -> Result<String> {

@@ -18,6 +18,7 @@ use crate::spec::MigratorSpec;
 use crate::traits::{SchemaApplied, SchemaApplier, SchemaState, Task};
 
 pub use detect::migration_version;
+pub(crate) use detect::{Recorded, migrations};
 
 /// How long reading the version table may take.
 const READ_WITHIN: Duration = Duration::from_secs(60);

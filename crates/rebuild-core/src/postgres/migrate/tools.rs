@@ -18,7 +18,12 @@ pub(super) struct Tool {
     pub(super) repair: &'static str,
     /// A query over `{t}` for the version; no row or null where nothing was applied.
     pub(super) version: &'static str,
+    /// A query over `{t}` for every migration that is applied, with its checksum where there is one.
+    /// `None` where only the newest is recorded.
+    pub(super) applied: Option<&'static str>,
 }
+
+const VERSIONS: &str = "select version::pg_catalog.text, null::pg_catalog.text from {t}";
 
 /// The version of the tools that number by one column of text or of digits.
 const NEWEST_TEXT: &str = "select version::pg_catalog.text from {t}
@@ -37,6 +42,7 @@ pub(super) const TOOLS: &[Tool] = &[
         repair: "",
         version: "select pg_catalog.string_agg(version_num, ',' order by version_num collate \"C\")
                     from {t}",
+        applied: None,
     },
     // The last migration of each application; the digest tells of one that is missing in between.
     Tool {
@@ -54,6 +60,7 @@ pub(super) const TOOLS: &[Tool] = &[
                                  pg_catalog.string_agg(app || '.' || name, ','
                                      order by name collate \"C\") as names
                             from {t} group by app) apps",
+        applied: Some("select app || '.' || name, null::pg_catalog.text from {t}"),
     },
     // https://documentation.red-gate.com/flyway/reference/tables/flyway-schema-history-table.
     // What was undone or deleted has a later row of the same version. Repeatables have none.
@@ -84,6 +91,13 @@ pub(super) const TOOLS: &[Tool] = &[
                            order by version, installed_rank desc) latest
                    where type not like 'UNDO%' and type <> 'DELETE'
                    order by installed_rank desc limit 1",
+        applied: Some(
+            "select coalesce(version, 'R') || ' ' || script, checksum::pg_catalog.text
+               from (select distinct on (coalesce(version, script)) *
+                       from {t} where success
+                      order by coalesce(version, script), installed_rank desc) latest
+              where type not like 'UNDO%' and type not in ('DELETE', 'SCHEMA', 'BASELINE')",
+        ),
     },
     Tool {
         name: "sqlx",
@@ -103,6 +117,10 @@ pub(super) const TOOLS: &[Tool] = &[
         ),
         repair: "undo what it did by hand, then delete its row",
         version: "select pg_catalog.max(version)::pg_catalog.text from {t}",
+        applied: Some(
+            "select version::pg_catalog.text || ' ' || description,
+                    pg_catalog.encode(checksum, 'hex') from {t}",
+        ),
     },
     Tool {
         name: "refinery",
@@ -112,6 +130,9 @@ pub(super) const TOOLS: &[Tool] = &[
         unfinished: None,
         repair: "",
         version: "select pg_catalog.max(version)::pg_catalog.text from {t}",
+        applied: Some(
+            "select version::pg_catalog.text || ' ' || name, checksum::pg_catalog.text from {t}",
+        ),
     },
     // A migration that was marked as rolled back has another row once it was applied again.
     Tool {
@@ -136,6 +157,10 @@ pub(super) const TOOLS: &[Tool] = &[
         repair: "prisma migrate resolve",
         version: "select pg_catalog.max(migration_name collate \"C\") from {t}
                    where finished_at is not null and rolled_back_at is null",
+        applied: Some(
+            "select migration_name::pg_catalog.text, checksum::pg_catalog.text from {t}
+              where finished_at is not null and rolled_back_at is null",
+        ),
     },
     // https://github.com/golang-migrate/migrate/blob/master/GETTING_STARTED.md#forcing-your-database-version
     Tool {
@@ -146,6 +171,7 @@ pub(super) const TOOLS: &[Tool] = &[
         unfinished: Some("select version::pg_catalog.text from {t} where dirty limit 1"),
         repair: "undo what it did by hand, then migrate force with the version before it",
         version: "select pg_catalog.max(version)::pg_catalog.text from {t}",
+        applied: None,
     },
     Tool {
         name: "Rails",
@@ -155,6 +181,7 @@ pub(super) const TOOLS: &[Tool] = &[
         unfinished: None,
         repair: "",
         version: NEWEST_TEXT,
+        applied: Some(VERSIONS),
     },
     Tool {
         name: "dbmate",
@@ -164,5 +191,6 @@ pub(super) const TOOLS: &[Tool] = &[
         unfinished: None,
         repair: "",
         version: NEWEST_TEXT,
+        applied: Some(VERSIONS),
     },
 ];

@@ -49,6 +49,7 @@ use placement::Placements;
 use run::Origin;
 
 /// [`Restorer`] through COPY.
+#[derive(Clone)]
 pub struct PgRestorer {
     /// The server, at any database.
     pub endpoint: Endpoint,
@@ -69,7 +70,11 @@ pub struct PgRestorer {
 }
 
 impl PgRestorer {
-    async fn open(&self, ctx: &Ctx, db: &Identity) -> Result<Session> {
+    /// A session in `db`, which this run made.
+    ///
+    /// # Errors
+    /// A refusal if it did not; the server could not be reached.
+    pub(in crate::postgres) async fn open(&self, ctx: &Ctx, db: &Identity) -> Result<Session> {
         let session = Session::open_at(&self.endpoint, db, ctx).await?;
         let oid = place::oid_here(&session, db).await?;
         let found = place::by_oid(&session, oid).await?;

@@ -33,11 +33,25 @@ impl SchemaApplier for PgBackupSchema {
     }
 
     async fn apply(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<SchemaApplied> {
+        self.apply_those(ctx, db, backup, |_| true).await
+    }
+}
+
+impl PgBackupSchema {
+    /// As [`apply`](SchemaApplier::apply), but for statements that are not `wanted`.
+    pub(in crate::postgres) async fn apply_those(
+        &self,
+        ctx: &Ctx,
+        db: &Identity,
+        backup: &BackupId,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<SchemaApplied> {
         let manifest = self.shelf().manifest(backup).await?;
         if manifest.mode == BackupMode::CountsOnly {
             return Err(Error::refused(format!("backup {backup} holds no schema")));
         }
-        let statements = self.statements(&manifest).await?;
+        let mut statements = self.statements(&manifest).await?;
+        statements.retain(|statement| wanted(statement));
         let session = Session::open_at(&self.endpoint, db, ctx).await?;
         let statements = progress::run(ctx, &session, &statements).await;
         session.close().await;
@@ -46,9 +60,7 @@ impl SchemaApplier for PgBackupSchema {
             ..SchemaApplied::default()
         })
     }
-}
 
-impl PgBackupSchema {
     fn shelf(&self) -> Shelf {
         Shelf::new(self.store.clone())
     }

@@ -23,7 +23,7 @@ use crate::postgres::rows::scan::{Sum, Tally};
 use crate::postgres::rows::snapshot::{TableReader, reader};
 use crate::postgres::rows::tables::LiveTable;
 use crate::postgres::rows::units::{Extent, Reading, units};
-use crate::postgres::{Session, application};
+use crate::postgres::{Chooser, Session, application};
 
 /// Pieces that may wait for the server they go to.
 const AHEAD: usize = 2;
@@ -32,18 +32,26 @@ impl PgRestorer {
     /// As [`restore`](crate::traits::Restorer::restore), with the rows straight from the
     /// database that is `held`. Only then does the backup say what they add up to.
     ///
+    /// `chooser` is the one that `held` was chosen by, if any.
+    ///
     /// *Repeats:* it cannot be repeated; a database that it filled in part is of no use.
     ///
     /// # Errors
     /// Either server failed; rows have no place in `db`.
-    pub(crate) async fn stream(&self, ctx: &Ctx, db: &Identity, held: Held) -> Result<()> {
+    pub(crate) async fn stream(
+        &self,
+        ctx: &Ctx,
+        db: &Identity,
+        held: Held,
+        chooser: Option<Arc<dyn Chooser>>,
+    ) -> Result<()> {
         let session = self.open(ctx, db).await?;
         let manifest = held.manifest().clone();
         let placements = self.placements(&session, &manifest).await?;
         require_all(&manifest, &placements)?;
         let rows = self.streams(&held, &placements)?;
         let items = self.record(&session, &manifest, &placements, rows).await?;
-        let streams = Arc::new(Streams::new(held));
+        let streams = Arc::new(Streams::new(held, chooser));
         let origin = Origin::Source(streams.clone());
         run(self, ctx, db, &manifest, &placements, items, origin).await?;
         sequences::restore(&session, &manifest.sequences).await?;
@@ -118,15 +126,17 @@ fn require_all(manifest: &Manifest, placements: &Placements) -> Result<()> {
 /// The rows of a database, on their way to another.
 pub(super) struct Streams {
     held: Held,
+    chooser: Option<Arc<dyn Chooser>>,
     tallies: Mutex<Vec<Tally>>,
 }
 
 impl Streams {
-    fn new(held: Held) -> Self {
+    fn new(held: Held, chooser: Option<Arc<dyn Chooser>>) -> Self {
         let nothing = |t: &LiveTable| Tally::new(t.columns.len());
         Self {
             tallies: Mutex::new(held.tables.iter().map(nothing).collect()),
             held,
+            chooser,
         }
     }
 
@@ -145,6 +155,9 @@ impl Streams {
         let id = self.held.snapshot.id();
         let opened = reader(&self.held.endpoint, &application(ctx), id, encoding).await;
         let session = opened.map_err(|e| e.context("could not read the source"))?;
+        if let Some(chooser) = &self.chooser {
+            chooser.prepare(&session).await?;
+        }
         TableReader::new(session).await
     }
 
@@ -197,11 +210,12 @@ impl Streams {
         let form = table.form();
         let reading = Reading {
             table: &table.table,
-            columns: &table.quoted_columns(names)?,
-            plain: true,
+            columns: &table.selected(names)?,
+            plain: table.is_plain(),
             form,
             pages,
             condition: table.condition.as_deref(),
+            filter: table.filter.as_deref(),
         };
         let patience = Patience {
             ctx: copying.ctx,

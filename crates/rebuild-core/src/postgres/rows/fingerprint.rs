@@ -103,6 +103,7 @@ impl AddingUp {
                 form: wanted.form,
                 pages: unit.pages,
                 condition: wanted.condition.as_deref(),
+                filter: None,
             };
             let sum = Sum::new(wanted.form, wanted.columns.len());
             let sum = copy_out(

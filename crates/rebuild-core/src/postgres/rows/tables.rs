@@ -24,7 +24,16 @@ pub(crate) struct LiveColumn {
     pub not_null: bool,
     /// Has a default, or is an identity column.
     pub has_default: bool,
+    /// What is read in its place: an expression over the row's columns, of the same type.
+    pub masked: Option<String>,
     base: BaseType,
+}
+
+impl LiveColumn {
+    /// True if it holds one of some labels.
+    pub(crate) fn is_enum(&self) -> bool {
+        self.base == BaseType::Enum
+    }
 }
 
 /// A table that exists now.
@@ -41,6 +50,8 @@ pub(crate) struct LiveTable {
     /// For an extension's configuration table: the `WHERE` clause that picks the user's rows, or
     /// an empty string for all of them.
     pub condition: Option<String>,
+    /// Which of its rows are to be read, if not all: an expression.
+    pub filter: Option<String>,
     /// Bytes of rows: the heap and its TOAST table.
     pub bytes: u64,
     /// Pages of the heap, or 0 where it cannot be read by ranges of them: other access methods,
@@ -89,6 +100,23 @@ impl LiveTable {
     /// A name cannot be quoted.
     pub(crate) fn quoted_columns(&self, names: Names) -> Result<Vec<String>> {
         self.columns.iter().map(|c| names.ident(&c.name)).collect()
+    }
+
+    /// What is read of each column: its name, quoted, or what masks it.
+    ///
+    /// # Errors
+    /// A name cannot be quoted.
+    pub(crate) fn selected(&self, names: Names) -> Result<Vec<String>> {
+        let select = |c: &LiveColumn| match &c.masked {
+            Some(expression) => Ok(expression.clone()),
+            None => names.ident(&c.name),
+        };
+        self.columns.iter().map(select).collect()
+    }
+
+    /// True if no column is masked.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.columns.iter().all(|c| c.masked.is_none())
     }
 
     /// What there is to divide among workers.
@@ -275,6 +303,7 @@ fn table_from(row: &Row) -> Result<(LiveTable, Tree), tokio_postgres::Error> {
         kind,
         columns: Vec::new(),
         condition: of_extension.then(|| row.try_get(15)).transpose()?,
+        filter: None,
         bytes: bytes.and_then(|b| u64::try_from(b).ok()).unwrap_or(0),
         pages: if ranges == Some(true) {
             pages.and_then(|p| u32::try_from(p).ok()).unwrap_or(0)
@@ -316,6 +345,7 @@ fn column_from(row: &Row) -> Result<(u32, LiveColumn), tokio_postgres::Error> {
         },
         not_null: row.try_get(7)?,
         has_default: row.try_get(8)?,
+        masked: None,
         base,
     };
     Ok((row.try_get(0)?, column))

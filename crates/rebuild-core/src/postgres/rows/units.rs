@@ -77,6 +77,8 @@ pub(crate) struct Reading<'a> {
     pub pages: Option<(u32, Option<u32>)>,
     /// A `WHERE` clause.
     pub condition: Option<&'a str>,
+    /// An expression that picks rows, beside `pages`.
+    pub filter: Option<&'a str>,
 }
 
 impl Reading<'_> {
@@ -91,7 +93,8 @@ impl Reading<'_> {
         let condition = self.condition.unwrap_or_default();
         // Reading the table itself spares the server the executor's work. It never reads the
         // tables that inherit from it.
-        if self.plain && self.pages.is_none() && condition.is_empty() {
+        let whole = self.pages.is_none() && condition.is_empty() && self.filter.is_none();
+        if self.plain && whole {
             let list = if columns.is_empty() {
                 String::new()
             } else {
@@ -99,15 +102,22 @@ impl Reading<'_> {
             };
             return Ok(format!("copy {table}{list} to stdout with {options}"));
         }
-        let range = match self.pages {
-            None => condition.to_owned(),
-            Some((from, None)) => format!("where ctid >= '({from},0)'::pg_catalog.tid"),
-            Some((from, Some(to))) => format!(
-                "where ctid >= '({from},0)'::pg_catalog.tid and ctid < '({to},0)'::pg_catalog.tid"
-            ),
+        let range = self.pages.map(|(from, to)| {
+            let from = format!("ctid >= '({from},0)'::pg_catalog.tid");
+            match to {
+                None => from,
+                Some(to) => format!("{from} and ctid < '({to},0)'::pg_catalog.tid"),
+            }
+        });
+        // A filter may end in a comment.
+        let filter = self.filter.map(|filter| format!("(\n{filter}\n)"));
+        let picks: Vec<String> = range.into_iter().chain(filter).collect();
+        let picks = match picks.as_slice() {
+            [] => condition.to_owned(),
+            _ => format!("where {}", picks.join(" and ")),
         };
         Ok(format!(
-            "copy (select {columns} from only {table} {range}) to stdout with {options}"
+            "copy (select {columns} from only {table} {picks}) to stdout with {options}"
         ))
     }
 }
@@ -196,6 +206,7 @@ mod tests {
             form: RowForm::Binary,
             pages: None,
             condition: None,
+            filter: None,
         };
         let latin = Names::under("LATIN1");
         assert_eq!(

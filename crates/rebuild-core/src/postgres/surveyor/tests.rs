@@ -99,6 +99,7 @@ impl World {
             schema,
             fixtures: None,
             files: true,
+            source: None,
             provision: ProvisionOptions::default(),
             tools: Vec::new(),
             store: Store::open(

@@ -7,8 +7,8 @@ use crate::error::Result;
 use crate::event::Ctx;
 use crate::model::{BackupId, Identity, Verdict};
 use crate::traits::{
-    Backup, BackupMode, BackupSummary, DestroyPermit, RestoreOutline, RestoreReport, Restorer,
-    SchemaApplied, SchemaApplier, SchemaState, Verifier, VerifyRequest,
+    Backup, BackupMode, BackupSummary, DestroyPermit, Preserver, PutBack, RestoreOutline,
+    RestoreReport, Restorer, SchemaApplied, SchemaApplier, SchemaState, Verifier, VerifyRequest,
 };
 
 #[async_trait]
@@ -103,6 +103,21 @@ impl Restorer for Sim {
 
     async fn finish(&self, _: &Ctx, db: &Identity, _: &BackupId) -> Result<()> {
         self.state().database(db).map(|_| ())
+    }
+}
+
+#[async_trait]
+impl Preserver for Sim {
+    async fn put_back(&self, _: &Ctx, old: &Identity, db: &Identity) -> Result<PutBack> {
+        let mut state = self.state();
+        let rows = state.moved(old)?.rows.clone();
+        let new = state.database(db)?;
+        for row in rows {
+            if !new.rows.contains(&row) {
+                new.rows.push(row);
+            }
+        }
+        Ok(PutBack::default())
     }
 }
 

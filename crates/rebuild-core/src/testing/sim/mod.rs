@@ -124,6 +124,8 @@ impl Sim {
             provision: Arc::new(self.clone()),
             schema: Arc::new(self.clone()),
             restorer: Arc::new(self.clone()),
+            migrator: Some(Arc::new(self.clone())),
+            preserver: Some(Arc::new(self.clone())),
             fixtures: None,
             loads: vec![Arc::new(SimTask("seed"))],
             verifier: Arc::new(self.clone()),

@@ -3,7 +3,7 @@
 from .backups import Backup, Backups, CheckedBackup, Restored, RestoredDump
 from .names import Identity, TableName
 from .comparison import Comparison, DifferingKey, TableDifference
-from .plan import Drift, Plan, PlannedStep, Refusal, Status, Table, TableDrift
+from .plan import Drift, Plan, PlannedStep, Refusal, Source, Status, Table, TableDrift
 from .runs import Ending, Report, Run, Runs, Step
 from .verdict import Check, Verdict
 
@@ -25,6 +25,7 @@ __all__ = [
     "RestoredDump",
     "Run",
     "Runs",
+    "Source",
     "Status",
     "Step",
     "Table",

@@ -161,6 +161,35 @@ class Status(Result):
 
 
 @dataclass(frozen=True, slots=True)
+class Source(Result):
+    """The database that the rows of a refresh come from, and what becomes of them on the way.
+
+    Attributes:
+        endpoint: Where it is, without the password.
+        database: Which database.
+        masked: Every column that is masked: the table, the column, how.
+        chosen: Every table of which not all rows are copied, and which are.
+        preserved: What of the target outlives the refresh, a line each.
+    """
+
+    endpoint: str
+    database: Identity
+    masked: tuple[tuple[TableName, str, str], ...]
+    chosen: tuple[tuple[TableName, str], ...]
+    preserved: tuple[str, ...]
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> Source:
+        return cls(
+            endpoint=value["endpoint"],
+            database=Identity.of(value["identity"]),
+            masked=tuple((TableName.of(t), column, how) for t, column, how in value["masked"]),
+            chosen=tuple((TableName.of(t), which) for t, which in value["chosen"]),
+            preserved=tuple(value["preserved"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedStep(Result):
     """One step of a plan."""
 
@@ -192,6 +221,7 @@ class Plan(Result):
         refusals: The guards that refuse. A plan with any does not run.
         needs_confirmation: True if the target's name has to be given as `confirm`.
         digest: BLAKE3 of the state that the plan was made from.
+        source: Where the rows come from, of a refresh.
         drift: The drift, where there is a source of the schema and it was asked for.
         migration: The migration tool of the live database and the version that it records, or None.
         new_migration: The same for the new database, where a migrator makes it.
@@ -208,6 +238,7 @@ class Plan(Result):
     refusals: tuple[Refusal, ...]
     needs_confirmation: bool
     digest: str
+    source: Source | None
     drift: Drift | None
     migration: tuple[str, str] | None
     new_migration: tuple[str, str] | None
@@ -216,7 +247,7 @@ class Plan(Result):
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> Plan:
         survey = value["survey"]
-        drift = survey["drift"]
+        drift, source = survey["drift"], survey.get("source")
         return cls(
             target=Identity.of(value["target"]),
             endpoint=value["endpoint"],
@@ -230,6 +261,7 @@ class Plan(Result):
             ),
             needs_confirmation=value["needs_confirmation"],
             digest=value["digest"],
+            source=None if source is None else Source.of(source),
             drift=None if drift is None else Drift.of(drift),
             migration=_pair(survey["schema"]["migration"]),
             new_migration=_pair(survey.get("new_migration")),

@@ -401,5 +401,6 @@ fn plain(port: u16, sslmode: SslMode) -> Endpoint {
         sslkey: None,
         require_channel_binding: false,
         connect_timeout: Duration::from_secs(20),
+        settings: Vec::new(),
     }
 }

@@ -1,0 +1,99 @@
+//! The source of a refresh, from the spec.
+
+use std::sync::Arc;
+
+use super::Project;
+use super::compose::endpoint_at;
+use crate::engine::Report;
+use crate::error::Result;
+use crate::journal::Ending;
+use crate::model::Identity;
+use crate::postgres::verify::table_name;
+use crate::postgres::{
+    CommandMigrator, PgPreserver, PgRefresh, Preserved, RefreshRules, Source, SourceSurveyor,
+};
+use crate::spec::{PreserveSpec, SchemaSource, SourceSpec};
+use crate::traits::{Preserver, SchemaApplier};
+
+impl Project {
+    fn source(&self, spec: &SourceSpec) -> Result<Source> {
+        let password = spec.password.as_ref();
+        let endpoint = endpoint_at(&self.environment, &spec.url, password, spec.insecure_tls)
+            .map_err(|e| e.context("source.url"))?;
+        let rules = RefreshRules::read(spec, &self.spec.mask)?;
+        Ok(Source::new(endpoint, spec.role.as_deref(), rules))
+    }
+
+    fn gives_schema(&self) -> bool {
+        self.spec.schema_from() == SchemaSource::Source
+    }
+
+    /// What brings schema and rows of the source to a database beside `target`.
+    pub(super) fn refresh(&self, target: &Identity) -> Result<Option<PgRefresh>> {
+        let Some(spec) = &self.spec.source else {
+            return Ok(None);
+        };
+        let restorer = self.restorer(self.gives_schema())?;
+        Ok(Some(PgRefresh::new(
+            self.source(spec)?,
+            restorer,
+            target.clone(),
+        )))
+    }
+
+    /// A run that went back needs nothing of the source any more.
+    pub(super) async fn forget_source(&self, report: &Report) {
+        if report.ending != Ending::RolledBack {
+            return;
+        }
+        if let Err(e) = PgRefresh::forget(&self.store, &report.run).await {
+            let left = format!("the source's schema stays in the store: {}", e.chain());
+            self.events.warn(left);
+        }
+    }
+
+    pub(super) fn source_surveyor(&self) -> Result<Option<SourceSurveyor>> {
+        let Some(spec) = &self.spec.source else {
+            return Ok(None);
+        };
+        Ok(Some(SourceSurveyor {
+            source: self.source(spec)?,
+            policy: spec.migrations,
+            version_query: spec.version_query.clone(),
+            migrates: self.spec.migrate.is_some(),
+            gives_schema: self.gives_schema(),
+            preserve: self.preserved()?,
+        }))
+    }
+
+    pub(super) fn migrator(&self) -> Option<Arc<dyn SchemaApplier>> {
+        let spec = self.spec.migrate.as_ref()?;
+        let migrator = CommandMigrator::new(spec, self.endpoint.clone(), self.spec.folder());
+        Some(Arc::new(migrator))
+    }
+
+    /// What puts rows of the target back, if any outlive a refresh.
+    pub(super) fn preserver(&self) -> Result<Option<Arc<dyn Preserver>>> {
+        let rules = self.preserved()?;
+        if rules.is_empty() {
+            return Ok(None);
+        }
+        let restorer = self.restorer(self.gives_schema())?;
+        Ok(Some(Arc::new(PgPreserver { restorer, rules })))
+    }
+
+    fn preserved(&self) -> Result<Vec<Preserved>> {
+        let read = |spec: &PreserveSpec| {
+            Ok(Preserved {
+                table: table_name(&spec.table).map_err(|e| e.context("preserve.table"))?,
+                condition: spec.condition.clone(),
+                keep: spec.keep,
+                key: spec.key.clone(),
+            })
+        };
+        self.spec.preserve.iter().map(read).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+alter table public.app_user add last_login date;
