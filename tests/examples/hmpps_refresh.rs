@@ -36,9 +36,9 @@ async fn production_is_refreshed_into_preproduction_without_its_personal_data() 
         "masked: public.offender.full_name by name",
         "not all rows: public.case_note, where written_on > date '2025-11-01'",
         "outlives the refresh: public.app_user where username like",
-        "only in the target: table public.load_test with about 5 rows",
-        "only in the target: column public.app_user.test_note (text)",
-        "only in the target: view public.qa_user",
+        "only in the target, and from then on only in the retired database: table public.load_test with about 5 rows",
+        "only in the target, and from then on only in the retired database: column public.app_user.test_note (text)",
+        "only in the target, and from then on only in the retired database: view public.qa_user",
         "migrations only in the target: Flyway 3 V3__last_login.sql",
     ] {
         assert!(plan.contains(line), "{line}\n{plan}");

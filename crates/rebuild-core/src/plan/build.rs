@@ -126,7 +126,12 @@ fn steps(rules: &Rules<'_>, survey: &Survey) -> Vec<PlannedStep> {
         RowsFrom::Backup => Some("restore the rows".to_owned()),
         RowsFrom::Csv(folder) => Some(format!("restore rows from the CSV files in {folder:?}")),
         RowsFrom::Function(function) => Some(format!("restore rows with {function}")),
-        RowsFrom::Source => Some("bring the rows of the source, masked there".to_owned()),
+        RowsFrom::Source => {
+            let source = survey.source.as_ref();
+            let masked = source.is_some_and(|source| !source.masked.is_empty());
+            let how = if masked { ", masked there" } else { "" };
+            Some(format!("bring the rows of the source{how}"))
+        }
     };
     if let Some(title) = rows {
         steps.add("restore", StepKind::Restore, title);

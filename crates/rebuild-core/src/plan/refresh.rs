@@ -3,6 +3,9 @@
 use super::guards::refusal;
 use super::{Refusal, Rules, SourceSurvey, Survey};
 
+/// What becomes of it.
+const ONLY: &str = "only in the target, and from then on only in the retired database";
+
 /// Production is never the target of a refresh; the source has reasons of its own.
 pub(super) fn guard(rules: &Rules<'_>, survey: &Survey) -> Vec<Refusal> {
     let Some(source) = &survey.source else {
@@ -28,21 +31,18 @@ pub(super) fn losses(survey: &Survey) -> Vec<String> {
                 || "an unknown number of".to_owned(),
                 |n| format!("about {n}"),
             );
-            losses.push(format!(
-                "only in the target: table {table} with {rows} rows"
-            ));
+            losses.push(format!("{ONLY}: table {table} with {rows} rows"));
         }
         for table in &drift.tables {
             let lost = table.lost_columns.iter();
-            losses.extend(lost.map(|(column, kind)| {
-                format!(
-                    "only in the target: column {}.{column} ({kind})",
-                    table.table
-                )
-            }));
+            losses.extend(
+                lost.map(|(column, kind)| {
+                    format!("{ONLY}: column {}.{column} ({kind})", table.table)
+                }),
+            );
         }
         let objects = drift.objects.iter().filter(|(sign, _)| *sign == '-');
-        losses.extend(objects.map(|(_, object)| format!("only in the target: {object}")));
+        losses.extend(objects.map(|(_, object)| format!("{ONLY}: {object}")));
     }
     losses
 }

@@ -233,6 +233,12 @@ fn refresh(spec: &Spec) -> Result<()> {
             "a refresh goes aside: the target stays as it is until it is done",
         );
     }
+    if !spec.preserve.is_empty() && spec.backup.mode != BackupMode::Full {
+        return wrong(
+            "backup.mode",
+            "rows that cannot be put back must be in the backup; use \"full\"",
+        );
+    }
     let mut seen = BTreeSet::new();
     match spec.preserve.iter().find(|p| !seen.insert(&p.table)) {
         Some(twice) => wrong(

@@ -40,7 +40,7 @@ pub(super) async fn carry(
     let mut carried = Carried::default();
     let chosen = choose(rules, tables, &mut carried);
     let masks = masks(rules, tables, &references, &mut carried.problems);
-    refuse_partition_keys(session, &masks, &mut carried.problems).await?;
+    refuse_keys(session, &masks, &mut carried.problems).await?;
     require(rules, tables, &masks, &chosen, &mut carried.problems);
     mask(tables, &masks, names, &mut carried);
     filter(tables, &references, &chosen, names, &mut carried);
@@ -65,9 +65,12 @@ fn choose(
         let rule = rules.tables.iter().position(|r| r.tables.matches(name));
         let Some(at) = rule else { continue };
         used.insert(at);
-        if table.condition.is_some() {
-            let problem = format!("source.table: {name} belongs to an extension");
-            carried.problems.push(problem);
+        let rows = &rules.tables[at].chosen;
+        if table.condition.is_some() && *rows != Chosen::None {
+            carried.problems.push(format!(
+                "source.table: {name} belongs to an extension, which says which of its rows are \
+                 copied; only rows = false is possible"
+            ));
         }
         chosen.insert(name.clone(), rules.tables[at].chosen.clone());
     }
@@ -198,14 +201,15 @@ fn refuse_other_types(
     }
 }
 
-/// Rows would not find their partition.
-async fn refuse_partition_keys(
+/// Masked, rows would not find their partition, or would meet what a sequence gives next.
+async fn refuse_keys(
     session: &Session,
     masks: &BTreeMap<Column, Mask>,
     problems: &mut Vec<String>,
 ) -> Result<()> {
     const KEYS: &str = "
-        select n.nspname::pg_catalog.text, c.relname::pg_catalog.text, a.attname::pg_catalog.text
+        select n.nspname::pg_catalog.text, c.relname::pg_catalog.text, a.attname::pg_catalog.text,
+               'decides in which partition a row is'
           from pg_catalog.pg_partitioned_table p
           join pg_catalog.pg_class c
             on c.oid = (select r.relid from pg_catalog.pg_partition_ancestors(p.partrelid)
@@ -217,18 +221,30 @@ async fn refuse_partition_keys(
                             where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
                               and d.objid = p.partrelid and d.objsubid = 0 and d.deptype = 'i'
                               and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-                              and d.refobjid = p.partrelid and d.refobjsubid = a.attnum))";
+                              and d.refobjid = p.partrelid and d.refobjsubid = a.attnum))
+        union all
+        select n.nspname::pg_catalog.text, c.relname::pg_catalog.text, a.attname::pg_catalog.text,
+               'takes its values from a sequence, which would give them again'
+          from pg_catalog.pg_depend d
+          join pg_catalog.pg_class s on s.oid = d.objid and s.relkind = 'S'
+          join pg_catalog.pg_class c on c.oid = d.refobjid
+          join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+          join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = d.refobjsubid
+         where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+           and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+           and d.deptype in ('a', 'i')";
     if masks.is_empty() {
         return Ok(());
     }
     let rows = session.query(KEYS, &[]).await;
-    let rows = rows.map_err(|e| server_error("could not read the keys of partitions", e))?;
+    let rows = rows.map_err(|e| server_error("could not read the keys of tables", e))?;
     for row in rows {
         let table = TableName::new(row.get::<_, String>(0), row.get::<_, String>(1));
         let column: String = row.get(2);
         if masks.contains_key(&(table.clone(), column.clone())) {
             problems.push(format!(
-                "mask: {table}.{column} decides in which partition a row is, so it cannot be masked"
+                "mask: {table}.{column} {}, so it cannot be masked",
+                row.get::<_, &str>(3)
             ));
         }
     }

@@ -58,6 +58,9 @@ impl SourceSurveyor {
             notes: Vec::new(),
             refusals: Vec::new(),
         };
+        if server.in_recovery {
+            survey.notes.push(standby(&source).await?);
+        }
         self.rows(&source, &mut survey).await?;
         self.sides(&source, target, &mut survey).await?;
         self.schema(&source, target, &catalog, &mut survey).await?;
@@ -202,6 +205,13 @@ impl SourceSurveyor {
                 "install them there",
             ));
         }
+        if wanted.iter().any(|(name, _, _)| name == "pg_cron") {
+            survey.notes.push(
+                "the source's cron jobs follow, and run in the new database; leave them behind \
+                 with [[source.table]] table = \"cron.job\", rows = false"
+                    .to_owned(),
+            );
+        }
         for (kind, what) in [
             (
                 "server",
@@ -226,6 +236,19 @@ fn refusal(guard: &str, message: String, hint: impl Into<String>) -> Refusal {
         message,
         hint: hint.into(),
     }
+}
+
+/// What there is to know of a source that follows another server.
+async fn standby(source: &Session) -> Result<String> {
+    let sql =
+        "select coalesce(pg_catalog.pg_last_xact_replay_timestamp()::pg_catalog.text, 'never')";
+    let row = source.query_one(sql, &[]).await;
+    let row = row.map_err(|e| server_error("could not ask how far the source is behind", e))?;
+    Ok(format!(
+        "the source is a standby, whose last transaction is of {}; what its primary removes may cut \
+         the copy off (max_standby_streaming_delay)",
+        row.get::<_, &str>(0)
+    ))
 }
 
 async fn count(session: &Session, sql: &str) -> Result<i64> {

@@ -20,12 +20,22 @@ const FOREIGN_KEYS: &str = "
        and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
      order by n.nspname, c.relname, k.conname";
 
+/// The triggers of tables that are loaded, and of partitions of them. Before 15 the triggers that
+/// partitions have from their parent are called internal; those of constraints always are.
 const TRIGGERS: &str = "
     select n.nspname, c.relname, t.tgname, t.tgenabled::pg_catalog.text
       from pg_catalog.pg_trigger t
       join pg_catalog.pg_class c on c.oid = t.tgrelid
       join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-     where not t.tgisinternal and t.tgenabled <> 'D' and c.relkind in ('r', 'p')
+      left join pg_catalog.pg_constraint k on k.oid = t.tgconstraint
+     where coalesce(k.contype = 't', true) and t.tgenabled <> 'D' and c.relkind in ('r', 'p')
+       and exists (
+           select from rows from (pg_catalog.unnest($1::pg_catalog.text[]),
+                                 pg_catalog.unnest($2::pg_catalog.text[])) loaded (s, r)
+             join pg_catalog.pg_namespace ln on ln.nspname = loaded.s
+             join pg_catalog.pg_class lc on lc.relnamespace = ln.oid and lc.relname = loaded.r
+            where lc.oid = c.oid
+               or lc.oid in (select up.relid from pg_catalog.pg_partition_ancestors(c.oid) up (relid)))
      order by n.nspname, c.relname, t.tgname";
 
 /// What is done before the rows come, and what after them.
@@ -77,15 +87,14 @@ pub(super) async fn detach(session: &Session, loaded: &[TableName]) -> Result<De
             held_as: None,
         });
     }
+    let schemas: Vec<&str> = loaded.iter().map(|t| t.schema.as_str()).collect();
+    let names: Vec<&str> = loaded.iter().map(|t| t.name.as_str()).collect();
     let triggers = session
-        .query(TRIGGERS, &[])
+        .query(TRIGGERS, &[&schemas, &names])
         .await
         .map_err(|e| server_error("could not read the triggers", e))?;
     for row in triggers {
         let table = TableName::new(row.get::<_, String>(0), row.get::<_, String>(1));
-        if !loaded.contains(&table) {
-            continue;
-        }
         let (table, name) = (qualified(&table)?, ident(row.get(2))?);
         let enable = match row.get::<_, &str>(3) {
             "A" => "enable always",

@@ -47,8 +47,14 @@ impl World {
 
     /// The project of a spec that says `more`.
     pub(super) async fn project(&self, more: &str) -> Project {
-        let url = |e: &Endpoint| {
-            let (user, name) = (&e.user, &e.database);
+        self.project_of((&self.prod().user, &self.app().user), more)
+            .await
+    }
+
+    /// The same for other roles on source and target.
+    pub(super) async fn project_of(&self, roles: (&str, &str), more: &str) -> Project {
+        let url = |e: &Endpoint, user: &str| {
+            let name = &e.database;
             format!(
                 "postgresql://{user}@/{name}?host={}&port={}",
                 e.host, e.port
@@ -58,8 +64,8 @@ impl World {
             "version = 1\nstore.url = \"store\"\nbackup.tools = \"{}\"\ntarget.url = \"{}\"\n\
              source.url = \"{}\"\nquiesce.end_sessions = true\n{more}",
             client_bin_dir(&self.target).display(),
-            url(&self.app()),
-            url(&self.prod()),
+            url(&self.app(), roles.1),
+            url(&self.prod(), roles.0),
         );
         Project::of_text(&text, self.folder.path(), &|_| None).await
     }
@@ -127,9 +133,9 @@ async fn production_comes_to_stand_in_the_place_of_the_target() {
     assert_eq!(plan.refusals, []);
     let losses = plan.losses.join("\n");
     for lost in [
-        "only in the target: table public.experiment with about 7 rows",
-        "only in the target: column public.customer.nick (text)",
-        "only in the target: view public.tried",
+        "only in the target, and from then on only in the retired database: table public.experiment with about 7 rows",
+        "only in the target, and from then on only in the retired database: column public.customer.nick (text)",
+        "only in the target, and from then on only in the retired database: view public.tried",
     ] {
         assert!(losses.contains(lost), "{losses}");
     }
@@ -282,6 +288,45 @@ async fn owners_and_privileges_of_the_target_stay() {
         found.contains("t prod_owner") && found.contains("prod_reader=r"),
         "{found}"
     );
+}
+
+#[tokio::test]
+async fn it_takes_no_superuser() {
+    let prod = format!(
+        "{PROD}; create role reader login; grant select on all tables in schema public to reader;
+         grant select on all sequences in schema public to reader"
+    );
+    let world = World::new(
+        &prod,
+        "create role deploy login createdb; grant pg_signal_backend to deploy;
+         create role app_reader; alter database app owner to deploy",
+    )
+    .await;
+    let mut admin = world.app();
+    admin.user = "deploy".to_owned();
+    let mine = "create schema own; create table own.kept (id int primary key, tags text);
+                insert into own.kept values (1, 'a'); grant select on own.kept to app_reader";
+    execute(&admin, mine).await;
+    execute(
+        &world.prod(),
+        "create schema own; create table own.kept (id int primary key, tags text);
+         insert into own.kept values (2, 'b');
+         grant usage on schema own to reader; grant select on own.kept to reader",
+    )
+    .await;
+    let spec = "[mask]\nsalt = \"x\"\n
+        column = [{ column = \"public.customer.name\", with = \"name\" }]\n
+        [[preserve]]\ntable = \"own.kept\"";
+    let project = world.project_of(("reader", "deploy"), spec).await;
+    let plan = project.plan(true).await.expect("a plan");
+    assert_eq!(plan.refusals, []);
+    let report = project.run(None, None).await.expect("a run");
+    assert_eq!(report.ending, Ending::Done, "{report:?}");
+    let kept = "select string_agg(id || tags, ' ' order by id) || ' '
+                       || has_table_privilege('app_reader', 'own.kept', 'select') from own.kept";
+    assert_eq!(text(&world.app(), kept).await, "1a 2b true");
+    let masked = "select count(*) from public.customer where name like 'customer%'";
+    assert_eq!(text(&world.app(), masked).await, "0");
 }
 
 /// Tells when a step has begun.

@@ -169,6 +169,10 @@ async fn masks_that_hide_too_little_are_refused() {
             "public.message.sender refers to public.person.email",
         ),
         (
+            "mask.salt = \"x\"\nmask.column = [{ column = \"public.message.id\", with = \"hash\" }]",
+            "takes its values from a sequence",
+        ),
+        (
             "source.table = [{ table = \"public.a*z\", rows = false }]",
             "matches no table",
         ),

@@ -39,6 +39,16 @@ const NEW: &str = "
     create table public.month_1 partition of public.months for values in (1);
     create table public.other_months partition of public.months default;";
 
+/// Rows that are restored set nothing off, wherever they go in.
+const TRIGGERS: &str = "
+    create function public.never() returns trigger language plpgsql as
+        $$ begin raise exception 'a trigger of % fired', tg_relid::regclass; end $$;
+    create trigger never before insert on public.events for each row execute function public.never();
+    create trigger never after insert on public.moods for each row execute function public.never();
+    create constraint trigger checked after insert on public.parts
+        for each row execute function public.never();
+    alter table public.moods enable always trigger never;";
+
 const ROWS: &str = "
     insert into public.events select n, '2026-01-01'::date + n % 40, 'event ' || n
       from pg_catalog.generate_series(1, 1000) n;
@@ -130,6 +140,32 @@ async fn rows_find_their_place_where_tables_are_divided_in_other_ways() {
             assert_eq!(complaints(&project, backup).await, "");
         }
     }
+}
+
+#[tokio::test]
+async fn no_trigger_fires_wherever_rows_find_their_place() {
+    let cluster = cluster().await.expect("a server");
+    let folder = TempDir::new().expect("a folder");
+    run(&cluster, "postgres", "create database app").await;
+    run(&cluster, "postgres", "create database twin").await;
+    run(&cluster, "app", &format!("{OLD}{ROWS}")).await;
+    run(&cluster, "twin", &format!("{NEW}{TRIGGERS}")).await;
+    let schema = format!("{NEW}{TRIGGERS}");
+    std::fs::write(folder.path().join("schema.sql"), schema).expect("written");
+    let report = project(&cluster, &folder).await.run(None, None).await;
+    let report = report.expect("a run");
+    assert_eq!(report.ending, Ending::Done, "{report:?}");
+    let states = async |database: &str| {
+        let session = Session::open(&cluster.endpoint(database), "test").await;
+        let sql = "select string_agg(concat_ws(' ', tgrelid::regclass, tgname, tgenabled), E'\\n'
+                          order by tgrelid::regclass::text, tgname)
+                     from pg_trigger where not tgisinternal or tgname = 'never'";
+        let row = session.expect("a session").query_one(sql, &[]).await;
+        row.expect("triggers").get::<_, String>(0)
+    };
+    let found = states("app").await;
+    assert!(found.contains("public.moods never A"), "{found}");
+    assert_eq!(found, states("twin").await);
 }
 
 #[tokio::test]
