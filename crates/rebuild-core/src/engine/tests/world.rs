@@ -106,7 +106,8 @@ pub(super) fn plan(sim: &Sim, strategy: Strategy) -> Plan {
     let rules = Rules {
         strategy,
         migrates: true,
-        preserves: true,
+        // In place the old database is renamed by then; specs refuse that.
+        preserves: strategy == Strategy::Aside,
         loads: &["seed".to_owned()],
         workloads: &workloads,
         tasks: &tasks,

@@ -184,6 +184,14 @@ async fn the_source_is_only_read() {
         text(&world.prod(), "select count(*) from public.log").await,
         "0"
     );
+    // It is read as the role that is asked for, by us and by pg_dump.
+    execute(
+        &world.prod(),
+        "create role reader; grant select on all tables in schema public to reader",
+    )
+    .await;
+    let report = world.run("source.role = \"reader\"").await;
+    assert_eq!(report.ending, Ending::Done, "{report:?}");
     // A role that may not read is seen in the plan.
     execute(&world.prod(), "create role blind").await;
     let refused = world.refusals("source.role = \"blind\"").await;

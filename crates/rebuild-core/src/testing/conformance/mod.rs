@@ -108,6 +108,7 @@
 mod backup;
 mod claim;
 mod lock;
+mod preserve;
 mod provision;
 mod restore;
 mod scene;
@@ -121,6 +122,7 @@ mod workload;
 
 pub use backup::{BackupStage, backup};
 pub use lock::{LockStage, lock};
+pub use preserve::{PreserveStage, preserve};
 pub use provision::{ProvisionStage, provision};
 pub use restore::{RestoreStage, restore};
 pub use scene::{DatabaseScene, NamesScene};

@@ -5,10 +5,11 @@ use async_trait::async_trait;
 use super::{Sim, SimBackup};
 use crate::error::Result;
 use crate::event::Ctx;
-use crate::model::{BackupId, Identity, Verdict};
+use crate::model::{BackupId, Identity, TableName, Verdict};
 use crate::traits::{
-    Backup, BackupMode, BackupSummary, DestroyPermit, Preserver, PutBack, RestoreOutline,
-    RestoreReport, Restorer, SchemaApplied, SchemaApplier, SchemaState, Verifier, VerifyRequest,
+    Backup, BackupMode, BackupSummary, DestroyPermit, Preserver, PutBack, PutBackTable,
+    RestoreOutline, RestoreReport, Restorer, SchemaApplied, SchemaApplier, SchemaState, Verifier,
+    VerifyRequest,
 };
 
 #[async_trait]
@@ -110,14 +111,26 @@ impl Restorer for Sim {
 impl Preserver for Sim {
     async fn put_back(&self, _: &Ctx, old: &Identity, db: &Identity) -> Result<PutBack> {
         let mut state = self.state();
-        let rows = state.moved(old)?.rows.clone();
+        let rows = state.database(old)?.rows.clone();
         let new = state.database(db)?;
-        for row in rows {
-            if !new.rows.contains(&row) {
-                new.rows.push(row);
+        let before = new.rows.len();
+        for row in &rows {
+            if !new.rows.contains(row) {
+                new.rows.push(*row);
             }
         }
-        Ok(PutBack::default())
+        let inserted = (new.rows.len() - before) as u64;
+        let selected = rows.len() as u64;
+        Ok(PutBack {
+            tables: vec![PutBackTable {
+                table: TableName::new("public", "rows"),
+                selected,
+                inserted,
+                replaced: 0,
+                unchanged: selected - inserted,
+                left_out: Vec::new(),
+            }],
+        })
     }
 }
 

@@ -9,8 +9,8 @@ use crate::event::Ctx;
 use crate::model::{BackupId, Identity, Outcome, Verdict};
 use crate::testing::sim::Sim;
 use crate::traits::{
-    AppliedFile, Backup, BackupMode, BackupSummary, DestroyPermit, Lock, Provision,
-    ProvisionRequest, RestoreOutline, RestoreReport, Restorer, RetireRequest, Retired,
+    AppliedFile, Backup, BackupMode, BackupSummary, DestroyPermit, Lock, Preserver, Provision,
+    ProvisionRequest, PutBack, RestoreOutline, RestoreReport, Restorer, RetireRequest, Retired,
     SchemaApplied, SchemaApplier, SchemaState, Teardown, Verifier, VerifyRequest, Workload,
     WorkloadState,
 };
@@ -36,6 +36,8 @@ pub(super) enum Fault {
     AppliesAgain,
     /// Rows are added to those that are there.
     AddsRows,
+    /// A row that is there already is put back once more.
+    PutsAgain,
     /// A difference is an error.
     FailsOnDifference,
 }
@@ -235,6 +237,19 @@ impl Restorer for Subject {
 
     async fn finish(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<()> {
         self.sim.finish(ctx, db, backup).await
+    }
+}
+
+#[async_trait]
+impl Preserver for Subject {
+    async fn put_back(&self, ctx: &Ctx, old: &Identity, db: &Identity) -> Result<PutBack> {
+        let report = self.sim.put_back(ctx, old, db).await?;
+        if self.has(Fault::PutsAgain) && report.tables.iter().any(|t| t.unchanged > 0) {
+            let oid: u32 = db.uid.parse().expect("an oid");
+            let mut state = self.sim.state();
+            state.databases.get_mut(&oid).expect("there").rows.push(10);
+        }
+        Ok(report)
     }
 }
 

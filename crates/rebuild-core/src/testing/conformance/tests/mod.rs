@@ -3,6 +3,8 @@ mod faulty;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "postgres")]
+mod put_back;
+#[cfg(feature = "postgres")]
 mod restored;
 mod sim;
 #[cfg(feature = "postgres")]

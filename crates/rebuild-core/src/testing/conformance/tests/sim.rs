@@ -9,13 +9,13 @@ use super::faulty::{Fault, Subject};
 use crate::event::Ctx;
 use crate::model::{BackupId, Identity};
 use crate::testing::conformance::{
-    self, BackupStage, DatabaseScene, LockStage, NamesScene, ProvisionStage, RestoreStage,
-    SchemaStage, TeardownStage, VerifyStage, WorkloadStage,
+    self, BackupStage, DatabaseScene, LockStage, NamesScene, PreserveStage, ProvisionStage,
+    RestoreStage, SchemaStage, TeardownStage, VerifyStage, WorkloadStage,
 };
 use crate::testing::sim::{Sim, SimDatabase};
 use crate::traits::{
-    Backup, BackupMode, Lock, Provision, ProvisionRequest, Restorer, SchemaApplier, Teardown,
-    Verifier, Workload,
+    Backup, BackupMode, Lock, Preserver, Provision, ProvisionRequest, Restorer, SchemaApplier,
+    Teardown, Verifier, Workload,
 };
 
 /// The simulated server, with `app` backed up and `app_new` staged.
@@ -259,6 +259,25 @@ impl RestoreStage for Stage {
 }
 
 #[async_trait]
+impl PreserveStage for Stage {
+    fn preserver(&self) -> &dyn Preserver {
+        &self.subject
+    }
+
+    fn old(&self) -> &Identity {
+        &self.app
+    }
+
+    async fn rows(&self, db: &Identity) -> String {
+        self.with(db, |db| format!("{:?}", db.rows))
+    }
+
+    fn expected(&self) -> String {
+        "[10, 20, 30]".to_owned()
+    }
+}
+
+#[async_trait]
 impl VerifyStage for Stage {
     fn verifier(&self) -> &dyn Verifier {
         &self.subject
@@ -284,6 +303,7 @@ async fn suites(fault: Option<Fault>, wanted: &str) {
         "backup" => conformance::backup(async || stage().await.without_backups()).await,
         "schema" => conformance::schema(stage).await,
         "restore" => conformance::restore(stage).await,
+        "preserve" => conformance::preserve(stage).await,
         "verify" => conformance::verify(async || stage().await.restored()).await,
         other => panic!("there is no suite {other}"),
     }
@@ -299,6 +319,7 @@ async fn the_simulated_server_keeps_every_contract() {
         "backup",
         "schema",
         "restore",
+        "preserve",
         "verify",
     ] {
         suites(None, wanted).await;
@@ -358,6 +379,7 @@ async fn each_fault_is_found_and_named() {
             "what was pending was applied, in order",
         ),
         ("restore", Fault::AddsRows, "the second call adds nothing"),
+        ("preserve", Fault::PutsAgain, "the rows are those of both"),
         (
             "verify",
             Fault::FailsOnDifference,
