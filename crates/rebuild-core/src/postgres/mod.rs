@@ -54,7 +54,7 @@ pub use migrate::{CommandMigrator, FunctionMigrator, migration_version};
 pub(crate) use migrate::{Recorded, migrations, recorded, require_named};
 pub use pooler::looks_pooled;
 pub use provision::{PgProvision, ProvisionOptions, ScratchDatabase};
-pub use refresh::{PgPreserver, PgRefresh, Source, SourceSurveyor};
+pub use refresh::{CatchUp, PgPreserver, PgRefresh, Source, SourceSurveyor};
 pub(crate) use refresh::{Preserved, RefreshRules};
 pub use restore::{PgBackupSchema, PgCsvRestorer, PgRestorer, RestoreChoice};
 pub use rows::RowOptions;

@@ -316,7 +316,7 @@ impl Project {
                 Some(refresh) => refresh.clone(),
                 None => self.rows()?,
             },
-            migrator: self.migrator(),
+            migrator: self.migrator(target),
             preserver: self.preserver()?,
             fixtures: self.fixtures(),
             loads: self.commands(&spec.loads),

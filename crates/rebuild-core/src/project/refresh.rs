@@ -10,9 +10,10 @@ use crate::journal::Ending;
 use crate::model::Identity;
 use crate::postgres::verify::table_name;
 use crate::postgres::{
-    CommandMigrator, PgPreserver, PgRefresh, Preserved, RefreshRules, Source, SourceSurveyor,
+    CatchUp, CommandMigrator, PgPreserver, PgRefresh, Preserved, RefreshRules, Source,
+    SourceSurveyor,
 };
-use crate::spec::{PreserveSpec, SchemaSource, SourceSpec};
+use crate::spec::{MigrationPolicy, PreserveSpec, SchemaSource, SourceSpec};
 use crate::traits::{Preserver, SchemaApplier};
 
 impl Project {
@@ -66,10 +67,22 @@ impl Project {
         }))
     }
 
-    pub(super) fn migrator(&self) -> Option<Arc<dyn SchemaApplier>> {
+    /// What runs after the rows, beside `target`.
+    pub(super) fn migrator(&self, target: &Identity) -> Option<Arc<dyn SchemaApplier>> {
         let spec = self.spec.migrate.as_ref()?;
-        let migrator = CommandMigrator::new(spec, self.endpoint.clone(), self.spec.folder());
-        Some(Arc::new(migrator))
+        let endpoint = self.endpoint.clone();
+        let migrator = Arc::new(CommandMigrator::new(spec, endpoint, self.spec.folder()));
+        let source = self.spec.source.as_ref();
+        match source.map(|source| source.migrations) {
+            None | Some(MigrationPolicy::Any) => Some(migrator),
+            Some(MigrationPolicy::Equal | MigrationPolicy::SourceOlder) => {
+                Some(Arc::new(CatchUp {
+                    migrator,
+                    endpoint: self.endpoint.clone(),
+                    target: target.clone(),
+                }))
+            }
+        }
     }
 
     /// What puts rows of the target back, if any outlive a refresh.

@@ -131,7 +131,7 @@ pub(super) const TOOLS: &[Tool] = &[
         repair: "",
         version: "select pg_catalog.max(version)::pg_catalog.text from {t}",
         applied: Some(
-            "select version::pg_catalog.text || ' ' || name, checksum::pg_catalog.text from {t}",
+            "select pg_catalog.concat_ws(' ', version, name), checksum::pg_catalog.text from {t}",
         ),
     },
     // A migration that was marked as rolled back has another row once it was applied again.

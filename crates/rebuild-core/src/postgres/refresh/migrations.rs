@@ -1,10 +1,80 @@
 //! Which migrations the two sides of a refresh are at.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use async_trait::async_trait;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Ctx;
+use crate::model::{BackupId, Endpoint, Identity};
 use crate::plan::Refusal;
-use crate::postgres::Recorded;
+use crate::postgres::{Recorded, Session, migrations};
 use crate::spec::MigrationPolicy;
+use crate::traits::{SchemaApplied, SchemaApplier, SchemaState};
+
+/// A migrator after the rows of a source that was older: it must come at least to where the target
+/// is.
+pub struct CatchUp {
+    /// The migrator.
+    pub(crate) migrator: Arc<dyn SchemaApplier>,
+    /// The target's server, at any database.
+    pub(crate) endpoint: Endpoint,
+    pub(crate) target: Identity,
+}
+
+#[async_trait]
+impl SchemaApplier for CatchUp {
+    async fn look(&self, ctx: &Ctx, db: &Identity) -> Result<SchemaState> {
+        self.migrator.look(ctx, db).await
+    }
+
+    async fn apply(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<SchemaApplied> {
+        let applied = self.migrator.apply(ctx, db, backup).await?;
+        let there = self.recorded(ctx, &self.target).await?;
+        let here = self.recorded(ctx, db).await?;
+        let lacking = lacking(&here, &there);
+        if lacking.is_empty() {
+            return Ok(applied);
+        }
+        Err(Error::new(
+            ErrorKind::Mismatch,
+            format!(
+                "after the migrator {db} lacks what the target has: {}",
+                lacking.join(", ")
+            ),
+        )
+        .hint("see that [migrate] runs the migrations that the target runs"))
+    }
+}
+
+/// The migrations of `there` that are not `here`, as far as they are recorded one by one.
+fn lacking(here: &[Recorded], there: &[Recorded]) -> Vec<String> {
+    let mut lacking = Vec::new();
+    for side in there {
+        let same = here
+            .iter()
+            .find(|r| r.tool == side.tool && r.table == side.table);
+        let has = |name: &String| {
+            let applied = same.and_then(|r| r.applied.as_ref());
+            applied.is_some_and(|applied| applied.contains_key(name))
+        };
+        let names = side.applied.iter().flat_map(|applied| applied.keys());
+        let missing = names.filter(|name| !has(name));
+        lacking.extend(missing.map(|name| format!("{} {name}", side.tool)));
+    }
+    lacking
+}
+
+impl CatchUp {
+    async fn recorded(&self, ctx: &Ctx, db: &Identity) -> Result<Vec<Recorded>> {
+        let session = Session::open_at(&self.endpoint, db, ctx).await?;
+        let session = session.only_read().await?;
+        let recorded = migrations(&session).await;
+        session.close().await;
+        recorded
+    }
+}
 
 /// How the migrations of source and target differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -188,6 +258,15 @@ mod tests {
     fn refused(source: &[Recorded], target: &[Recorded], policy: MigrationPolicy) -> bool {
         let difference = MigrationDifference::of(source, target);
         difference.refusal(policy, true).is_some()
+    }
+
+    #[test]
+    fn a_migrator_may_go_further_than_the_target() {
+        let (one, two) = (flyway(&["1"]), flyway(&["1", "2"]));
+        assert_eq!(lacking(&one, &two), ["Flyway 2"]);
+        assert_eq!(lacking(&[], &one), ["Flyway 1"]);
+        assert!(lacking(&two, &one).is_empty());
+        assert!(lacking(&alembic("b"), &alembic("a")).is_empty());
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod source;
 mod subset;
 mod survey;
 
+pub use migrations::CatchUp;
 pub(crate) use preserve::Preserved;
 pub use put_back::PgPreserver;
 pub use rows::PgRefresh;

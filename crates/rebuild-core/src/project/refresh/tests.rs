@@ -192,6 +192,17 @@ async fn the_source_is_only_read() {
     .await;
     let report = world.run("source.role = \"reader\"").await;
     assert_eq!(report.ending, Ending::Done, "{report:?}");
+    // Rows that a policy hides from it are not left behind in silence.
+    execute(
+        &world.prod(),
+        "alter table public.t enable row level security",
+    )
+    .await;
+    let refused = world.refusals("source.role = \"reader\"").await;
+    assert!(
+        refused[0].contains("public.t (row-level security hides rows"),
+        "{refused:?}"
+    );
     // A role that may not read is seen in the plan.
     execute(&world.prod(), "create role blind").await;
     let refused = world.refusals("source.role = \"blind\"").await;

@@ -1,7 +1,7 @@
 //! Tables as each tool creates them.
 
 use crate::error::{ErrorKind, Result};
-use crate::postgres::{LocalCluster, Session, migration_version};
+use crate::postgres::{LocalCluster, Session, migration_version, migrations};
 use crate::testing;
 
 const ALEMBIC: &str = "create table alembic_version (version_num varchar(32) primary key);";
@@ -43,6 +43,88 @@ async fn found(cluster: &LocalCluster, sql: &str) -> Result<Option<(String, Stri
         .await
         .expect("reset");
     migration_version(&session).await
+}
+
+/// Every migration that is recorded in a new database with this in it, and its checksum.
+async fn applied(cluster: &LocalCluster, sql: &str) -> Option<Vec<String>> {
+    let endpoint = testing::scratch_database(cluster).await.expect("database");
+    let session = Session::open(&endpoint, "test").await.expect("session");
+    let sql = format!("set search_path = public; {sql}; set search_path = ''");
+    session.batch_execute(&sql).await.expect(&sql);
+    let mut recorded = migrations(&session).await.expect("recorded");
+    assert_eq!(recorded.len(), 1, "{recorded:?}");
+    let applied = recorded.remove(0).applied?;
+    let shown = |(name, sum): (String, Option<String>)| match sum {
+        Some(sum) => format!("{name} #{sum}"),
+        None => name,
+    };
+    Some(applied.into_iter().map(shown).collect())
+}
+
+#[tokio::test]
+async fn each_tools_migrations_are_listed_one_by_one() {
+    let cluster = testing::cluster().await.expect("a server");
+    let some = |names: &[&str]| Some(names.iter().map(|n| (*n).to_owned()).collect());
+    for (sql, expected) in [
+        (
+            format!("{ALEMBIC} insert into alembic_version values ('b2')"),
+            None,
+        ),
+        (
+            format!("{GOLANG} insert into schema_migrations values (7, false)"),
+            None,
+        ),
+        (
+            format!(
+                "{DJANGO} insert into django_migrations (app, name, applied) values
+                   ('shop', '0001_initial', now()), ('auth', '0001_initial', now())"
+            ),
+            some(&["auth.0001_initial", "shop.0001_initial"]),
+        ),
+        (
+            // What was undone is not applied, and of what is repeated the last time counts.
+            format!(
+                "{FLYWAY} insert into flyway_schema_history
+                   (installed_rank, version, description, type, script, checksum, installed_by,
+                    execution_time, success) values
+                   (1, '1', 'a', 'SQL', 'V1__a.sql', 11, 'me', 1, true),
+                   (2, '2', 'b', 'SQL', 'V2__b.sql', 12, 'me', 1, true),
+                   (3, null, 'v', 'SQL', 'R__v.sql', 13, 'me', 1, true),
+                   (4, null, 'v', 'SQL', 'R__v.sql', 14, 'me', 1, true),
+                   (5, '2', 'b', 'UNDO_SQL', 'U2__b.sql', 15, 'me', 1, true)"
+            ),
+            some(&["1 V1__a.sql #11", "R R__v.sql #14"]),
+        ),
+        (
+            format!("{SQLX} insert into _sqlx_migrations values (9, 'a', now(), true, '\\xab', 1)"),
+            some(&["9 a #ab"]),
+        ),
+        (
+            format!(
+                "{REFINERY} insert into refinery_schema_history values
+                   (9, 'first', null, '77'), (10, null, null, null)"
+            ),
+            some(&["10", "9 first #77"]),
+        ),
+        (
+            format!(
+                "{PRISMA} insert into _prisma_migrations
+                   (id, checksum, finished_at, migration_name, rolled_back_at) values
+                   ('1', 'c1', now(), '20230101_init', null), ('2', '', null, '20230102_x', now())"
+            ),
+            some(&["20230101_init #c1"]),
+        ),
+        (
+            format!("{DBMATE} insert into schema_migrations values ('20230101'), ('20230102')"),
+            some(&["20230101", "20230102"]),
+        ),
+        (
+            format!("{RAILS} insert into schema_migrations values ('9'), ('10')"),
+            some(&["10", "9"]),
+        ),
+    ] {
+        assert_eq!(applied(&cluster, &sql).await, expected, "{sql}");
+    }
 }
 
 #[tokio::test]

@@ -146,6 +146,15 @@ async fn migrations_that_are_ahead_are_run_or_refused() {
         psql.display()
     );
     assert_eq!(world.refusals(&migrate).await, Vec::<String>::new());
+    // A migrator that does nothing is not believed.
+    let idle = format!("{older}\n[migrate]\nargv = [\"true\"]");
+    let report = world.run(&idle).await;
+    let why = report.error.unwrap_or_default();
+    assert_eq!(report.ending, Ending::RolledBack, "{why}");
+    assert!(
+        why.contains("lacks what the target has: Flyway 2 V2__nick.sql"),
+        "{why}"
+    );
     let report = world.run(&migrate).await;
     assert_eq!(report.ending, Ending::Done, "{report:?}");
     let nicks = "select string_agg(nick, ' ' order by username) from public.app_user
