@@ -7,6 +7,7 @@ mod dumps;
 mod exit_codes;
 mod hooks;
 mod killed;
+mod killed_refresh;
 mod refusals;
 mod secrets;
 mod stores;
