@@ -120,7 +120,8 @@ impl PgRefresh {
         let rules = &self.source.rules;
         let carry = Carry {
             chooser: Some(&self.source),
-            large_objects: rules.large_objects.unwrap_or(true),
+            // Where anything is masked, what was not said is not copied.
+            large_objects: rules.large_objects.unwrap_or(rules.masks.is_empty()),
             privileges: rules.privileges,
         };
         let id = BackupId::generate();

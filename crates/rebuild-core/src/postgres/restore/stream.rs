@@ -13,7 +13,7 @@ use super::prepare::NOT_FROZEN;
 use super::run::{Origin, run};
 use super::work::Work;
 use super::{PgRestorer, sequences};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::Identity;
 use crate::postgres::backup::{Held, Manifest, both};
@@ -224,12 +224,39 @@ impl Streams {
         let what = format!("table {}", table.table);
         let relay = Relay(Sum::new(form, table.columns.len()));
         let sql = reading.sql(names)?;
-        let Relay(sum) = copy_out(&patience, session, &sql, &what, relay, &ready).await?;
+        let read = copy_out(&patience, session, &sql, &what, relay, &ready).await;
+        let Relay(sum) = match read {
+            Err(e) if !table.is_plain() || table.filter.is_some() => {
+                return Err(without_values(&e, &what));
+            }
+            read => read?,
+        };
         let tally = sum.finish()?;
         // Nobody takes it only if the writing failed, which is the error to show.
         let _ = ready.send(Piece::End).await;
         Ok(tally)
     }
+}
+
+/// What the server says of an expression of the spec may quote what it was evaluated on, which
+/// is to be hidden.
+fn without_values(e: &Error, what: &str) -> Error {
+    const STATE: &str = "(SQLSTATE ";
+    if e.kind() != ErrorKind::Server {
+        return Error::new(e.kind(), format!("could not read {what}"));
+    }
+    let said = e.chain();
+    let state = said
+        .rfind(STATE)
+        .and_then(|at| said.get(at + STATE.len()..)?.get(..5));
+    Error::new(
+        ErrorKind::Server,
+        format!(
+            "the source could not evaluate what the spec says of {what} (SQLSTATE {})",
+            state.unwrap_or("unknown")
+        ),
+    )
+    .hint("its message may hold what is to be hidden; it is in the source's own log")
 }
 
 /// Adds rows up and hands them on.

@@ -179,7 +179,8 @@ async fn the_source_is_only_read() {
     let report = world.run(writes).await;
     let why = report.error.expect("an error");
     assert_eq!(report.ending, Ending::RolledBack, "{why}");
-    assert!(why.contains("read-only transaction"), "{why}");
+    // https://www.postgresql.org/docs/current/errcodes-appendix.html: read_only_sql_transaction
+    assert!(why.contains("SQLSTATE 25006"), "{why}");
     assert_eq!(
         text(&world.prod(), "select count(*) from public.log").await,
         "0"

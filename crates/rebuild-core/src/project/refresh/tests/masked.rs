@@ -145,6 +145,29 @@ async fn what_is_masked_is_nowhere_but_in_the_source() {
 }
 
 #[tokio::test]
+async fn a_mask_that_fails_tells_nothing_of_the_row() {
+    let world = World::new(PROD, "").await;
+    for spec in [
+        "mask.column = [{ column = \"public.person.note\", sql = \"note::int::text\" }]",
+        "source.table = [{ table = \"public.person\", where = \"note::int > 0\" }]",
+    ] {
+        let told = Arc::new(Told::default());
+        let mut project = world.project(spec).await;
+        project.events = Events::new(None, vec![told.clone()]);
+        let report = project.run(None, None).await.expect("a run");
+        assert_eq!(report.ending, Ending::RolledBack, "{report:?}");
+        let why = report.error.unwrap_or_default();
+        assert!(
+            why.contains("could not evaluate") && why.contains("22P02"),
+            "{why}"
+        );
+        let told = told.0.lock().expect("unpoisoned").clone();
+        assert!(!format!("{why}{told}").contains(SECRET), "{why}");
+        assert_eq!(leaks(world.folder.path()), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
 async fn masks_that_hide_too_little_are_refused() {
     let world = World::new(PROD, "").await;
     for (spec, complaint) in [
