@@ -46,7 +46,8 @@ impl Project {
     /// Opens the store and works out where the target is.
     ///
     /// # Errors
-    /// The target's address cannot be understood; the store cannot be opened.
+    /// The target's address cannot be understood, or a mask or a table of a refresh; the store cannot
+    /// be opened.
     pub async fn open(
         spec: Spec,
         environment: &Environment,
@@ -54,6 +55,7 @@ impl Project {
         stop: CancellationToken,
     ) -> Result<Self> {
         let endpoint = compose::endpoint(&spec, environment)?;
+        refresh::check(&spec)?;
         let store = Store::open(&compose::store_url(&spec)?, environment).await?;
         Ok(Self {
             spec,

@@ -13,8 +13,31 @@ use crate::postgres::{
     CatchUp, CommandMigrator, PgPreserver, PgRefresh, Preserved, RefreshRules, Source,
     SourceSurveyor,
 };
-use crate::spec::{MigrationPolicy, PreserveSpec, SchemaSource, SourceSpec};
+use crate::spec::{MigrationPolicy, PreserveSpec, SchemaSource, SourceSpec, Spec};
 use crate::traits::{Preserver, SchemaApplier};
+
+/// Makes sure that what the spec says of a refresh can be understood.
+///
+/// # Errors
+/// Wrong input, with the key.
+pub(super) fn check(spec: &Spec) -> Result<()> {
+    preserved(&spec.preserve)?;
+    let source = spec.source.as_ref();
+    let rules = source.map(|source| RefreshRules::read(source, &spec.mask));
+    rules.transpose().map(|_| ())
+}
+
+fn preserved(specs: &[PreserveSpec]) -> Result<Vec<Preserved>> {
+    let read = |spec: &PreserveSpec| {
+        Ok(Preserved {
+            table: table_name(&spec.table).map_err(|e| e.context("preserve.table"))?,
+            condition: spec.condition.clone(),
+            keep: spec.keep,
+            key: spec.key.clone(),
+        })
+    };
+    specs.iter().map(read).collect()
+}
 
 impl Project {
     fn source(&self, spec: &SourceSpec) -> Result<Source> {
@@ -63,7 +86,7 @@ impl Project {
             version_query: spec.version_query.clone(),
             migrates: self.spec.migrate.is_some(),
             gives_schema: self.gives_schema(),
-            preserve: self.preserved()?,
+            preserve: preserved(&self.spec.preserve)?,
         }))
     }
 
@@ -87,24 +110,12 @@ impl Project {
 
     /// What puts rows of the target back, if any outlive a refresh.
     pub(super) fn preserver(&self) -> Result<Option<Arc<dyn Preserver>>> {
-        let rules = self.preserved()?;
+        let rules = preserved(&self.spec.preserve)?;
         if rules.is_empty() {
             return Ok(None);
         }
         let restorer = self.restorer(self.gives_schema())?;
         Ok(Some(Arc::new(PgPreserver { restorer, rules })))
-    }
-
-    fn preserved(&self) -> Result<Vec<Preserved>> {
-        let read = |spec: &PreserveSpec| {
-            Ok(Preserved {
-                table: table_name(&spec.table).map_err(|e| e.context("preserve.table"))?,
-                condition: spec.condition.clone(),
-                keep: spec.keep,
-                key: spec.key.clone(),
-            })
-        };
-        self.spec.preserve.iter().map(read).collect()
     }
 }
 

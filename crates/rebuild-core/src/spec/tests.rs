@@ -24,6 +24,31 @@ fn what_is_wrong_is_named_with_its_place_and_a_suggestion() {
             Some("did you mean \"full\"?"),
         ),
         (
+            "[source]\nurl = \"\"\n[restore]\nsource = \"none\"\n",
+            "rebuild.toml: restore.source: with a [source], the rows come from it",
+            None,
+        ),
+        (
+            "[source]\nurl = \"\"\n[schema]\nsource = \"backup\"\n",
+            "rebuild.toml: schema.source: rows of a source do not go into",
+            None,
+        ),
+        (
+            "[source]\nurl = \"\"\n[backup]\nmode = \"counts-only\"\n[[preserve]]\ntable = \"a.b\"\n",
+            "rebuild.toml: backup.mode: rows that cannot be put back must be in the backup",
+            None,
+        ),
+        (
+            "[[preserve]]\ntable = \"a.b\"\n",
+            "rebuild.toml: preserve: rows are preserved where others come from a [source]",
+            None,
+        ),
+        (
+            "[mask]\nrequire = [\"*\"]\n",
+            "rebuild.toml: mask: only what comes from a [source] is masked",
+            None,
+        ),
+        (
             "[backup]\njobs = \"two\"\n",
             "rebuild.toml:7:8: backup.jobs: invalid type",
             None,
@@ -214,6 +239,18 @@ fn every_example_is_a_spec() {
         }
     }
     assert!(seen >= 3, "{seen} examples");
+}
+
+#[test]
+fn the_specs_in_the_documentation_are_specs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let lookup = |_: &str| Some("x".to_owned());
+    for (page, head) in [("README.md", ""), ("docs/REFRESH.md", HEAD)] {
+        let text = std::fs::read_to_string(root.join(page)).expect(page);
+        let (_, block) = text.split_once("```toml\n").expect("a block");
+        let (block, _) = block.split_once("```").expect("its end");
+        parse(&format!("{head}{block}"), page, Path::new("."), &lookup).expect(page);
+    }
 }
 
 /// Regenerate with `UPDATE_SCHEMA=1 cargo test -p rebuild-core the_published_schema`.

@@ -155,3 +155,92 @@ fn only(spec: &MaskColumnSpec, used: &[&str]) -> Result<(), &'static str> {
         .find(|(key, given)| *given && !used.contains(key));
     unused.map_or(Ok(()), |(key, _)| Err(key))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(table: Value, mask: Value) -> Result<RefreshRules> {
+        let mut source = json!({ "url": "" });
+        source["table"] = table;
+        let source = serde_json::from_value(source).expect("a source");
+        RefreshRules::read(&source, &serde_json::from_value(mask).expect("masks"))
+    }
+
+    fn of_column(column: Value) -> Value {
+        json!({ "salt": "pepper", "column": [column] })
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_key() {
+        let column = |with: Value| {
+            let mut column = json!({ "column": "public.t.c" });
+            let members = with.as_object().expect("members").clone();
+            column.as_object_mut().expect("members").extend(members);
+            (json!([]), of_column(column))
+        };
+        let table = |table: Value| (json!([table]), json!({}));
+        for ((tables, mask), complaint) in [
+            (
+                table(json!({ "table": "t", "rows": false })),
+                "source.table: \"t\" does not name",
+            ),
+            (
+                table(json!({ "table": "a.t" })),
+                "source.table: a.t: needs where, or rows = false",
+            ),
+            (
+                table(json!({ "table": "a.t", "rows": false, "where": "x" })),
+                "source.table: a.t: rows = false and where cannot go together",
+            ),
+            (
+                column(json!({})),
+                "mask.column: public.t.c: needs either with or sql",
+            ),
+            (
+                column(json!({ "with": "hash", "sql": "1" })),
+                "mask.column: public.t.c: needs either with or sql",
+            ),
+            (
+                column(json!({ "with": "constant" })),
+                "constant needs value",
+            ),
+            (
+                column(json!({ "with": "hash", "days": 3 })),
+                "days is not used with this",
+            ),
+            (
+                column(json!({ "sql": "1", "value": "x" })),
+                "value is not used with sql",
+            ),
+            (
+                (
+                    json!([]),
+                    of_column(json!({ "column": "public.t", "with": "hash" })),
+                ),
+                "mask.column: public.t: names no column",
+            ),
+            (
+                (
+                    json!([]),
+                    json!({ "column": [{ "column": "a.t.c", "with": "email" }] }),
+                ),
+                "mask.salt: is needed to mask a.t.c by email",
+            ),
+            (
+                (
+                    json!([]),
+                    json!({ "salt": "", "column": [{ "column": "a.t.c", "with": "hash" }] }),
+                ),
+                "mask.salt: is needed",
+            ),
+        ] {
+            let error = read(tables, mask).expect_err(complaint).chain();
+            assert!(error.contains(complaint), "{error}\nexpected {complaint}");
+        }
+        let fine = json!({ "column": [{ "column": "a.t.c", "with": "null" }] });
+        assert!(read(json!([]), fine).expect("rules").salt.is_none());
+    }
+}
