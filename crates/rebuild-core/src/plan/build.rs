@@ -228,6 +228,14 @@ fn slug(name: &str) -> String {
     mapped.trim_matches('-').to_owned()
 }
 
+/// An estimate, for people.
+pub(super) fn rows_about(rows: Option<u64>) -> String {
+    rows.map_or_else(
+        || "an unknown number of rows".to_owned(),
+        |n| format!("about {n} rows"),
+    )
+}
+
 fn losses(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
     let inventory = &survey.inventory;
     let mut losses: Vec<String> = inventory
@@ -264,12 +272,9 @@ fn losses(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
         }
     } else if let Some(drift) = &survey.drift {
         for (table, rows) in survey.lost_tables() {
-            let rows = rows.map_or_else(
-                || "an unknown number of".to_owned(),
-                |n| format!("about {n}"),
-            );
             losses.push(format!(
-                "no place in the new schema: table {table} with {rows} rows"
+                "no place in the new schema: table {table} with {}",
+                rows_about(rows)
             ));
         }
         for table in &drift.tables {

@@ -1,5 +1,6 @@
 //! What is particular about the plan of a refresh.
 
+use super::build::rows_about;
 use super::guards::refusal;
 use super::{Refusal, Rules, SourceSurvey, Survey};
 
@@ -27,11 +28,7 @@ pub(super) fn losses(survey: &Survey) -> Vec<String> {
     let mut losses = Vec::new();
     if let Some(drift) = &survey.drift {
         for (table, rows) in survey.lost_tables() {
-            let rows = rows.map_or_else(
-                || "an unknown number of".to_owned(),
-                |n| format!("about {n}"),
-            );
-            losses.push(format!("{ONLY}: table {table} with {rows} rows"));
+            losses.push(format!("{ONLY}: table {table} with {}", rows_about(rows)));
         }
         for table in &drift.tables {
             let lost = table.lost_columns.iter();
