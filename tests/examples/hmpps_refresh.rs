@@ -128,10 +128,10 @@ async fn the_hand_written_job_fails_in_each_known_way() {
             .contains("column \"last_login\" of relation \"app_user\" already exists")
     );
 
-    // Where everything is dropped first, the users do not fit any more.
+    // Where everything is dropped first (a newer pg_restore complains of an older server, and goes on), the users do not fit any more.
     site.sh(
         "psql -q -d postgres -c 'drop database hand' -c 'create database hand'
-             pg_restore --no-owner -d $HAND $TMPDIR/prod.dump",
+             pg_restore --no-owner -d $HAND $TMPDIR/prod.dump || true",
     )
     .await
     .with(0);
