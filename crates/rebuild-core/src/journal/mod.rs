@@ -11,7 +11,7 @@ mod summary;
 pub use log::Journal;
 pub use record::{Body, Ending, RECORD_VERSION, Record, Writer};
 pub use state::{RunState, StepStatus};
-pub use summary::{RunSummary, StepSummary, list_runs, summary, target_of};
+pub use summary::{RunSummary, StepSummary, list_runs, plan, summary};
 
 #[cfg(test)]
 mod tests;

@@ -116,12 +116,16 @@ pub async fn summary(store: &Store, run: &RunId) -> Result<RunSummary> {
     })
 }
 
-/// What a run rebuilds, as its plan pinned it.
+/// The plan that a run executes.
 ///
 /// # Errors
 /// There is no such run, or its journal is damaged.
-pub async fn target_of(store: &Store, run: &RunId) -> Result<Identity> {
-    summary(store, run).await.map(|s| s.target)
+pub async fn plan(store: &Store, run: &RunId) -> Result<Plan> {
+    let mut state = RunState::default();
+    for (record, _) in &read(store, run).await? {
+        state.apply(record)?;
+    }
+    plan_of(run, &state)
 }
 
 fn plan_of(run: &RunId, state: &RunState) -> Result<Plan> {

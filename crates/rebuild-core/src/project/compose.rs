@@ -290,12 +290,16 @@ impl Project {
         Ok(workloads)
     }
 
-    /// One implementation of each contract, for `target`.
-    pub(super) fn backends(&self, target: &Identity) -> Result<Backends> {
+    /// One implementation of each contract, for `target` and the `source` of a refresh.
+    pub(super) fn backends(
+        &self,
+        target: &Identity,
+        source: Option<&Identity>,
+    ) -> Result<Backends> {
         let spec = &self.spec;
         let lock = Arc::new(TargetLock::new(self.maintenance(), target.clone()));
         let backup = Arc::new(self.pg_backup());
-        let refresh = self.refresh(target)?.map(Arc::new);
+        let refresh = self.refresh(target, source)?.map(Arc::new);
         Ok(Backends {
             teardown: Arc::new(PgTeardown::new(
                 self.maintenance(),

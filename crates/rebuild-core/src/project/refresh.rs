@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
+
 use super::Project;
 use super::compose::endpoint_at;
 use crate::engine::Report;
@@ -52,17 +54,23 @@ impl Project {
         self.spec.schema_from() == SchemaSource::Source
     }
 
-    /// What brings schema and rows of the source to a database beside `target`.
-    pub(super) fn refresh(&self, target: &Identity) -> Result<Option<PgRefresh>> {
-        let Some(spec) = &self.spec.source else {
+    /// What brings schema and rows of `source`, as the plan pinned it, to a database beside
+    /// `target`.
+    pub(super) fn refresh(
+        &self,
+        target: &Identity,
+        source: Option<&Identity>,
+    ) -> Result<Option<PgRefresh>> {
+        let (Some(spec), Some(from)) = (&self.spec.source, source) else {
             return Ok(None);
         };
-        let restorer = self.restorer(self.gives_schema())?;
-        Ok(Some(PgRefresh::new(
-            self.source(spec)?,
-            restorer,
-            target.clone(),
-        )))
+        Ok(Some(PgRefresh {
+            source: self.source(spec)?,
+            from: from.clone(),
+            restorer: self.restorer(self.gives_schema())?,
+            target: target.clone(),
+            held: Mutex::new(None),
+        }))
     }
 
     /// A run that went back needs nothing of the source any more.

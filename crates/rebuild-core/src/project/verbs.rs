@@ -87,10 +87,7 @@ impl Project {
         let plan = self.plan_of(survey)?;
         plan.permit_run(confirm)?;
         self.refuse_open_run().await?;
-        let report = self
-            .engine(&plan.target)?
-            .run(RunId::generate(), plan)
-            .await?;
+        let report = self.engine(&plan)?.run(RunId::generate(), plan).await?;
         self.forget_source(&report).await;
         self.hooks(&report).await;
         Ok(report)
@@ -117,11 +114,8 @@ impl Project {
     /// See [`Engine::resume`].
     pub async fn resume(&self, run: &RunId) -> Result<Report> {
         self.require_functions()?;
-        let target = journal::target_of(&self.store, run).await?;
-        let report = self
-            .engine(&target)?
-            .resume(run, self.spec.digest())
-            .await?;
+        let plan = journal::plan(&self.store, run).await?;
+        let report = self.engine(&plan)?.resume(run, self.spec.digest()).await?;
         self.forget_source(&report).await;
         self.hooks(&report).await;
         Ok(report)
@@ -137,10 +131,10 @@ impl Project {
         confirm: Option<&str>,
         accept_writes: bool,
     ) -> Result<Report> {
-        let target = journal::target_of(&self.store, run).await?;
-        self.require_typed(&target, confirm)?;
+        let plan = journal::plan(&self.store, run).await?;
+        self.require_typed(&plan.target, confirm)?;
         let report = self
-            .engine(&target)?
+            .engine(&plan)?
             .rollback(run, RollbackOptions { accept_writes })
             .await?;
         self.forget_source(&report).await;
@@ -178,16 +172,16 @@ impl Project {
         if !now {
             self.refuse_retained(&summary)?;
         }
-        let target = journal::target_of(&self.store, run).await?;
+        let plan = journal::plan(&self.store, run).await?;
         // Which name it must be, that of the old database or of the new one, the engine knows.
         if self.is_production()? && confirm.is_none() {
             return Err(Error::refused(format!(
                 "{:?} is labelled as production, so the name of what is destroyed must be typed",
-                target.name
+                plan.target.name
             ))
-            .hint(format!("give --confirm {}", target.name)));
+            .hint(format!("give --confirm {}", plan.target.name)));
         }
-        self.engine(&target)?.purge(run, confirm).await
+        self.engine(&plan)?.purge(run, confirm).await
     }
 
     fn refuse_retained(&self, run: &RunSummary) -> Result<()> {
@@ -236,9 +230,11 @@ impl Project {
     }
 
     /// An engine for `target`, which pins what its backends act on.
-    fn engine(&self, target: &Identity) -> Result<Engine> {
+    /// An engine for what `plan` has pinned.
+    fn engine(&self, plan: &Plan) -> Result<Engine> {
+        let source = plan.survey.source.as_ref();
         Ok(Engine::new(
-            self.backends(target)?,
+            self.backends(&plan.target, source.map(|source| &source.identity))?,
             self.store.clone(),
             self.events.clone(),
             self.stop.clone(),

@@ -2,11 +2,12 @@
 
 use tokio_postgres::error::SqlState;
 
+use super::untouched::is_untouched;
 use super::wanted::Wanted;
 use super::{PgProvision, place};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
-use crate::model::{Endpoint, Identity, RunId};
+use crate::model::{Identity, RunId};
 use crate::plan::Names;
 use crate::postgres::{Session, ident, literal, made_by, server_error, server_facts};
 
@@ -105,7 +106,9 @@ pub(super) async fn create(
     let first = first_name(&ctx.run, name);
     if first != name {
         match place::by_name(session, name).await? {
-            Some(p) if p.comment.as_deref() == Some(&mark) => return identity(session, p).await,
+            Some(p) if p.comment.as_deref() == Some(&mark) => {
+                return place::identity(session, p).await;
+            }
             Some(_) => return Err(taken(name)),
             None => {}
         }
@@ -127,7 +130,7 @@ pub(super) async fn create(
     }
     match found.comment.as_deref() {
         Some(comment) if comment == mark => {}
-        None if is_empty(&provision.maintenance, session, ctx, &found).await? => {}
+        None if is_untouched(provision, session, ctx, &found).await? => {}
         _ => return Err(taken(&first)),
     }
     mark_and_rename(session, &found, name, &mark).await?;
@@ -135,7 +138,7 @@ pub(super) async fn create(
         name: name.to_owned(),
         ..found
     };
-    identity(session, place).await
+    place::identity(session, place).await
 }
 
 fn taken(name: &str) -> Error {
@@ -191,33 +194,6 @@ pub(super) async fn bounded(
     let done = session.batch_execute(sql).await;
     let reset = session.batch_execute("set statement_timeout = 0").await;
     done.and(reset)
-}
-
-/// True if nobody has made anything in the database. The server's own objects have oids below
-/// 16384 (<https://www.postgresql.org/docs/current/system-catalog-initial-data.html>).
-pub(super) async fn is_empty(
-    maintenance: &Endpoint,
-    session: &Session,
-    ctx: &Ctx,
-    place: &place::Place,
-) -> Result<bool> {
-    let db = identity(session, place.clone()).await?;
-    let inside = Session::open_at(maintenance, &db, ctx).await?;
-    let made: bool = inside
-        .query_one(
-            "select exists (select from pg_catalog.pg_class where oid >= 16384)
-                 or exists (select from pg_catalog.pg_namespace where oid >= 16384)
-                 or exists (select from pg_catalog.pg_proc where oid >= 16384)
-                 or exists (select from pg_catalog.pg_type where oid >= 16384)
-                 or exists (select from pg_catalog.pg_extension where oid >= 16384)
-                 or exists (select from pg_catalog.pg_largeobject_metadata)",
-            &[],
-        )
-        .await
-        .map(|row| row.get(0))
-        .map_err(|e| server_error(format!("could not look into {db}"), e))?;
-    inside.close().await;
-    Ok(!made)
 }
 
 /// Marks the database, and gives it its name, in one transaction that checks by oid that it was
@@ -288,14 +264,6 @@ pub(super) async fn complete(session: &Session, name: &str, wanted: &Wanted) -> 
         .batch_execute(&sql)
         .await
         .map_err(|e| server_error(format!("could not set the owner and limits of {name:?}"), e))
-}
-
-async fn identity(session: &Session, place: place::Place) -> Result<Identity> {
-    Ok(Identity {
-        server: place::system_identifier(session).await?,
-        name: place.name,
-        uid: place.oid.to_string(),
-    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::untouched::is_untouched;
 use super::{PgProvision, create, place};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
@@ -24,7 +25,7 @@ pub(super) async fn discard(provision: &PgProvision, ctx: &Ctx, made: &Identity)
         let begun = now.comment.is_none()
             && !now.invalid
             && create::is_first_name(&ctx.run, &now.name)
-            && create::is_empty(&provision.maintenance, &session, ctx, &now).await?;
+            && is_untouched(provision, &session, ctx, &now).await?;
         if !begun {
             return Err(Error::refused(format!(
                 "database {:?} (oid {oid}) does not carry the mark of {}, so it is in service or \

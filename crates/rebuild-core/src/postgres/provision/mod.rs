@@ -9,6 +9,7 @@ mod settings;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod untouched;
 mod wanted;
 
 use std::sync::Arc;
@@ -66,7 +67,8 @@ pub struct ProvisionOptions {
 /// (<https://www.postgresql.org/docs/current/sql-createdatabase.html>), so it is made under a
 /// name that ends with the run's short id and renamed, if it is to have another, together with
 /// the marking. What a killed run left without a mark is thereby known as its own: by that name,
-/// and by being empty.
+/// and by having nothing
+/// in it that its template has not.
 ///
 /// Everything is done on the connection that holds the target's lock, but for looking into the
 /// new database and creating extensions there.

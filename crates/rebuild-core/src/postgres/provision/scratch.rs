@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::wanted::Wanted;
-use super::{ProvisionOptions, create, discard, extensions, settings};
+use super::{ProvisionOptions, create, discard, extensions, settings, untouched};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{DatabaseFacts, Endpoint, Identity};
@@ -194,7 +194,7 @@ async fn clear(maintenance: &Endpoint, session: &mut Session, ctx: &Ctx, name: &
     let ours = format!("{MARK}{}{MADE}", ctx.run);
     let mark = match &left.comment {
         Some(comment) if comment.starts_with(&ours) => comment.clone(),
-        None if create::is_empty(maintenance, session, ctx, &left).await? => {
+        None if untouched::is_empty(maintenance, session, ctx, &left).await? => {
             create::mark_and_rename(session, &left, name, &ours).await?;
             ours
         }

@@ -34,10 +34,7 @@ impl Wanted {
             given.clone().or_else(|| like.map(|f| fact(f).clone()))
         };
         Ok(Self {
-            template: options
-                .template
-                .clone()
-                .unwrap_or_else(|| "template0".to_owned()),
+            template: template(options).to_owned(),
             locale: locale(options, like),
             tablespace: of(&options.tablespace, |f| &f.tablespace),
             connection_limit: options
@@ -57,6 +54,11 @@ impl Wanted {
             extensions: options.extensions.clone(),
         })
     }
+}
+
+/// The database that is copied.
+pub(super) fn template(options: &ProvisionOptions) -> &str {
+    options.template.as_deref().unwrap_or("template0")
 }
 
 /// A provider's locale and rules mean nothing to another provider, so they come along only with

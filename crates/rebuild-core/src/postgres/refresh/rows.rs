@@ -40,25 +40,18 @@ fn folder(run: &RunId) -> Result<Name> {
 /// *Repeats:* a run whose program ended before the rows were there cannot go on, for the moment
 /// is gone: the call is a refusal, and the run goes back.
 pub struct PgRefresh {
-    source: Source,
+    pub(crate) source: Source,
+    /// Which database that is, as the plan pinned it.
+    pub(crate) from: Identity,
     /// Puts the rows in their place; its own store is that of the project.
-    restorer: PgRestorer,
+    pub(crate) restorer: PgRestorer,
     /// The old database, whose owners and privileges stay.
-    target: Identity,
-    held: Mutex<Option<Held>>,
+    pub(crate) target: Identity,
+    /// Nothing, until the source is held.
+    pub(crate) held: Mutex<Option<Held>>,
 }
 
 impl PgRefresh {
-    /// Brings what `source` holds to where `restorer` restores, beside `target`.
-    pub fn new(source: Source, restorer: PgRestorer, target: Identity) -> Self {
-        Self {
-            source,
-            restorer,
-            target,
-            held: Mutex::new(None),
-        }
-    }
-
     /// Removes what is in `store` of the source of `run`. It is needed until the new database is
     /// finished, and no longer.
     ///
@@ -82,7 +75,7 @@ impl PgRefresh {
     }
 
     /// The restorer of what the source holds for `run`.
-    fn restorer(&self, run: &RunId) -> Result<PgRestorer> {
+    fn restorer_for(&self, run: &RunId) -> Result<PgRestorer> {
         Ok(PgRestorer {
             store: self.store(run)?,
             ..self.restorer.clone()
@@ -104,11 +97,6 @@ impl PgRefresh {
             )
             .hint("once the run has gone back, run again"));
         }
-        let session = self.source.open(ctx).await?;
-        let identity = database_facts(&session, DatabaseKey::Current)
-            .await?
-            .identity;
-        session.close().await;
         let restorer = &self.restorer;
         let backup = PgBackup::new(
             self.source.endpoint.clone(),
@@ -125,7 +113,7 @@ impl PgRefresh {
             privileges: rules.privileges,
         };
         let id = BackupId::generate();
-        let holding = backup.hold(ctx, &identity, &id, carry);
+        let holding = backup.hold(ctx, &self.from, &id, carry);
         let title = "hold the source at one moment and read its schema";
         ctx.step("source", title, holding).await
     }
@@ -145,7 +133,7 @@ impl PgRefresh {
 
     /// Compares every row of `db` with what left the source.
     async fn prove(&self, ctx: &Ctx, db: &Identity, id: &BackupId) -> Result<()> {
-        let restorer = self.restorer(&ctx.run)?;
+        let restorer = self.restorer_for(&ctx.run)?;
         let report = restorer.differences(ctx, db, id, &|_| false).await?;
         if report.differing.is_empty() {
             return Ok(());
@@ -206,7 +194,7 @@ impl Restorer for PgRefresh {
             None => self.hold(ctx).await?,
         };
         let id = held.manifest().id.clone();
-        let restorer = self.restorer(&ctx.run)?;
+        let restorer = self.restorer_for(&ctx.run)?;
         let chooser = Arc::new(self.source.clone());
         restorer.stream(ctx, db, held, Some(chooser)).await?;
         let proving = self.prove(ctx, db, &id);
@@ -226,7 +214,7 @@ impl Restorer for PgRefresh {
         let Some(id) = self.stored(&ctx.run).await? else {
             return Ok(());
         };
-        let restorer = self.restorer(&ctx.run)?;
+        let restorer = self.restorer_for(&ctx.run)?;
         restorer.finish(ctx, db, &id).await?;
         if restorer.own_schema && !self.source.rules.privileges {
             self.privileges(ctx, db).await?;

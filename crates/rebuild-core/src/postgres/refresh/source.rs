@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::Endpoint;
 use crate::postgres::rows::names::Names;
-use crate::postgres::rows::tables::{LiveTable, list_tables};
+use crate::postgres::rows::tables::LiveTable;
 use crate::postgres::{Chooser, Session, application, server_error};
 use crate::secret::Secret;
 
@@ -39,12 +39,15 @@ impl Source {
         opened.map_err(|e| e.context("could not open the source"))
     }
 
-    /// What the rules make of the source; every expression of the spec is tried on no row.
+    /// What the rules make of the source's `tables`; every expression of the spec is tried on no row.
     ///
     /// # Errors
     /// The server could not be asked. What does not fit is among the problems.
-    pub(crate) async fn carried(&self, session: &Session) -> Result<Carried> {
-        let mut tables = list_tables(session).await?;
+    pub(crate) async fn carried(
+        &self,
+        session: &Session,
+        mut tables: Vec<LiveTable>,
+    ) -> Result<Carried> {
         let names = Names::under("UTF8");
         let mut carried = carry(session, &self.rules, &mut tables, names).await?;
         self.prepare(session).await?;

@@ -77,7 +77,7 @@ impl SourceSurveyor {
             let hint = e.advice().unwrap_or_default().to_owned();
             survey.refusals.push(refusal("source", e.to_string(), hint));
         }
-        let carried = self.source.carried(source).await?;
+        let carried = self.source.carried(source, tables).await?;
         let refuse = |message| refusal("source", message, "see [source] and [mask] of the spec");
         survey
             .refusals

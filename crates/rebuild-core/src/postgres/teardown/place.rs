@@ -64,6 +64,15 @@ fn place(row: &tokio_postgres::Row) -> Place {
     }
 }
 
+/// What the database is, on this server.
+pub(crate) async fn identity(session: &Session, place: Place) -> Result<Identity> {
+    Ok(Identity {
+        server: system_identifier(session).await?,
+        name: place.name,
+        uid: place.oid.to_string(),
+    })
+}
+
 /// The system identifier of the cluster, which any role may read.
 ///
 /// # Errors

@@ -342,7 +342,7 @@ async fn what_a_function_works_on_is_what_the_run_pinned() {
         name: other.database,
         uid: "1".to_owned(),
     };
-    let backends = project.backends(&stranger).expect("backends");
+    let backends = project.backends(&stranger, None).expect("backends");
     let e = backends.loads[0].run(&Ctx::quiet(), &stranger).await;
     assert_eq!(e.expect_err("another").kind(), ErrorKind::Refused);
     assert!(world.calls().is_empty());

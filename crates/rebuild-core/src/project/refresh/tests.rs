@@ -214,6 +214,35 @@ async fn the_source_is_only_read() {
 }
 
 #[tokio::test]
+async fn another_database_than_the_planned_source_is_not_held() {
+    let world = World::new(PROD, APP).await;
+    let project = world.project("").await;
+    let plan = project.plan(true).await.expect("a plan");
+    let planned = plan.survey.source.expect("a source").identity;
+    // Another one has its name by the time that it is held.
+    let swap = "alter database prod rename to gone; create database prod";
+    for statement in swap.split("; ") {
+        execute(&world.source.endpoint("postgres"), statement).await;
+    }
+    let backends = project
+        .backends(&plan.target, Some(&planned))
+        .expect("backends");
+    let (ctx, id) = (
+        crate::event::Ctx::quiet(),
+        crate::model::BackupId::generate(),
+    );
+    let refused = backends.schema.apply(&ctx, &plan.target, &id).await;
+    let refused = refused.expect_err("another database");
+    assert_eq!(
+        refused.kind(),
+        crate::ErrorKind::Refused,
+        "{}",
+        refused.chain()
+    );
+    assert!(!world.folder.path().join("store/sources").exists());
+}
+
+#[tokio::test]
 async fn what_cannot_be_a_refresh_is_refused() {
     let world = World::new(PROD, APP).await;
     let refused = world.refusals("target.environment = \"prod\"").await;

@@ -5,13 +5,28 @@ use super::*;
 #[tokio::test]
 async fn what_a_killed_run_left_is_completed_wherever_it_was_killed() {
     let w = World::new().await;
-    let provision = w.provision(ProvisionOptions::default());
+    // Templates often have extensions in them.
+    w.run("create database furnished template template0 encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C'").await;
+    let furnished = Session::open(&w.cluster.endpoint("furnished"), "test")
+        .await
+        .expect("a session");
+    let sql = "create table public.t (id int)";
+    furnished.batch_execute(sql).await.expect(sql);
+    furnished.close().await;
     // Under the run's own name and under a name of everyone's, which is first made aside.
-    for name in [w.staged(), "place".to_owned()] {
+    for (name, template) in [
+        (w.staged(), "template0"),
+        ("place".to_owned(), "template0"),
+        (w.staged(), "furnished"),
+    ] {
+        let provision = w.provision(ProvisionOptions {
+            template: Some(template.to_owned()),
+            ..ProvisionOptions::default()
+        });
         let first = create::first_name(&w.ctx.run, &name);
         let mark = made_by(&w.ctx.run);
         let kills = [
-            format!("create database {first} template template0"),
+            format!("create database {first} template {template}"),
             format!("comment on database {first} is '{mark}'"),
         ];
         for killed_after in 1..=kills.len() {

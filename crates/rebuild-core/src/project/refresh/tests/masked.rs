@@ -226,3 +226,31 @@ async fn masks_that_hide_too_little_are_refused() {
     let objects = "select count(*) from pg_largeobject_metadata";
     assert_eq!(text(&world.app(), objects).await, "0");
 }
+
+#[tokio::test]
+async fn rows_of_an_extensions_table_stay_behind_if_asked_for() {
+    // What CREATE EXTENSION would have made of a script with pg_extension_config_dump, as that of
+    // pg_cron does with its jobs.
+    let jobs = "create table public.job (id int);
+        alter extension plpgsql add table public.job; set allow_system_table_mods = on;
+        update pg_catalog.pg_extension set extconfig = array['public.job'::regclass::oid],
+               extcondition = array[''] where extname = 'plpgsql';";
+    let prod = format!("{jobs} insert into public.job values (1), (2)");
+    let world = World::new(&prod, "").await;
+    let template = world.target.endpoint("template1");
+    execute(&template, jobs).await;
+    let from = "provision.template = \"template1\"";
+    let none = "source.table = [{ table = \"public.job\", rows = false }]";
+    for (spec, left) in [("", "2"), (none, "0")] {
+        let report = world.run(&format!("{from}\n{spec}")).await;
+        assert_eq!(report.ending, Ending::Done, "{report:?}");
+        let rows = text(&world.app(), "select count(*) from public.job").await;
+        assert_eq!(rows, left, "{spec}");
+    }
+    let some = "source.table = [{ table = \"public.job\", where = \"id = 1\" }]";
+    let refused = world.refusals(some).await;
+    assert!(
+        refused[0].contains("belongs to an extension"),
+        "{refused:?}"
+    );
+}

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tempfile::TempDir;
 
+use super::restored::run;
 use super::staged::{another, identity};
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity, TableName};
@@ -99,13 +100,6 @@ impl Stage {
             preserver,
         }
     }
-}
-
-async fn run(endpoint: &Endpoint, sql: &str) {
-    let session = Session::open(endpoint, "conformance").await;
-    let session = session.expect("a session");
-    session.batch_execute(sql).await.expect(sql);
-    session.close().await;
 }
 
 #[async_trait]

@@ -146,7 +146,7 @@ impl Stage {
     }
 }
 
-async fn run(endpoint: &Endpoint, sql: &str) {
+pub(super) async fn run(endpoint: &Endpoint, sql: &str) {
     let session = Session::open(endpoint, "conformance").await;
     let session = session.expect("a session");
     session.batch_execute(sql).await.expect(sql);
