@@ -168,6 +168,20 @@ impl From<std::io::Error> for Error {
     }
 }
 
+/// Escapes control characters, so that a hostile name cannot steer a terminal.
+pub(crate) fn clean(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            let escaped: Vec<char> = if c.is_control() && c != '\n' {
+                c.escape_default().collect()
+            } else {
+                vec![c]
+            };
+            escaped
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

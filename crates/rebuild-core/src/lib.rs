@@ -11,6 +11,8 @@ mod environment;
 pub mod error;
 pub mod event;
 pub mod journal;
+#[cfg(feature = "k8s")]
+pub mod k8s;
 pub mod model;
 pub mod plan;
 #[cfg(feature = "postgres")]

@@ -30,6 +30,7 @@ pub(crate) async fn dispatch(
 ) -> Result<Code> {
     let file = args.file;
     let open = async || open(&file, functions.clone(), output).await;
+    let store = async || open_store(&file, output).await;
     match args.command {
         Command::Init { url, store } => init::init(&file, url, store, output).await,
         Command::Status { no_drift } => status::status(&open().await?, !no_drift, output).await,
@@ -96,7 +97,7 @@ pub(crate) async fn dispatch(
             ..
         } => compare::compare(&open().await?, &other, rows, output).await,
         Command::Verify { backup, .. } => status::verify(&open().await?, backup, output).await,
-        Command::Runs(command) => runs::runs(&open().await?, command, output).await,
+        Command::Runs(command) => runs::runs(&store().await?, command, output).await,
         Command::Schema => {
             output.data(&spec::json_schema(), |schema| format!("{schema:#}\n"));
             Ok(Code::Done)
@@ -107,6 +108,19 @@ pub(crate) async fn dispatch(
             Ok(Code::Done)
         }
     }
+}
+
+/// For verbs that need the journals alone, which are there even if the cluster is not.
+async fn open_store(file: &Path, output: &Output) -> Result<Project> {
+    let environment = Environment::from_process();
+    let spec = spec::load(file, &|name| environment.get(name).map(str::to_owned))?;
+    Project::open_store(
+        spec,
+        &environment,
+        output.events(),
+        crate::signals::stop_token(),
+    )
+    .await
 }
 
 async fn open(

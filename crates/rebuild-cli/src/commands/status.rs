@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use rebuild_core::Result;
 use rebuild_core::model::BackupId;
-use rebuild_core::plan::{bytes, drift_lines, source_lines};
+use rebuild_core::plan::{bytes, cluster_lines, drift_lines, source_lines};
 use rebuild_core::project::{Project, Status};
 
 use super::backups::{checks, code};
@@ -69,6 +69,12 @@ fn text(status: &Status) -> String {
     if let Some(source) = &status.survey.source {
         let _ = writeln!(out, "\nSource");
         for line in source_lines(source) {
+            let _ = writeln!(out, "  {line}");
+        }
+    }
+    if let Some(cluster) = &status.survey.cluster {
+        let _ = writeln!(out, "\nCluster");
+        for line in cluster_lines(cluster) {
             let _ = writeln!(out, "  {line}");
         }
     }

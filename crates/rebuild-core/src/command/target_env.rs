@@ -115,6 +115,7 @@ mod tests {
             sslcert: None,
             sslkey: None,
             require_channel_binding: true,
+            via: None,
             connect_timeout: Duration::from_secs(1),
             settings: Vec::new(),
         }

@@ -104,6 +104,7 @@ mod tests {
             .into(),
             cwd: None,
             function: None,
+            kubernetes: None,
             timeout: crate::spec::Within::seconds(60),
             url_variable: "APP_DB".to_owned(),
             url_prefix: "postgres://".to_owned(),

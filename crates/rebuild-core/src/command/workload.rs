@@ -165,6 +165,7 @@ mod tests {
             start: shell(&format!("echo start >> calls; {start}")),
             status: status.map(shell),
             function: None,
+            kubernetes: None,
             env: [("FILE".to_owned(), "up".to_owned())].into(),
             cwd: Some("here".to_owned()),
             timeout: crate::spec::Within::seconds(20),

@@ -111,6 +111,8 @@ pub struct Endpoint {
     /// Refuse to log in without SCRAM's channel binding, which proves that the server that knows
     /// the password is the one at the other end of the TLS connection.
     pub require_channel_binding: bool,
+    /// What the connection goes through, for people; the port is then one that is forwarded.
+    pub via: Option<String>,
     /// How long one attempt to connect may take.
     pub connect_timeout: Duration,
     /// What every session is set to from its beginning, for example `role`.
@@ -188,9 +190,13 @@ impl Endpoint {
         parameters
     }
 
-    /// `role@host:port/database`, for people and logs; it never shows a password.
+    /// `role@host:port/database`, for people and logs, or what the connection goes through; it never
+    /// shows a password.
     pub fn describe(&self) -> String {
-        let (user, host) = (&self.user, &self.host);
-        format!("{user}@{host}:{}/{}", self.port, self.database)
+        let (user, host, database) = (&self.user, &self.host, &self.database);
+        match &self.via {
+            Some(via) => format!("{user}@{database} at {via}"),
+            None => format!("{user}@{host}:{}/{database}", self.port),
+        }
     }
 }

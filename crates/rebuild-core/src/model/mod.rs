@@ -1,5 +1,6 @@
 //! Plain data that crosses the boundaries between parts.
 
+mod cluster;
 mod endpoint;
 mod fingerprint;
 mod identity;
@@ -7,6 +8,7 @@ mod ids;
 mod inventory;
 mod verdict;
 
+pub use cluster::{ClaimFacts, ClusterFacts, JobFacts, PodFacts, ServiceFacts, WorkloadFacts};
 pub use endpoint::{Endpoint, Host, SslMode};
 pub use fingerprint::{ContentHash, RowForm, TableFingerprint, TableName};
 pub use identity::Identity;

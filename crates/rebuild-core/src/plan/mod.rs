@@ -1,6 +1,7 @@
 //! What would happen, and what would be lost.
 
 mod build;
+mod cluster;
 mod document;
 mod guards;
 mod names;
@@ -11,6 +12,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
+pub use cluster::cluster_lines;
 pub use document::{PLAN_VERSION, Plan, PlannedStep, Refusal, StepKind, Strategy};
 pub use names::Names;
 pub use refresh::source_lines;

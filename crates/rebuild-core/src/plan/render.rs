@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Drift, Plan, Strategy, source_lines};
+use super::{Drift, Plan, Strategy, cluster_lines, source_lines};
 
 impl Plan {
     /// The plan as text, ending with a newline.
@@ -18,6 +18,9 @@ impl Plan {
         );
         if let Some(source) = &self.survey.source {
             section(&mut out, "Source", source_lines(source), false);
+        }
+        if let Some(cluster) = &self.survey.cluster {
+            section(&mut out, "Cluster", cluster_lines(cluster), false);
         }
         if let Some(drift) = self.drift() {
             section(

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Refusal;
-use crate::model::{Identity, Inventory, TableName};
+use crate::model::{ClusterFacts, Identity, Inventory, TableName};
 use crate::traits::{AppliedFile, SchemaState};
 
 /// An external program.
@@ -97,6 +97,9 @@ pub struct Survey {
     /// The source of a refresh.
     #[serde(default)]
     pub source: Option<SourceSurvey>,
+    /// What is in the namespace of the cluster that the spec names.
+    #[serde(default)]
+    pub cluster: Option<ClusterFacts>,
     /// The drift, where the spec has schema files or a migrator and it was asked for; of a
     /// refresh, the way to the source's schema.
     pub drift: Option<Drift>,

@@ -15,7 +15,7 @@ pub use run::{ToolInput, ToolOutput, ToolRun};
 
 use super::Environment;
 use super::local::major;
-use super::server_error::clean;
+use crate::error::clean;
 use crate::error::{Error, Result};
 use crate::model::Endpoint;
 use crate::plan::ToolFacts;

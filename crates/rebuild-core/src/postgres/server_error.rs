@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use tokio_postgres::error::{ErrorPosition, SqlState};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, clean};
 
 /// Wraps a driver error: `what` was being done. The server's message, SQLSTATE and hint are
 /// kept; DETAIL and CONTEXT, which may quote rows, are not.
@@ -44,18 +44,4 @@ pub(super) fn cause(e: &tokio_postgres::Error) -> Error {
         .source()
         .map_or_else(|| e.to_string(), ToString::to_string);
     Error::new(kind, clean(&cause))
-}
-
-/// Escapes control characters, so that a hostile name cannot steer a terminal.
-pub(super) fn clean(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let escaped: Vec<char> = if c.is_control() && c != '\n' {
-                c.escape_default().collect()
-            } else {
-                vec![c]
-            };
-            escaped
-        })
-        .collect()
 }

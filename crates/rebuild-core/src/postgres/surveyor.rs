@@ -77,6 +77,7 @@ impl Surveyor for PgSurveyor {
             schema,
             fixtures,
             source,
+            cluster: None,
             drift: catalog
                 .as_ref()
                 .map(|new| drift_between(&inventory, &live, new)),

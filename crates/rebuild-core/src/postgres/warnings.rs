@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::error::{DbError, Severity};
 use tokio_postgres::{AsyncMessage, Connection, Socket};
 
-use super::server_error::clean;
+use crate::error::clean;
 
 type Taker = Box<dyn Fn(&str) + Send>;
 

@@ -19,8 +19,8 @@ use crate::postgres::{
 };
 use crate::secret::Secret;
 use crate::spec::{
-    CheckSpec, EndSessionsSpec, FileOrder, RestoreFrom, SchemaSource, Spec, StrategySpec,
-    TablePatterns,
+    CheckSpec, CommandSpec, EndSessionsSpec, FileOrder, MigratorSpec, RestoreFrom, SchemaSource,
+    Spec, StrategySpec, TablePatterns, WorkloadSpec,
 };
 use crate::traits::{Restorer, SchemaApplier, Task, Verifier, Workload};
 
@@ -146,14 +146,14 @@ impl Project {
         csv.map(|folder| self.spec.folder().join(folder))
     }
 
-    pub(super) fn schema(&self) -> Arc<dyn SchemaApplier> {
+    pub(super) fn schema(&self) -> Result<Arc<dyn SchemaApplier>> {
         let spec = &self.spec;
         let endpoint = self.endpoint.clone();
         let folder = spec.folder().to_path_buf();
         if let Some(function) = self.function_schema(&endpoint) {
-            return function;
+            return Ok(function);
         }
-        match (spec.schema_from(), &spec.schema.command) {
+        Ok(match (spec.schema_from(), &spec.schema.command) {
             (SchemaSource::Files, _) => Arc::new(PgSqlFiles {
                 part: SqlPart::Schema,
                 endpoint,
@@ -163,7 +163,7 @@ impl Project {
                 limit: FILE_LIMIT,
             }),
             (SchemaSource::Command, Some(command)) => {
-                Arc::new(CommandMigrator::new(command, endpoint, &folder))
+                return self.command_migrator(command);
             }
             (
                 SchemaSource::Backup
@@ -176,7 +176,21 @@ impl Project {
                 store: self.store.clone(),
                 rows_follow: self.restores_rows(),
             }),
+        })
+    }
+
+    /// A program that migrates, or a Job.
+    pub(super) fn command_migrator(&self, spec: &MigratorSpec) -> Result<Arc<dyn SchemaApplier>> {
+        #[cfg(feature = "k8s")]
+        if let Some(job) = self.cluster_migrator(spec)? {
+            return Ok(job);
         }
+        let endpoint = self.endpoint.clone();
+        Ok(Arc::new(CommandMigrator::new(
+            spec,
+            endpoint,
+            self.spec.folder(),
+        )))
     }
 
     fn fixtures(&self) -> Option<Arc<dyn SchemaApplier>> {
@@ -198,12 +212,17 @@ impl Project {
         })
     }
 
-    /// Functions check besides the others, so where there are only functions, what is checked
-    /// without any is checked all the same.
+    /// Functions and the cluster are asked besides the server, so where there are no other checks,
+    /// what is checked without any is checked all the same.
     pub(super) fn verifier(&self) -> Result<Arc<dyn Verifier>> {
-        let function = |check: &CheckSpec| matches!(check, CheckSpec::Function { .. });
+        let elsewhere = |check: &CheckSpec| {
+            matches!(
+                check,
+                CheckSpec::Function { .. } | CheckSpec::Rollout { .. } | CheckSpec::Claim { .. }
+            )
+        };
         let mut checks = self.spec.checks.clone();
-        checks.retain(|check| !function(check));
+        checks.retain(|check| !elsewhere(check));
         if checks.is_empty() {
             checks = PgVerifier::default_checks(self.spec.rows_from() == RestoreFrom::Backup);
         }
@@ -213,7 +232,10 @@ impl Project {
             Arc::new(self.restorer(self.spec.schema_from() == SchemaSource::Backup)?),
             row_options(&self.spec).jobs,
         )?;
-        Ok(self.with_function_checks(Arc::new(verifier)))
+        let verifier = self.with_function_checks(Arc::new(verifier));
+        #[cfg(feature = "k8s")]
+        let verifier = self.with_cluster_checks(verifier)?;
+        Ok(verifier)
     }
 
     pub(super) fn restorer(&self, own_schema: bool) -> Result<PgRestorer> {
@@ -243,7 +265,7 @@ impl Project {
             endpoint: self.endpoint.clone(),
             maintenance: self.maintenance(),
             database: self.endpoint.database.clone(),
-            schema: self.schema(),
+            schema: self.schema()?,
             fixtures: self.fixtures(),
             files: !matches!(
                 self.spec.schema_from(),
@@ -256,15 +278,36 @@ impl Project {
         })
     }
 
-    fn commands(&self, commands: &[crate::spec::CommandSpec]) -> Vec<Arc<dyn Task>> {
-        let command = |c| {
-            let task = CommandTask::new(c, self.endpoint.clone(), self.spec.folder());
-            Arc::new(task) as Arc<dyn Task>
-        };
-        commands
-            .iter()
-            .map(|c| self.function_task(c).unwrap_or_else(|| command(c)))
-            .collect()
+    fn commands(&self, commands: &[CommandSpec]) -> Result<Vec<Arc<dyn Task>>> {
+        commands.iter().map(|c| self.command(c)).collect()
+    }
+
+    /// A load or an after-step: a function, something in a cluster, or a program.
+    fn command(&self, spec: &CommandSpec) -> Result<Arc<dyn Task>> {
+        if let Some(function) = self.function_task(spec) {
+            return Ok(function);
+        }
+        #[cfg(feature = "k8s")]
+        if let Some(task) = self.cluster_task(spec)? {
+            return Ok(task);
+        }
+        let endpoint = self.endpoint.clone();
+        Ok(Arc::new(CommandTask::new(
+            spec,
+            endpoint,
+            self.spec.folder(),
+        )))
+    }
+
+    fn workload(&self, spec: &WorkloadSpec) -> Result<Arc<dyn Workload>> {
+        if let Some(function) = self.function_workload(spec) {
+            return Ok(function);
+        }
+        #[cfg(feature = "k8s")]
+        if let Some(workload) = self.cluster_workload(spec)? {
+            return Ok(workload);
+        }
+        Ok(Arc::new(CommandWorkload::new(spec, self.spec.folder())))
     }
 
     fn workloads(
@@ -274,10 +317,7 @@ impl Project {
     ) -> Result<Vec<Arc<dyn Workload>>> {
         let mut workloads: Vec<Arc<dyn Workload>> = Vec::new();
         for spec in &self.spec.workloads {
-            workloads.push(
-                self.function_workload(spec)
-                    .unwrap_or_else(|| Arc::new(CommandWorkload::new(spec, self.spec.folder()))),
-            );
+            workloads.push(self.workload(spec)?);
         }
         // Last, so that programs that are stopped orderly are not cut off.
         if self.spec.quiesce.read_only {
@@ -314,20 +354,23 @@ impl Project {
             )),
             schema: match (&refresh, spec.schema_from()) {
                 (Some(refresh), SchemaSource::Source) => refresh.clone(),
-                _ => self.schema(),
+                _ => self.schema()?,
             },
             restorer: match &refresh {
                 Some(refresh) => refresh.clone(),
                 None => self.rows()?,
             },
-            migrator: self.migrator(target),
+            migrator: self.migrator(target)?,
             preserver: self.preserver()?,
             fixtures: self.fixtures(),
-            loads: self.commands(&spec.loads),
+            loads: self.commands(&spec.loads)?,
             verifier: self.verifier()?,
             workloads: self.workloads(target, &lock)?,
-            tasks: self.commands(&spec.after),
+            tasks: self.commands(&spec.after)?,
             backup,
+            #[cfg(feature = "k8s")]
+            lock: self.with_lease(lock, &target.name),
+            #[cfg(not(feature = "k8s"))]
             lock,
         })
     }
@@ -341,7 +384,7 @@ impl Project {
         if spec.quiesce.read_only {
             workloads.push(postgres::READ_ONLY_GATE.to_owned());
         }
-        let names = |commands: &[crate::spec::CommandSpec]| -> Vec<String> {
+        let names = |commands: &[CommandSpec]| -> Vec<String> {
             commands.iter().map(|c| c.name.clone()).collect()
         };
         let (loads, tasks) = (names(&spec.loads), names(&spec.after));

@@ -9,6 +9,8 @@ mod dump;
 mod functions;
 mod init;
 mod into;
+#[cfg(feature = "k8s")]
+mod kubernetes;
 mod proof;
 mod prune;
 mod refresh;
@@ -31,7 +33,8 @@ pub use copy::copy;
 pub use init::template;
 pub use verbs::Status;
 
-/// A spec with everything it needs to act. Opening it connects to nothing but the store.
+/// A spec with everything it needs to act. Opening it connects to nothing but the store, and the
+/// cluster that the database is in.
 pub struct Project {
     spec: Spec,
     environment: Environment,
@@ -40,10 +43,13 @@ pub struct Project {
     events: Events,
     stop: CancellationToken,
     functions: Option<Arc<dyn Functions>>,
+    #[cfg(feature = "k8s")]
+    reached: Option<kubernetes::Reached>,
 }
 
 impl Project {
-    /// Opens the store and works out where the target is.
+    /// Opens the store and works out where the target is. One in a cluster is looked for, and a port
+    /// of this machine leads to it for as long as the project lives.
     ///
     /// # Errors
     /// The target's address cannot be understood, or a mask or a table of a refresh; the store cannot
@@ -54,7 +60,27 @@ impl Project {
         events: Events,
         stop: CancellationToken,
     ) -> Result<Self> {
-        let endpoint = compose::endpoint(&spec, environment)?;
+        let mut project = Self::open_store(spec, environment, events, stop).await?;
+        project.reach().await?;
+        Ok(project)
+    }
+
+    /// The same, without a look for the cluster that the target may be in: for verbs that need
+    /// nothing but the store. In a cluster, the target is then out of reach.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for the cluster.
+    pub async fn open_store(
+        spec: Spec,
+        environment: &Environment,
+        events: Events,
+        stop: CancellationToken,
+    ) -> Result<Self> {
+        let mut endpoint = compose::endpoint(&spec, environment)?;
+        if spec.target.kubernetes.is_some() {
+            // Whatever listens on the usual port of this machine is another database.
+            endpoint.port = 0;
+        }
         refresh::check(&spec)?;
         let store = Store::open(&compose::store_url(&spec)?, environment).await?;
         Ok(Self {
@@ -65,7 +91,28 @@ impl Project {
             events,
             stop,
             functions: None,
+            #[cfg(feature = "k8s")]
+            reached: None,
         })
+    }
+
+    #[cfg(feature = "k8s")]
+    async fn reach(&mut self) -> Result<()> {
+        let ctx = self.ctx();
+        let endpoint = &mut self.endpoint;
+        self.reached =
+            kubernetes::Reached::open(&self.spec, &self.environment, &ctx, endpoint).await?;
+        Ok(())
+    }
+
+    #[cfg(not(feature = "k8s"))]
+    async fn reach(&mut self) -> Result<()> {
+        match self.spec.kubernetes {
+            None => Ok(()),
+            Some(_) => Err(crate::Error::usage(
+                "kubernetes: this program was built without the Kubernetes backend",
+            )),
+        }
     }
 
     /// The same, with the functions that the spec may name. Without one that it names, the target

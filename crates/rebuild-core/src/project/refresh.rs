@@ -12,8 +12,7 @@ use crate::journal::Ending;
 use crate::model::Identity;
 use crate::postgres::verify::table_name;
 use crate::postgres::{
-    CatchUp, CommandMigrator, PgPreserver, PgRefresh, Preserved, RefreshRules, Source,
-    SourceSurveyor,
+    CatchUp, PgPreserver, PgRefresh, Preserved, RefreshRules, Source, SourceSurveyor,
 };
 use crate::spec::{MigrationPolicy, PreserveSpec, SchemaSource, SourceSpec, Spec};
 use crate::traits::{Preserver, SchemaApplier};
@@ -99,21 +98,20 @@ impl Project {
     }
 
     /// What runs after the rows, beside `target`.
-    pub(super) fn migrator(&self, target: &Identity) -> Option<Arc<dyn SchemaApplier>> {
-        let spec = self.spec.migrate.as_ref()?;
-        let endpoint = self.endpoint.clone();
-        let migrator = Arc::new(CommandMigrator::new(spec, endpoint, self.spec.folder()));
+    pub(super) fn migrator(&self, target: &Identity) -> Result<Option<Arc<dyn SchemaApplier>>> {
+        let Some(spec) = &self.spec.migrate else {
+            return Ok(None);
+        };
+        let migrator = self.command_migrator(spec)?;
         let source = self.spec.source.as_ref();
-        match source.map(|source| source.migrations) {
-            None | Some(MigrationPolicy::Any) => Some(migrator),
-            Some(MigrationPolicy::Equal | MigrationPolicy::SourceOlder) => {
-                Some(Arc::new(CatchUp {
-                    migrator,
-                    endpoint: self.endpoint.clone(),
-                    target: target.clone(),
-                }))
-            }
-        }
+        Ok(Some(match source.map(|source| source.migrations) {
+            None | Some(MigrationPolicy::Any) => migrator,
+            Some(MigrationPolicy::Equal | MigrationPolicy::SourceOlder) => Arc::new(CatchUp {
+                migrator,
+                endpoint: self.endpoint.clone(),
+                target: target.clone(),
+            }),
+        }))
     }
 
     /// What puts rows of the target back, if any outlive a refresh.

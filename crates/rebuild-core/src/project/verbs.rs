@@ -62,7 +62,16 @@ impl Project {
 
     async fn survey(&self, drift: bool) -> Result<Survey> {
         let ctx = self.ctx();
-        self.surveyor().await?.survey(&ctx, drift).await
+        #[allow(
+            unused_mut,
+            reason = "what is around it is only seen with a backend for it"
+        )]
+        let mut survey = self.surveyor().await?.survey(&ctx, drift).await?;
+        #[cfg(feature = "k8s")]
+        {
+            survey.cluster = self.cluster_facts(&ctx).await?;
+        }
+        Ok(survey)
     }
 
     fn plan_of(&self, survey: Survey) -> Result<Plan> {

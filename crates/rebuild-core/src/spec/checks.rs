@@ -82,6 +82,23 @@ pub enum CheckSpec {
         #[serde(default = "ten_minutes")]
         timeout: Within,
     },
+    /// Every pod that a Deployment or StatefulSet asks for is ready, once the database is in
+    /// service.
+    Rollout {
+        /// Which, for example `deployment/api`.
+        workload: String,
+        /// How often its containers may have been started again; without it, any number of times.
+        #[serde(default)]
+        max_restarts: Option<u32>,
+        /// How long until it must be so.
+        #[serde(default = "a_minute")]
+        timeout: Within,
+    },
+    /// A PersistentVolumeClaim is bound to its volume, once the database is in service.
+    Claim {
+        /// Which.
+        claim: String,
+    },
     /// A service answers, once the database is in service.
     Http {
         /// Where.

@@ -8,6 +8,7 @@
 mod checks;
 mod duration;
 mod expand;
+mod kubernetes;
 mod load;
 mod locate;
 mod patterns;
@@ -25,6 +26,7 @@ use serde::Deserialize;
 
 pub use checks::{CheckSpec, Expected};
 pub use duration::Within;
+pub use kubernetes::{ClusterTaskSpec, KubernetesSpec, TargetPodSpec, TargetSecretSpec};
 pub use load::{from_value, json_schema, load, parse};
 pub use patterns::{NamePatterns, TablePatterns};
 #[cfg(feature = "postgres")]
@@ -50,6 +52,9 @@ pub struct Spec {
     pub version: u32,
     /// The database.
     pub target: TargetSpec,
+    /// The cluster around the database, if there is one.
+    #[serde(default)]
+    pub kubernetes: Option<KubernetesSpec>,
     /// Where backups and journals are kept.
     pub store: StoreSpec,
     /// Another database that the rows come from: then the run is a refresh.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::kubernetes::check_task;
 use super::{CheckSpec, Program, RestoreFrom, SchemaSource, Spec, StrategySpec};
 use crate::error::{Error, Result};
 use crate::traits::BackupMode;
@@ -11,6 +12,7 @@ use crate::traits::BackupMode;
 /// # Errors
 /// The first thing that does not fit, with its key.
 pub(super) fn check(spec: &Spec) -> Result<()> {
+    super::kubernetes::check(spec)?;
     schema(spec)?;
     names(spec)?;
     programs(spec)?;
@@ -95,18 +97,26 @@ fn programs(spec: &Spec) -> Result<()> {
         ]
         .into_iter()
         .chain(status);
-        if workload.function.is_none() {
-            commands.try_for_each(|(key, program)| named(key, program))?;
-        } else {
-            unused(commands, &workload.name)?;
+        match (&workload.function, &workload.kubernetes) {
+            (None, None) => commands.try_for_each(|(key, program)| named(key, program))?,
+            (Some(_), None) => unused(commands, &workload.name, "a function")?,
+            (None, Some(_)) => unused(commands, &workload.name, "kubernetes")?,
+            (Some(_), Some(_)) => return Err(both("workload", &workload.name)),
         }
     }
     let loads = spec.loads.iter().map(|c| ("load.command", c));
     for (key, command) in loads.chain(spec.after.iter().map(|c| ("after.command", c))) {
-        if command.function.is_none() {
+        if let Some(task) = &command.kubernetes {
+            let key = key.replace("command", "kubernetes");
+            check_task(&key, task, key.starts_with("after"))?;
+            unused([(&*key, &command.command)], &command.name, "kubernetes")?;
+            if command.function.is_some() {
+                return Err(both(&key, &command.name));
+            }
+        } else if command.function.is_none() {
             named(key, &command.command)?;
         } else {
-            unused([(key, &command.command)], &command.name)?;
+            unused([(key, &command.command)], &command.name, "a function")?;
             if !command.env.is_empty() || command.cwd.is_some() {
                 return Err(Error::usage(format!(
                     "{key}: {:?} has a function, which has neither env nor cwd",
@@ -115,13 +125,20 @@ fn programs(spec: &Spec) -> Result<()> {
             }
         }
     }
-    let schema = spec.schema.command.iter();
-    let schema = schema.map(|c| ("schema.command.argv", &c.argv));
-    let newest = spec.migrate.iter().map(|c| ("migrate.argv", &c.argv));
+    let schema = spec.schema.command.iter().map(|m| ("schema.command", m));
+    let newest = spec.migrate.iter().map(|m| ("migrate", m));
+    for (key, migrator) in schema.chain(newest) {
+        let argv = format!("{key}.argv");
+        match &migrator.kubernetes {
+            None => named(&argv, &migrator.argv)?,
+            Some(task) => {
+                check_task(&format!("{key}.kubernetes"), task, false)?;
+                unused([(&*argv, &migrator.argv)], key, "kubernetes")?;
+            }
+        }
+    }
     let hooks = &spec.hooks;
-    schema
-        .chain(newest)
-        .chain(hooks.on_success.iter().map(|p| ("hooks.on_success", p)))
+    (hooks.on_success.iter().map(|p| ("hooks.on_success", p)))
         .chain(hooks.on_failure.iter().map(|p| ("hooks.on_failure", p)))
         .try_for_each(|(key, program)| named(key, program))
 }
@@ -133,10 +150,17 @@ fn named(key: &str, program: &Program) -> Result<()> {
     Ok(())
 }
 
-/// Refuses commands where there is a function as well: which of them would be called?
+fn both(key: &str, name: &str) -> Error {
+    Error::usage(format!(
+        "{key}: {name:?} has a function and kubernetes: which of them is meant?"
+    ))
+}
+
+/// Refuses commands where there is something else as well: which of them would be called?
 fn unused<'a>(
     commands: impl IntoIterator<Item = (&'a str, &'a Program)>,
     name: &str,
+    has: &str,
 ) -> Result<()> {
     match commands
         .into_iter()
@@ -144,7 +168,7 @@ fn unused<'a>(
     {
         None => Ok(()),
         Some((key, _)) => Err(Error::usage(format!(
-            "{key}: {name:?} has a function, so it cannot have a command"
+            "{key}: {name:?} has {has}, so it cannot have a command"
         ))),
     }
 }

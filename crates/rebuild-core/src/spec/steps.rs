@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Within;
+use super::{ClusterTaskSpec, Within};
 use crate::traits::BackupMode;
 
 /// A program and its arguments. It is run as it is, without a shell.
 pub type Program = Vec<String>;
 
-/// `[[workload]]`: a program that writes to the target and can be stopped: by two commands, or by
-/// a `function`.
+/// `[[workload]]`: a program that writes to the target and can be stopped: by two commands, by a
+/// `function`, or by scaling it to nothing in a cluster.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkloadSpec {
@@ -28,6 +28,10 @@ pub struct WorkloadSpec {
     /// runs the spec, in Python `module:name`.
     #[serde(default)]
     pub function: Option<String>,
+    /// A workload of the cluster: `deployment/NAME` and `statefulset/NAME` are scaled to nothing
+    /// and back, `cronjob/NAME` is suspended and its Jobs waited for.
+    #[serde(default)]
+    pub kubernetes: Option<String>,
     /// Exits with 0 while it runs and with 3 while it does not, as `systemctl is-active` does.
     /// Without it, it is taken to run until it was stopped.
     #[serde(default)]
@@ -159,7 +163,11 @@ pub struct SchemaSpec {
 #[serde(deny_unknown_fields)]
 pub struct MigratorSpec {
     /// The program and its arguments.
+    #[serde(default)]
     pub argv: Program,
+    /// A Job of the cluster, in the place of a program.
+    #[serde(default)]
+    pub kubernetes: Option<ClusterTaskSpec>,
     /// More variables.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -229,6 +237,9 @@ pub struct CommandSpec {
     /// Python `module:name`.
     #[serde(default)]
     pub function: Option<String>,
+    /// What the cluster does in the place of a command.
+    #[serde(default)]
+    pub kubernetes: Option<ClusterTaskSpec>,
     /// More variables.
     #[serde(default)]
     pub env: BTreeMap<String, String>,

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::TargetPodSpec;
 use crate::secret::Secret;
 
 /// `[target]`: the database.
@@ -18,6 +19,9 @@ pub struct TargetSpec {
     #[schemars(with = "Option<String>")]
     #[serde(default, deserialize_with = "some_secret")]
     pub password: Option<Secret>,
+    /// The pod that it runs in, if it is reached through a cluster.
+    #[serde(default)]
+    pub kubernetes: Option<TargetPodSpec>,
     /// A label for people: `development`, `staging`, `production`. A production target is acted
     /// on only when its name is typed.
     #[serde(default)]

@@ -82,6 +82,7 @@ pub fn survey(target: Identity) -> Survey {
         schema: SchemaState::default(),
         fixtures: Vec::new(),
         source: None,
+        cluster: None,
         drift: None,
         new_schema_hash: None,
         new_migration: None,

@@ -16,11 +16,11 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use super::ClientTool;
 use super::access::{Access, kept};
 use crate::command::group::Group;
+use crate::error::clean;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::Endpoint;
 use crate::postgres::application;
-use crate::postgres::server_error::clean;
 
 /// The most output that is kept in memory, in bytes.
 const KEPT_OUTPUT: usize = 64 << 20;

@@ -85,6 +85,7 @@ impl Environment {
             sslcert: None,
             sslkey: None,
             require_channel_binding: said.channel_binding()?,
+            via: None,
             connect_timeout: said.connect_timeout()?,
             settings: Vec::new(),
         };

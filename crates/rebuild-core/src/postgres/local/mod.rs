@@ -128,6 +128,7 @@ impl LocalCluster {
             sslcert: None,
             sslkey: None,
             require_channel_binding: false,
+            via: None,
             connect_timeout: Duration::from_secs(10),
             settings: Vec::new(),
         }

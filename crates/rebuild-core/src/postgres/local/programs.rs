@@ -9,8 +9,8 @@ use tokio::process::Command;
 
 use super::account::Account;
 use super::options::ClusterOptions;
+use crate::error::clean;
 use crate::error::{Error, ErrorKind, Result};
-use crate::postgres::server_error::clean;
 
 /// The oldest major version that this crate works with.
 const OLDEST: u32 = 13;

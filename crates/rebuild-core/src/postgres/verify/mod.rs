@@ -210,10 +210,10 @@ impl Prepared {
                 answer: Answer::new(&expect)?,
                 timeout: timeout.0,
             }),
-            CheckSpec::Function { name, .. } => {
-                return Err(Error::internal(format!(
-                    "the check {name:?} is a function, which the server does not answer"
-                )));
+            CheckSpec::Function { .. } | CheckSpec::Rollout { .. } | CheckSpec::Claim { .. } => {
+                return Err(Error::internal(
+                    "a check was asked of the server that it does not answer",
+                ));
             }
             CheckSpec::Http {
                 url,

@@ -302,6 +302,7 @@ async fn nothing_is_sent_to_a_server_that_refuses_tls() {
 async fn a_server_that_never_answers_costs_no_more_than_the_deadline() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("port");
     let endpoint = Endpoint {
+        via: None,
         connect_timeout: Duration::from_millis(300),
         ..plain(
             listener.local_addr().expect("address").port(),
@@ -400,6 +401,7 @@ fn plain(port: u16, sslmode: SslMode) -> Endpoint {
         sslcert: None,
         sslkey: None,
         require_channel_binding: false,
+        via: None,
         connect_timeout: Duration::from_secs(20),
         settings: Vec::new(),
     }

@@ -79,6 +79,7 @@ async fn spec(argv: &[&str]) -> MigratorSpec {
     let bin = testing::python_env().await.expect("the Python environment");
     let path = std::env::var("PATH").expect("PATH");
     MigratorSpec {
+        kubernetes: None,
         argv: argv.iter().map(|a| (*a).to_owned()).collect(),
         env: BTreeMap::from([
             ("PATH".to_owned(), format!("{}:{path}", bin.display())),

@@ -34,7 +34,7 @@ impl Link {
     /// Why a row that has no parent is left out.
     pub(super) fn reason(&self) -> String {
         let reason = format!("no {} row for {}", self.parent, self.name);
-        crate::postgres::server_error::clean(&reason)
+        crate::error::clean(&reason)
     }
 }
 

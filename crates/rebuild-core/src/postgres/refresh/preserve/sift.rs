@@ -4,8 +4,8 @@ use tokio_postgres::Statement;
 use tokio_postgres::error::SqlState;
 
 use super::site::{Site, failed};
+use crate::error::clean;
 use crate::error::{Error, Result};
-use crate::postgres::server_error::clean;
 
 /// A change that is made to rows by their numbers, as many as possible at once.
 pub(super) struct Sieve {

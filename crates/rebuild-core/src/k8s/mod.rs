@@ -1,0 +1,30 @@
+//! The Kubernetes backend: a database behind a pod's port, and the workloads around it.
+//!
+//! Everything happens in one context and one namespace, which the spec names: never in whatever
+//! `kubectl` happens to be set to.
+
+mod cluster;
+mod credentials;
+mod failure;
+mod forward;
+mod inventory;
+mod job;
+mod lease;
+mod logs;
+mod object;
+mod pods;
+mod rollout;
+mod task;
+mod verify;
+mod wait;
+mod workload;
+
+pub use cluster::{Cluster, ClusterAddress, IN_CLUSTER};
+pub use credentials::{Credentials, SecretKeys};
+pub use forward::{Forward, PodChoice};
+pub use job::{ClusterJob, JobSource};
+pub use lease::{BothLocks, LeaseLock};
+pub use object::{WorkloadKind, WorkloadRef};
+pub use task::{JobTask, RestartTask, ServiceAddress};
+pub use verify::{ClusterCheck, ClusterVerifier};
+pub use workload::ClusterWorkload;

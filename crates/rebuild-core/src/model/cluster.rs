@@ -1,0 +1,93 @@
+//! What is in the namespace around the database.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What is in one namespace of a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClusterFacts {
+    /// The context of the kubeconfig.
+    pub context: String,
+    /// The namespace.
+    pub namespace: String,
+    /// Deployments, StatefulSets and CronJobs.
+    pub workloads: Vec<WorkloadFacts>,
+    /// Pods that have not ended.
+    pub pods: Vec<PodFacts>,
+    /// PersistentVolumeClaims, with their volumes.
+    pub claims: Vec<ClaimFacts>,
+    /// Services.
+    pub services: Vec<ServiceFacts>,
+    /// Jobs.
+    pub jobs: Vec<JobFacts>,
+    /// Kinds that this account may not list, with the API server's reason.
+    pub unseen: Vec<String>,
+}
+
+/// A Deployment, StatefulSet or CronJob.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkloadFacts {
+    /// `deployment/api`.
+    pub name: String,
+    /// How it is: `2 of 3 ready`, `stopped`, `suspended`, a schedule.
+    pub state: String,
+}
+
+/// A pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PodFacts {
+    /// Its name.
+    pub name: String,
+    /// Its phase, or `Terminating`.
+    pub phase: String,
+    /// True if it is ready.
+    pub ready: bool,
+    /// How often its containers were started again.
+    pub restarts: i32,
+    /// What holds it up, if anything does.
+    pub trouble: Option<String>,
+    /// The claims that it mounts.
+    pub claims: Vec<String>,
+}
+
+/// A PersistentVolumeClaim and its volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClaimFacts {
+    /// Its name.
+    pub name: String,
+    /// Its phase, or `Terminating`.
+    pub phase: String,
+    /// Its size as the API writes it, for example `10Gi`.
+    pub size: Option<String>,
+    /// Its StorageClass.
+    pub class: Option<String>,
+    /// The PersistentVolume.
+    pub volume: Option<String>,
+    /// What becomes of the volume when the claim goes: `Delete` or `Retain`; nothing if this
+    /// account may not see the volume.
+    pub reclaim_policy: Option<String>,
+    /// What must be done before it can go.
+    pub finalizers: Vec<String>,
+    /// The pods that mount it.
+    pub mounted_by: Vec<String>,
+}
+
+/// A Service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceFacts {
+    /// Its name.
+    pub name: String,
+    /// `ClusterIP`, `NodePort`, `LoadBalancer`, `ExternalName`.
+    pub kind: String,
+    /// Its ports.
+    pub ports: Vec<i32>,
+}
+
+/// A Job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JobFacts {
+    /// Its name.
+    pub name: String,
+    /// `running`, `complete`, or `failed` with the reason.
+    pub state: String,
+}

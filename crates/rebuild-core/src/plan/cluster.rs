@@ -1,0 +1,60 @@
+//! The cluster around the database, for people.
+
+use crate::model::ClusterFacts;
+
+/// What is in the namespace, a line for each object.
+pub fn cluster_lines(cluster: &ClusterFacts) -> Vec<String> {
+    let ClusterFacts {
+        context, namespace, ..
+    } = cluster;
+    let mut lines = vec![format!("namespace {namespace} of context {context}")];
+    let workloads = cluster.workloads.iter();
+    lines.extend(workloads.map(|w| format!("{}: {}", w.name, w.state)));
+    lines.extend(cluster.pods.iter().map(|pod| {
+        let ready = if pod.ready { "ready" } else { "not ready" };
+        let mut line = format!("pod/{}: {}, {ready}", pod.name, pod.phase);
+        if pod.restarts > 0 {
+            line.push_str(&format!(", started again {} times", pod.restarts));
+        }
+        if let Some(trouble) = &pod.trouble {
+            line.push_str(&format!(" ({trouble})"));
+        }
+        line
+    }));
+    lines.extend(cluster.claims.iter().map(|claim| {
+        let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".to_owned());
+        let mut line = format!(
+            "claim/{}: {}, {} of class {}, volume {} with reclaim policy {}",
+            claim.name,
+            claim.phase,
+            known(&claim.size),
+            known(&claim.class),
+            known(&claim.volume),
+            known(&claim.reclaim_policy),
+        );
+        if !claim.mounted_by.is_empty() {
+            line.push_str(&format!(", mounted by {}", claim.mounted_by.join(", ")));
+        }
+        // The usual one only says that it is in use.
+        let mut finalizers = claim.finalizers.clone();
+        finalizers.retain(|finalizer| finalizer != "kubernetes.io/pvc-protection");
+        if !finalizers.is_empty() {
+            line.push_str(&format!(", finalizers {}", finalizers.join(", ")));
+        }
+        line
+    }));
+    lines.extend(cluster.services.iter().map(|service| {
+        let ports: Vec<String> = service.ports.iter().map(ToString::to_string).collect();
+        format!(
+            "service/{}: {}, port {}",
+            service.name,
+            service.kind,
+            ports.join(", ")
+        )
+    }));
+    let jobs = cluster.jobs.iter();
+    lines.extend(jobs.map(|job| format!("job/{}: {}", job.name, job.state)));
+    let unseen = cluster.unseen.iter();
+    lines.extend(unseen.map(|why| format!("not to be seen: {why}")));
+    lines
+}

@@ -1,0 +1,275 @@
+//! The cluster that a spec names, and what of the spec lives in it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::Project;
+use crate::command::Redaction;
+use crate::error::{Error, Result};
+use crate::event::Ctx;
+use crate::k8s::{
+    BothLocks, Cluster, ClusterAddress, ClusterCheck, ClusterVerifier, ClusterWorkload,
+    Credentials, Forward, JobSource, JobTask, LeaseLock, PodChoice, RestartTask, SecretKeys,
+    ServiceAddress,
+};
+use crate::model::{ClusterFacts, Endpoint, Host};
+use crate::postgres::{FunctionMigrator, TargetLock};
+use crate::spec::{
+    CheckSpec, ClusterTaskSpec, CommandSpec, MigratorSpec, Spec, TargetPodSpec, Within,
+    WorkloadSpec,
+};
+use crate::traits::{Lock, SchemaApplier, Task, Verifier, Workload};
+
+/// The cluster, and the way to the database in it.
+pub(super) struct Reached {
+    cluster: Cluster,
+    /// Held for as long as the project lives.
+    _forward: Option<Forward>,
+}
+
+impl Reached {
+    /// Opens the cluster that `spec` names, if it names one, and with it the way to the target,
+    /// whose `endpoint` is then a port of this machine.
+    ///
+    /// # Errors
+    /// The kubeconfig cannot be used; the pod is not there; the Secret cannot be read.
+    pub(super) async fn open(
+        spec: &Spec,
+        environment: &crate::Environment,
+        ctx: &Ctx,
+        endpoint: &mut Endpoint,
+    ) -> Result<Option<Self>> {
+        let Some(named) = &spec.kubernetes else {
+            return Ok(None);
+        };
+        let address = ClusterAddress {
+            kubeconfig: named.kubeconfig.as_ref().map(|f| spec.folder().join(f)),
+            context: named.context.clone(),
+            namespace: named.namespace.clone(),
+        };
+        let cluster = Cluster::open(&address, environment).await?;
+        let Some(pod) = &spec.target.kubernetes else {
+            return Ok(Some(Self {
+                cluster,
+                _forward: None,
+            }));
+        };
+        let forward = Forward::open(&cluster, ctx, choice(pod)).await?;
+        if let Some(secret) = &pod.secret {
+            let keys = SecretKeys {
+                name: secret.name.clone(),
+                user: secret.user_key.clone(),
+                password: secret.password_key.clone(),
+            };
+            let said = Credentials::read(&cluster, ctx, &keys).await?;
+            endpoint.password = Some(said.password);
+            endpoint.user = said.user.unwrap_or_else(|| endpoint.user.clone());
+        }
+        let through = forward.address();
+        lead(endpoint, through.ip(), through.port());
+        endpoint.via = Some(format!(
+            "{} in {}",
+            choice(pod).describe(),
+            cluster.describe()
+        ));
+        Ok(Some(Self {
+            cluster,
+            _forward: Some(forward),
+        }))
+    }
+}
+
+/// Leads to a port of this machine. A host that the URL names stays, for the certificate to prove.
+fn lead(endpoint: &mut Endpoint, address: IpAddr, port: u16) {
+    if let Host::Socket(_) = endpoint.host {
+        endpoint.host = Host::Tcp("localhost".to_owned());
+    }
+    endpoint.hostaddr = Some(address);
+    endpoint.port = port;
+}
+
+fn choice(pod: &TargetPodSpec) -> PodChoice {
+    match (&pod.service, &pod.selector) {
+        (Some(name), _) => PodChoice::Service {
+            name: name.clone(),
+            port: pod.port,
+        },
+        (None, selector) => PodChoice::Labels {
+            selector: selector.clone().unwrap_or_default(),
+            port: pod.port,
+        },
+    }
+}
+
+impl Project {
+    /// The cluster; specs that need one and name none are refused when they are read.
+    fn cluster(&self) -> Result<&Cluster> {
+        self.reached
+            .as_ref()
+            .map(|reached| &reached.cluster)
+            .ok_or_else(|| Error::internal("a spec without a cluster has something in it"))
+    }
+
+    /// What is in the namespace, if the spec names one.
+    pub(super) async fn cluster_facts(&self, ctx: &Ctx) -> Result<Option<ClusterFacts>> {
+        match &self.reached {
+            Some(reached) => reached.cluster.facts(ctx).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The workload, if it is one of the cluster.
+    pub(super) fn cluster_workload(
+        &self,
+        spec: &WorkloadSpec,
+    ) -> Result<Option<Arc<dyn Workload>>> {
+        let Some(workload) = &spec.kubernetes else {
+            return Ok(None);
+        };
+        let workload = workload
+            .parse()
+            .map_err(|e: Error| e.context("workload.kubernetes"))?;
+        let (cluster, limit) = (self.cluster()?.clone(), spec.timeout.0);
+        Ok(Some(Arc::new(ClusterWorkload::new(
+            cluster, &spec.name, workload, limit,
+        ))))
+    }
+
+    /// The load or after-step, if the cluster does it.
+    pub(super) fn cluster_task(&self, spec: &CommandSpec) -> Result<Option<Arc<dyn Task>>> {
+        let Some(task) = &spec.kubernetes else {
+            return Ok(None);
+        };
+        let env = spec.env.clone().into_iter().collect();
+        self.task_of(&spec.name, task, env, spec.timeout).map(Some)
+    }
+
+    /// The migrator, if it is a Job.
+    pub(super) fn cluster_migrator(
+        &self,
+        spec: &MigratorSpec,
+    ) -> Result<Option<Arc<dyn SchemaApplier>>> {
+        let Some(task) = &spec.kubernetes else {
+            return Ok(None);
+        };
+        let env = spec.env.clone().into_iter().collect();
+        let job = self.task_of("migrator", task, env, spec.timeout)?;
+        let migrator = FunctionMigrator::new(job, self.endpoint.clone());
+        Ok(Some(Arc::new(migrator)))
+    }
+
+    fn task_of(
+        &self,
+        name: &str,
+        task: &ClusterTaskSpec,
+        env: Vec<(String, String)>,
+        limit: Within,
+    ) -> Result<Arc<dyn Task>> {
+        let cluster = self.cluster()?.clone();
+        let (name, limit) = (name.to_owned(), limit.0);
+        if let Some(workload) = &task.restart {
+            return Ok(Arc::new(RestartTask {
+                cluster,
+                name,
+                workload: workload
+                    .parse()
+                    .map_err(|e: Error| e.context("after.kubernetes.restart"))?,
+                limit,
+            }));
+        }
+        let source = match (&task.job, &task.cronjob) {
+            (Some(file), _) => JobSource::Manifest(self.spec.folder().join(file)),
+            (None, Some(name)) => JobSource::CronJob(name.clone()),
+            (None, None) => return Err(Error::internal("a task of the cluster does nothing")),
+        };
+        Ok(Arc::new(JobTask {
+            cluster,
+            name,
+            source,
+            env,
+            address: self.service_address(),
+            limit,
+            redaction: Redaction::new(&self.endpoint.password),
+        }))
+    }
+
+    fn service_address(&self) -> ServiceAddress {
+        let pod = self.spec.target.kubernetes.as_ref();
+        ServiceAddress {
+            service: pod.and_then(|pod| Some((pod.service.clone()?, pod.port))),
+            user: self.endpoint.user.clone(),
+        }
+    }
+
+    /// `first`, and after it the checks of the cluster.
+    pub(super) fn with_cluster_checks(
+        &self,
+        first: Arc<dyn Verifier>,
+    ) -> Result<Arc<dyn Verifier>> {
+        let mut checks = Vec::new();
+        for check in &self.spec.checks {
+            match check {
+                CheckSpec::Rollout {
+                    workload,
+                    max_restarts,
+                    timeout,
+                } => checks.push(ClusterCheck::Rollout {
+                    workload: workload
+                        .parse()
+                        .map_err(|e: Error| e.context("verify.workload"))?,
+                    max_restarts: *max_restarts,
+                    limit: timeout.0,
+                }),
+                CheckSpec::Claim { claim } => checks.push(ClusterCheck::Claim(claim.clone())),
+                _ => {}
+            }
+        }
+        if checks.is_empty() {
+            return Ok(first);
+        }
+        let cluster = self.cluster()?.clone();
+        Ok(Arc::new(ClusterVerifier {
+            first,
+            cluster,
+            checks,
+        }))
+    }
+
+    /// The lock on the target, and the Lease besides it.
+    pub(super) fn with_lease(&self, lock: Arc<TargetLock>, target: &str) -> Arc<dyn Lock> {
+        let wanted = self.spec.kubernetes.as_ref().is_some_and(|k| k.lease);
+        match &self.reached {
+            Some(reached) if wanted => Arc::new(BothLocks {
+                first: Arc::new(LeaseLock::new(reached.cluster.clone(), lease_name(target))),
+                second: lock,
+            }),
+            _ => lock,
+        }
+    }
+}
+
+/// The name of the Lease for a database of that name: what may not be in a name of Kubernetes is
+/// left out, and a hash tells apart what comes out alike.
+fn lease_name(database: &str) -> String {
+    let kept: String = database
+        .to_ascii_lowercase()
+        .chars()
+        .filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-')
+        .take(40)
+        .collect();
+    let hash = blake3::hash(database.as_bytes()).to_hex();
+    format!("rebuild-{}-{}", kept.trim_matches('-'), &hash[..8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_database_has_a_lease_of_its_own() {
+        assert_eq!(lease_name("app").len(), "rebuild-app-".len() + 8);
+        assert_ne!(lease_name("App"), lease_name("app"));
+        assert!(lease_name("ünïcode db!").starts_with("rebuild-ncodedb-"));
+        assert!(lease_name(&"x".repeat(63)).len() < 63);
+    }
+}

@@ -1,0 +1,171 @@
+//! `[kubernetes]`: the cluster around the database.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{CheckSpec, Spec};
+use crate::error::{Error, Result};
+
+/// `[kubernetes]`: the cluster, and the one namespace of it in which everything happens. Both are
+/// named here and shown in the plan; the context that `kubectl` is set to counts for nothing.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KubernetesSpec {
+    /// The context of the kubeconfig; `in-cluster` is the service account of the pod that the run
+    /// itself is in.
+    pub context: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The kubeconfig, relative to the spec; without it the files that KUBECONFIG names, or
+    /// `~/.kube/config`.
+    #[serde(default)]
+    pub kubeconfig: Option<String>,
+    /// Hold a Lease in the namespace during a run, besides the database's own lock.
+    #[serde(default = "yes")]
+    pub lease: bool,
+}
+
+/// `[target.kubernetes]`: the pod that the database runs in. It is reached by a port-forward
+/// through the API server; nothing is exposed.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TargetPodSpec {
+    /// The Service in front of it. Jobs of the run find the database there, too.
+    #[serde(default)]
+    pub service: Option<String>,
+    /// Labels that the one pod has and no other, for example `app=postgres,role=primary`; in the
+    /// place of a Service.
+    #[serde(default)]
+    pub selector: Option<String>,
+    /// The port of the Service, or of the container.
+    #[serde(default = "postgres_port")]
+    pub port: u16,
+    /// The Secret with the role's password.
+    #[serde(default)]
+    pub secret: Option<TargetSecretSpec>,
+}
+
+/// `[target.kubernetes.secret]`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TargetSecretSpec {
+    /// The Secret.
+    pub name: String,
+    /// The key of the password.
+    #[serde(default = "password")]
+    pub password_key: String,
+    /// The key of the role's name; without it, the URL names the role.
+    #[serde(default)]
+    pub user_key: Option<String>,
+}
+
+/// `kubernetes` of a `[[load]]`, an `[[after]]`, `[schema.command]` or `[migrate]`: what the
+/// cluster does in the place of a command. Exactly one of its keys.
+///
+/// A Job finds the database in PGDATABASE and PGUSER, and in PGHOST and PGPORT if the target is
+/// behind a Service. Its password is in its manifest, by a Secret.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClusterTaskSpec {
+    /// The manifest of a Job, relative to the spec.
+    pub job: Option<String>,
+    /// A CronJob whose Job is run now.
+    pub cronjob: Option<String>,
+    /// A Deployment or StatefulSet whose pods are replaced, for example `deployment/api`.
+    pub restart: Option<String>,
+}
+
+impl ClusterTaskSpec {
+    /// The keys that are there.
+    fn given(&self) -> impl Iterator<Item = &'static str> {
+        let keys = [
+            ("job", &self.job),
+            ("cronjob", &self.cronjob),
+            ("restart", &self.restart),
+        ];
+        keys.into_iter()
+            .filter(|(_, value)| value.is_some())
+            .map(|(key, _)| key)
+    }
+}
+
+/// Checks what concerns the cluster.
+///
+/// # Errors
+/// The first thing that does not fit, with its key.
+pub(super) fn check(spec: &Spec) -> Result<()> {
+    let wrong = |key: &str, why: &str| Err(Error::usage(format!("{key}: {why}")));
+    if let Some(key) = needs_cluster(spec)
+        && spec.kubernetes.is_none()
+    {
+        return wrong(key, "there is no [kubernetes] that says which cluster");
+    }
+    if let Some(cluster) = &spec.kubernetes {
+        for (key, value) in [
+            ("kubernetes.context", &cluster.context),
+            ("kubernetes.namespace", &cluster.namespace),
+        ] {
+            if value.is_empty() {
+                return wrong(key, "is empty");
+            }
+        }
+    }
+    match &spec.target.kubernetes {
+        Some(pod) if pod.service.is_some() == pod.selector.is_some() => wrong(
+            "target.kubernetes",
+            "names either the service in front of the pod or the selector of its labels",
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Checks one task; `key` is where it stands, and `restarts` says whether a restart has a meaning
+/// there.
+///
+/// # Errors
+/// It names nothing to do, or more than one thing.
+pub(super) fn check_task(key: &str, task: &ClusterTaskSpec, restarts: bool) -> Result<()> {
+    let given: Vec<&str> = task.given().collect();
+    match given[..] {
+        ["restart"] if !restarts => Err(Error::usage(format!(
+            "{key}.restart: a restart does nothing to a database; only an [[after]] has it"
+        ))),
+        [_] => Ok(()),
+        _ => Err(Error::usage(format!(
+            "{key}: names exactly one of job, cronjob and restart"
+        ))),
+    }
+}
+
+/// The first key that means nothing without a cluster.
+fn needs_cluster(spec: &Spec) -> Option<&'static str> {
+    let tasks = |list: &[super::CommandSpec]| list.iter().any(|c| c.kubernetes.is_some());
+    let migrator =
+        |m: &Option<super::MigratorSpec>| m.as_ref().is_some_and(|m| m.kubernetes.is_some());
+    let check = |c: &CheckSpec| matches!(c, CheckSpec::Rollout { .. } | CheckSpec::Claim { .. });
+    let workload = spec.workloads.iter().any(|w| w.kubernetes.is_some());
+    [
+        ("target.kubernetes", spec.target.kubernetes.is_some()),
+        ("workload.kubernetes", workload),
+        ("load.kubernetes", tasks(&spec.loads)),
+        ("after.kubernetes", tasks(&spec.after)),
+        ("schema.command.kubernetes", migrator(&spec.schema.command)),
+        ("migrate.kubernetes", migrator(&spec.migrate)),
+        ("verify", spec.checks.iter().any(check)),
+    ]
+    .into_iter()
+    .find(|(_, needs)| *needs)
+    .map(|(key, _)| key)
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn postgres_port() -> u16 {
+    5432
+}
+
+fn password() -> String {
+    "password".to_owned()
+}
