@@ -115,6 +115,27 @@ async fn four_when_halted_by_a_signal_and_resumed_then() {
 }
 
 #[tokio::test]
+async fn a_scheduler_goes_on_with_the_same_command() {
+    let world = World::start().await;
+    let target = world.target("evicted", ASIDE).await;
+    let oid = target.oid().await;
+    let same = ["run", "--or-resume"];
+    let point = Point::new("step-started", "restore");
+    let first = target.signal_at(&same, &point, Signal::TERM).await;
+    let first = first.expect(4).json();
+    world.settle().await;
+    target.rebuild(&["run"]).await.expect(3);
+    let second = target.rebuild_json(&same).await.expect(0).json();
+    assert_eq!(second["run"], first["run"]);
+    let new = target.oid().await;
+    assert_ne!(new, oid);
+    let third = target.rebuild_json(&same).await.expect(0).json();
+    assert_ne!(third["run"], first["run"]);
+    assert_ne!(target.oid().await, new);
+    target.drop_databases().await;
+}
+
+#[tokio::test]
 async fn five_when_the_way_back_is_blocked_and_zero_once_it_is_free() {
     let world = World::start().await;
     let target = world.target("app", ASIDE).await;

@@ -80,6 +80,10 @@ pub(crate) enum Command {
         /// The target's name, typed; needed for targets labelled as production.
         #[arg(long, value_name = "NAME")]
         confirm: Option<String>,
+        /// Go on with a run that has not ended, if there is one, in the place of refusing: for
+        /// schedulers that start the same command again.
+        #[arg(long, conflicts_with = "plan")]
+        or_resume: bool,
     },
     /// Go on with a run that was killed or halted.
     Resume {

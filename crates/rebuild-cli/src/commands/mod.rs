@@ -37,8 +37,15 @@ pub(crate) async fn dispatch(
         Command::Plan { out, no_drift } => {
             rebuild::plan(&open().await?, out.as_deref(), !no_drift, output).await
         }
-        Command::Run { plan, confirm } => {
+        Command::Run {
+            plan,
+            confirm,
+            or_resume,
+        } => {
             let project = open().await?;
+            if or_resume && let Some(run) = project.open_run().await? {
+                return rebuild::resume(&project, Some(run), output).await;
+            }
             rebuild::run(&project, plan.as_deref(), confirm.as_deref(), output).await
         }
         Command::Resume { run } => rebuild::resume(&open().await?, run, output).await,

@@ -38,6 +38,15 @@ impl Project {
             .ok_or_else(|| Error::usage("there is no run in the store yet"))
     }
 
+    /// The run that has not ended, if there is one: killed, halted, stuck, or going on elsewhere.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub async fn open_run(&self) -> Result<Option<RunId>> {
+        let mut runs = self.runs().await?.into_iter();
+        Ok(runs.find(RunSummary::is_open).map(|run| run.id))
+    }
+
     /// Runs the spec's hook for how the run ended. A hook that fails is a warning: the run has
     /// ended as it has.
     pub(super) async fn hooks(&self, report: &Report) {

@@ -105,15 +105,10 @@ impl Project {
     /// A run that has not ended holds the workloads still and a staged database: it is ended
     /// first.
     async fn refuse_open_run(&self) -> Result<()> {
-        let open = self.runs().await?.into_iter().find(RunSummary::is_open);
-        match open {
+        match self.open_run().await? {
             None => Ok(()),
-            Some(run) => Err(
-                Error::refused(format!("{} has not ended", run.id)).hint(format!(
-                    "rebuild resume {0}, or rebuild rollback {0}",
-                    run.id
-                )),
-            ),
+            Some(run) => Err(Error::refused(format!("{run} has not ended"))
+                .hint(format!("rebuild resume {run}, or rebuild rollback {run}"))),
         }
     }
 
