@@ -84,8 +84,13 @@ impl Group {
 
     /// Ends every process of the group: asks first, and kills what is left after [`GRACE`].
     pub(crate) async fn end(&self) {
+        self.end_within(GRACE).await;
+    }
+
+    /// Ends every process of the group: asks first, and kills what is left after `grace`.
+    pub(crate) async fn end_within(&self, grace: Duration) {
         self.signal(Signal::TERM);
-        self.gone_within(GRACE).await;
+        self.gone_within(grace).await;
         self.signal(Signal::KILL);
         self.gone_within(GONE_WITHIN).await;
     }

@@ -7,6 +7,7 @@
 
 pub(crate) mod group;
 mod hook;
+mod infrastructure;
 mod output;
 mod percent;
 mod run;
@@ -20,6 +21,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use hook::run_hook;
+pub use infrastructure::{
+    Action, Applied, Change, Infrastructure, InfrastructurePlan, InfrastructureState, OutputChange,
+    PlannedChanges, destroys,
+};
 pub use output::Redaction;
 pub use run::{Finished, Invocation, run, run_ok};
 #[cfg(feature = "postgres")]

@@ -76,6 +76,15 @@ pub(super) struct Reader<R> {
     /// True if the last byte was a carriage return, so that a line feed ends no second line.
     returned: bool,
     kept: VecDeque<String>,
+    /// What was read, for a program whose output is data and not lines to show.
+    captured: Option<Capture>,
+}
+
+/// Output that is data.
+struct Capture {
+    bytes: Vec<u8>,
+    /// How much is kept; one byte more says that there was more.
+    most: usize,
 }
 
 impl<R: AsyncRead + Unpin> Reader<R> {
@@ -89,7 +98,23 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             cut: false,
             returned: false,
             kept: VecDeque::with_capacity(KEPT_LINES),
+            captured: None,
         }
+    }
+
+    /// Keeps the first `most` bytes as they are, and shows nothing of them.
+    pub(super) fn capturing(mut self, most: usize) -> Self {
+        self.captured = Some(Capture {
+            bytes: Vec::new(),
+            most,
+        });
+        self
+    }
+
+    /// What was captured; `None` if there was more than was to be kept.
+    pub(super) fn take_captured(&mut self) -> Option<Vec<u8>> {
+        let captured = self.captured.take()?;
+        (captured.bytes.len() <= captured.most).then_some(captured.bytes)
     }
 
     /// Reads until the stream ends. A read that fails ends it, too: what a program prints decides
@@ -97,6 +122,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     pub(super) async fn read(&mut self) {
         let mut chunk = vec![0; 16 * 1024];
         while let Ok(n @ 1..) = self.source.read(&mut chunk).await {
+            if let Some(captured) = &mut self.captured {
+                let room = (captured.most + 1).saturating_sub(captured.bytes.len());
+                captured.bytes.extend_from_slice(&chunk[..n.min(room)]);
+                continue;
+            }
             for piece in chunk[..n].split_inclusive(|b| matches!(b, b'\n' | b'\r')) {
                 self.take(piece);
             }

@@ -11,7 +11,7 @@ use futures::future::FusedFuture;
 use tokio::process::{ChildStderr, ChildStdout};
 use tokio::time::Instant;
 
-use super::group::Group;
+use super::group::{GRACE, Group};
 use super::output::{Reader, Redaction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
@@ -67,6 +67,18 @@ impl Finished {
     }
 }
 
+/// How a program is run, where that differs from [`run`].
+#[derive(Clone)]
+pub(crate) struct Manner {
+    /// What of its output is not shown.
+    pub(crate) redaction: Redaction,
+    /// How long it may take to end once it was asked to.
+    pub(crate) grace: Duration,
+    /// With a number of bytes, its standard output is kept as it is and not shown; more than that
+    /// is an error.
+    pub(crate) capture: Option<usize>,
+}
+
 /// Why waiting for a program ended.
 enum Wake {
     Exited(io::Result<()>),
@@ -87,13 +99,35 @@ enum Wake {
 /// [`ErrorKind::Program`] if it cannot be started, [`ErrorKind::Deadline`] if it did not end in
 /// time, [`ErrorKind::Interrupted`] if the operator stopped. An exit code is no error.
 pub async fn run(ctx: &Ctx, invocation: &Invocation) -> Result<Finished> {
+    let manner = Manner {
+        redaction: Redaction::new(invocation.secret_env.iter().map(|(_, secret)| secret)),
+        grace: GRACE,
+        capture: None,
+    };
+    run_as(ctx, invocation, &manner).await.map(|(done, _)| done)
+}
+
+/// Runs a program as [`run`] does, but for what `manner` says; and what was captured.
+///
+/// *Repeats:* runs it again. *Destroys:* whatever the program destroys.
+///
+/// # Errors
+/// As [`run`], and [`ErrorKind::Program`] if it printed more than was to be captured.
+pub(crate) async fn run_as(
+    ctx: &Ctx,
+    invocation: &Invocation,
+    manner: &Manner,
+) -> Result<(Finished, Vec<u8>)> {
     ctx.check_stop(&invocation.name)?;
     let deadline = Instant::now() + invocation.limit;
     let mut group = start(invocation)?;
-    let redaction = Redaction::new(invocation.secret_env.iter().map(|(_, secret)| secret));
     let (stdout, stderr) = pipes(&mut group)?;
-    let mut out = Reader::new(stdout, &invocation.name, &ctx.events, &redaction);
-    let mut err = Reader::new(stderr, &invocation.name, &ctx.events, &redaction);
+    let name = &invocation.name;
+    let mut out = Reader::new(stdout, name, &ctx.events, &manner.redaction);
+    if let Some(most) = manner.capture {
+        out = out.capturing(most);
+    }
+    let mut err = Reader::new(stderr, name, &ctx.events, &manner.redaction);
 
     let wake = {
         let mut reading = pin!(async { tokio::join!(out.read(), err.read()) }.fuse());
@@ -118,19 +152,26 @@ pub async fn run(ctx: &Ctx, invocation: &Invocation) -> Result<Finished> {
                 group.end().await;
             }
         } else {
-            reading_while(&mut reading, group.end()).await;
+            reading_while(&mut reading, group.end_within(manner.grace)).await;
         }
         wake
     };
 
     let code = group.reap().map_err(|e| lost(invocation, e))?;
+    let captured = out.take_captured();
     let finished = Finished {
         code,
         stdout_tail: out.into_tail(),
         stderr_tail: err.into_tail(),
     };
     match wake {
-        Wake::Exited(Ok(())) => Ok(finished),
+        Wake::Exited(Ok(())) => match (captured, manner.capture) {
+            (None, Some(most)) => Err(Error::new(
+                ErrorKind::Program,
+                format!("{} printed more than {most} bytes", invocation.name),
+            )),
+            (captured, _) => Ok((finished, captured.unwrap_or_default())),
+        },
         Wake::Exited(Err(e)) => Err(lost(invocation, e)),
         Wake::Deadline => Err(Error::new(
             ErrorKind::Deadline,

@@ -8,6 +8,7 @@
 mod checks;
 mod duration;
 mod expand;
+mod infrastructure;
 mod kubernetes;
 mod load;
 mod locate;
@@ -26,6 +27,7 @@ use serde::Deserialize;
 
 pub use checks::{CheckSpec, Expected};
 pub use duration::Within;
+pub use infrastructure::{InfrastructureSpec, InfrastructureTool, InfrastructureVariable};
 pub use kubernetes::{ClusterTaskSpec, KubernetesSpec, TargetPodSpec, TargetSecretSpec};
 pub use load::{from_value, json_schema, load, parse};
 pub use patterns::{NamePatterns, TablePatterns};

@@ -1,0 +1,255 @@
+//! Steps that run an infrastructure-as-code tool: OpenTofu, Terraform, Pulumi, or Helm.
+//!
+//! What a tool would do is planned first, and read as typed [`PlannedChanges`] that can be shown and
+//! kept. [`Infrastructure::apply`] plans again and goes on only if the changes are those that were
+//! shown; then it applies exactly what it has just planned, and plans a last time to see that
+//! nothing is left to do.
+//!
+//! No tool asks a question: standard input is empty, and each is told so in its own way. The values of
+//! variables are passed in the environment (tofu, terraform) or in a file that the owner alone may read
+//! (pulumi, helm), and are shown as `***` where a tool prints them; texts of fewer than four bytes are
+//! not hidden.
+//!
+//! A run that is to end early (the deadline, the operator) asks the tool to end and gives it a
+//! minute to write down what it did. Whatever it had begun, the next plan shows what is left to do.
+
+mod changes;
+mod data;
+mod helm;
+mod locks;
+mod manifests;
+mod program;
+mod pulumi;
+mod pulumi_preview;
+mod terraform;
+mod terraform_plan;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+pub use changes::{Action, Change, OutputChange, PlannedChanges, destroys};
+use helm::Helm;
+use pulumi::Pulumi;
+use terraform::Terraform;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Ctx;
+use crate::spec::{InfrastructureSpec, InfrastructureTool};
+
+/// How many changes an error lists.
+const LINES_IN_ERROR: usize = 20;
+
+/// What a tool manages now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InfrastructureState {
+    /// The tool.
+    pub tool: InfrastructureTool,
+    /// Its version.
+    pub version: String,
+    /// The workspace or stack; for helm the context, namespace and release.
+    pub workspace: String,
+    /// The addresses of what it manages, sorted; the URNs of pulumi, kinds and names for helm.
+    pub addresses: Vec<String>,
+}
+
+/// What a tool would do, and the file it would do it by. The file goes with the value.
+pub struct InfrastructurePlan {
+    /// The changes, to be shown and kept.
+    pub changes: PlannedChanges,
+    /// The plan in the tool's own words, safe to show.
+    pub text: String,
+    /// The folder of the saved plan, and its path. A saved plan may hold secrets.
+    files: TempDir,
+    saved: String,
+}
+
+impl fmt::Debug for InfrastructurePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InfrastructurePlan")
+            .field("changes", &self.changes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What was applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Applied {
+    /// The workspace or stack; for helm the context, namespace and release.
+    pub workspace: String,
+    /// What was done; none if there was nothing to do.
+    pub changes: Vec<Change>,
+}
+
+/// What one tool manages, in one folder and one workspace, stack or release.
+pub struct Infrastructure {
+    driver: Driver,
+}
+
+/// How each tool is driven.
+enum Driver {
+    Terraform(Terraform),
+    Pulumi(Pulumi),
+    Helm(Helm),
+}
+
+impl fmt::Debug for Infrastructure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Infrastructure({})", self.name())
+    }
+}
+
+impl Infrastructure {
+    /// What `spec` describes; `folder` is the spec's own folder. Nothing is run.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] if a key does not fit the tool, or is missing, with its name.
+    pub fn new(spec: &InfrastructureSpec, folder: &Path) -> Result<Self> {
+        spec.check()?;
+        let driver = match spec.tool {
+            InfrastructureTool::Tofu | InfrastructureTool::Terraform => {
+                Driver::Terraform(Terraform::new(spec, folder))
+            }
+            InfrastructureTool::Pulumi => Driver::Pulumi(Pulumi::new(spec, folder)?),
+            InfrastructureTool::Helm => Driver::Helm(Helm::new(spec, folder)?),
+        };
+        Ok(Self { driver })
+    }
+
+    /// The tool and what it works on, for people: `terraform workspace prod`.
+    pub fn name(&self) -> String {
+        match &self.driver {
+            Driver::Terraform(tool) => tool.name(),
+            Driver::Pulumi(tool) => tool.name(),
+            Driver::Helm(tool) => tool.name(),
+        }
+    }
+
+    /// What the tool manages now, by its own record. tofu and terraform are initialised first.
+    ///
+    /// *Repeats:* looks again. *Destroys:* nothing; a workspace is not made.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] if the program is another tool, or the workspace does not exist;
+    /// [`ErrorKind::Program`] if it fails.
+    pub async fn look(&self, ctx: &Ctx) -> Result<InfrastructureState> {
+        match &self.driver {
+            Driver::Terraform(tool) => tool.look(ctx).await,
+            Driver::Pulumi(tool) => tool.look(ctx).await,
+            Driver::Helm(tool) => tool.look(ctx).await,
+        }
+    }
+
+    /// What the tool would do, after it has compared its record with the world. The workspace is
+    /// named to every run of the program; what is selected in the folder does not count and stays.
+    ///
+    /// After an apply that was killed, this shows what is left to do.
+    ///
+    /// *Repeats:* plans again; the digest is the same while neither the files nor the world
+    /// change. (It is not if the files themselves say something new each time, as
+    /// `plantimestamp()` or a chart's `randAlphaNum` does.) *Destroys:* nothing; it makes the
+    /// workspace if that is allowed and needed, and tofu and terraform are initialised.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] if the program is another tool, the workspace or a file of variables
+    /// does not exist, or another holds the lock of the state (which is never forced);
+    /// [`ErrorKind::Program`] if it fails; [`ErrorKind::Deadline`].
+    pub async fn plan(&self, ctx: &Ctx) -> Result<InfrastructurePlan> {
+        match &self.driver {
+            Driver::Terraform(tool) => tool.plan(ctx).await,
+            Driver::Pulumi(tool) => tool.plan(ctx).await,
+            Driver::Helm(tool) => tool.plan(ctx).await,
+        }
+    }
+
+    /// Does what `planned` shows: plans again, compares, applies that very plan, and plans once
+    /// more to see that nothing is left. Where there is nothing to do, nothing is done.
+    ///
+    /// *Repeats:* does nothing once it is done. Where it was ended on the way, what is left is
+    /// something else than what was shown, and is refused; plan again. *Destroys:* what
+    /// [`destroys`] says of `planned`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] if there is something else to do than what was shown, and as
+    /// [`plan`](Self::plan): then nothing was changed. [`ErrorKind::Program`],
+    /// [`ErrorKind::Deadline`] and [`ErrorKind::Interrupted`] if it fails or is ended on the way,
+    /// with an unknown part of it done. [`ErrorKind::Mismatch`] if it succeeded and something is
+    /// left to do; it lists what.
+    pub async fn apply(&self, ctx: &Ctx, planned: &PlannedChanges) -> Result<Applied> {
+        let fresh = self.plan(ctx).await?;
+        let mut applied = Applied {
+            workspace: fresh.changes.workspace.clone(),
+            changes: Vec::new(),
+        };
+        if fresh.changes.is_empty() {
+            return Ok(applied);
+        }
+        if fresh.changes.digest != planned.digest {
+            return Err(self.changed(planned, &fresh.changes));
+        }
+        applied.changes.clone_from(&fresh.changes.changes);
+        match &self.driver {
+            Driver::Terraform(tool) => tool.apply(ctx, &fresh).await?,
+            Driver::Pulumi(tool) => tool.apply(ctx, &fresh).await?,
+            Driver::Helm(tool) => tool.apply(ctx, &fresh).await?,
+        }
+        let rest = self.plan(ctx).await?.changes;
+        if rest.is_empty() {
+            return Ok(applied);
+        }
+        Err(Error::new(
+            ErrorKind::Mismatch,
+            format!(
+                "{} was applied, and this is left to do:\n{}",
+                self.name(),
+                shortened(&rest.lines())
+            ),
+        )
+        .hint("a resource may change by itself, or its provider may not keep to its plan"))
+    }
+
+    /// Brings the tool's record of the world up to date, and changes nothing in the world. helm
+    /// keeps no such record, and nothing is run.
+    ///
+    /// *Repeats:* compares again. *Destroys:* entries of the record whose resource is gone.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub async fn refresh(&self, ctx: &Ctx) -> Result<()> {
+        match &self.driver {
+            Driver::Terraform(tool) => tool.refresh(ctx).await,
+            Driver::Pulumi(tool) => tool.refresh(ctx).await,
+            Driver::Helm(_) => Ok(()),
+        }
+    }
+
+    fn changed(&self, planned: &PlannedChanges, fresh: &PlannedChanges) -> Error {
+        let (shown, now) = (planned.lines(), fresh.lines());
+        let gone = shown.iter().filter(|l| !now.contains(l));
+        let new = now.iter().filter(|l| !shown.contains(l));
+        let mut lines: Vec<String> = gone.map(|l| format!("no longer: {l}")).collect();
+        lines.extend(new.map(|l| format!("new: {l}")));
+        if lines.is_empty() {
+            lines.push("the same resources, with other values".to_owned());
+        }
+        Error::refused(format!(
+            "{}: what there is to do has changed since it was shown:\n{}",
+            self.name(),
+            shortened(&lines)
+        ))
+        .hint("plan again, and look at what has changed")
+    }
+}
+
+fn shortened(lines: &[String]) -> String {
+    let mut shown: Vec<String> = lines.iter().take(LINES_IN_ERROR).cloned().collect();
+    if let Some(more) = lines.len().checked_sub(LINES_IN_ERROR).filter(|n| *n > 0) {
+        shown.push(format!("and {more} more"));
+    }
+    shown.join("\n")
+}

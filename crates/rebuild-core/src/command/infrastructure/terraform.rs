@@ -1,0 +1,245 @@
+//! OpenTofu and Terraform, which share their command line and the JSON of a plan.
+//!
+//! The commands and their exit codes: <https://developer.hashicorp.com/terraform/cli/commands/plan>;
+//! the variables: <https://developer.hashicorp.com/terraform/cli/config/environment-variables>.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::program::{Program, private_file, private_folder, require_files};
+use super::terraform_plan::PlanFile;
+use super::{InfrastructurePlan, InfrastructureState};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Ctx;
+use crate::spec::InfrastructureSpec;
+
+/// `plan -detailed-exitcode` ends with this if there is something to do.
+const SOMETHING_TO_DO: i32 = 2;
+
+/// The arguments of `verb`, which is to ask nothing.
+fn asking_nothing<'a>(verb: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = vec![verb, "-input=false", "-no-color"];
+    arguments.extend(more);
+    arguments
+}
+
+/// A folder of configuration and one workspace of it.
+pub(super) struct Terraform {
+    spec: InfrastructureSpec,
+    workspace: String,
+    /// With no workspace selected but by what the folder remembers.
+    anywhere: Program,
+    /// With the workspace selected.
+    program: Program,
+}
+
+impl Terraform {
+    pub(super) fn new(spec: &InfrastructureSpec, folder: &Path) -> Self {
+        let workspace = spec.workspace.clone();
+        let workspace = workspace.unwrap_or_else(|| "default".to_owned());
+        let mut program = Program::new(spec, folder)
+            .with("TF_IN_AUTOMATION", "1")
+            .with("TF_INPUT", "0")
+            // No word of newer versions is asked for over the network.
+            .with("CHECKPOINT_DISABLE", "1");
+        // These may hold `-auto-approve`, or targets. An empty one is as none.
+        for (name, _) in std::env::vars_os() {
+            if let Some(name) = name.to_str().filter(|n| n.starts_with("TF_CLI_ARGS")) {
+                program = program.with(name, "");
+            }
+        }
+        for (name, value) in &spec.variables {
+            let value = match &value.0 {
+                serde_json::Value::String(text) => text.clone(),
+                // Lists and objects in JSON are expressions of the language as well.
+                other => other.to_string(),
+            };
+            program = program.with_secret(format!("TF_VAR_{name}"), value);
+        }
+        Self {
+            anywhere: program.clone().with("TF_WORKSPACE", ""),
+            program: program.with("TF_WORKSPACE", &workspace),
+            spec: spec.clone(),
+            workspace,
+        }
+    }
+
+    pub(super) fn name(&self) -> String {
+        format!("{} workspace {}", self.spec.tool, self.workspace)
+    }
+
+    /// Initialises the folder and sees to it that the workspace is there; the tool's version.
+    async fn prepare(&self, ctx: &Ctx, create: bool) -> Result<String> {
+        require_files(self.program.folder(), "var_files", &self.spec.var_files)?;
+        let version = self.program.version(ctx).await?;
+        // With a workspace selected, init makes it where it is missing, and says nothing of it.
+        self.anywhere
+            .run_ok(ctx, &asking_nothing("init", &[]))
+            .await?;
+        let list = self.anywhere.read(ctx, &["workspace", "list"]).await?;
+        let there = |line: &str| line.trim_start_matches(['*', ' ']).trim() == self.workspace;
+        if !list.lines().any(there) {
+            if !create {
+                return Err(self.no_workspace(&list));
+            }
+            self.create(ctx, &list).await?;
+        }
+        Ok(version)
+    }
+
+    fn no_workspace(&self, list: &str) -> Error {
+        let names = list
+            .lines()
+            .map(|l| l.trim_start_matches(['*', ' ']).trim());
+        let names: Vec<&str> = names.filter(|n| !n.is_empty()).collect();
+        Error::refused(format!(
+            "{} has no workspace {:?} in {}; there are: {}",
+            self.spec.tool,
+            self.workspace,
+            self.program.folder().display(),
+            self.program.redaction().line(&names.join(", "))
+        ))
+        .hint("correct the name, or let it be made with create_workspace = true")
+    }
+
+    /// Makes the workspace. That selects it for whoever works in the folder by hand, so what was
+    /// selected is selected again.
+    async fn create(&self, ctx: &Ctx, list: &str) -> Result<()> {
+        ctx.events
+            .info(format!("{} does not exist and is made", self.name()));
+        let new = ["workspace", "new", "-no-color", &self.workspace];
+        self.anywhere.run_ok(ctx, &new).await?;
+        let selected = list.lines().find_map(|l| l.trim().strip_prefix('*'));
+        if let Some(selected) = selected {
+            let select = ["workspace", "select", "-no-color", selected.trim()];
+            self.anywhere.run_ok(ctx, &select).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn look(&self, ctx: &Ctx) -> Result<InfrastructureState> {
+        let version = self.prepare(ctx, false).await?;
+        let state: State = self
+            .program
+            .read_json(ctx, &["show", "-no-color", "-json"])
+            .await?;
+        let mut addresses = Vec::new();
+        state.values.root_module.collect(&mut addresses);
+        addresses.sort();
+        Ok(InfrastructureState {
+            tool: self.spec.tool,
+            version,
+            workspace: self.workspace.clone(),
+            addresses,
+        })
+    }
+
+    pub(super) async fn plan(&self, ctx: &Ctx) -> Result<InfrastructurePlan> {
+        let version = self.prepare(ctx, self.spec.create_workspace).await?;
+        ctx.events.info(format!("{} is planned", self.name()));
+        let files = private_folder()?;
+        let (saved, something) = self.save(ctx, files.path(), &[]).await?;
+        let show = ["show", "-no-color", "-json", &saved];
+        let plan: PlanFile = self.program.read_json(ctx, &show).await?;
+        let changes = plan.changes(&self.spec, version, &self.workspace)?;
+        if something && changes.changes.is_empty() && changes.outputs.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Program,
+                format!(
+                    "{} says that there is something to do, of a sort that is not known here",
+                    self.name()
+                ),
+            )
+            .hint("apply it by hand, or use a version of the tool without it"));
+        }
+        let text = self
+            .program
+            .read(ctx, &["show", "-no-color", &saved])
+            .await?;
+        let lines = text.lines().map(|l| self.program.redaction().line(l));
+        Ok(InfrastructurePlan {
+            changes,
+            text: lines.collect::<Vec<_>>().join("\n"),
+            files,
+            saved,
+        })
+    }
+
+    /// Plans into a file in `folder`: its path, and whether there is something to do.
+    async fn save(&self, ctx: &Ctx, folder: &Path, more: &[&str]) -> Result<(String, bool)> {
+        // The tool writes into the file that is there, and leaves its mode.
+        let saved = private_file(folder, "plan", b"")?;
+        let out = format!("-out={saved}");
+        let mut arguments = asking_nothing("plan", more);
+        arguments.extend(["-detailed-exitcode", &out]);
+        let targets = self.spec.targets.iter().map(|t| format!("-target={t}"));
+        let files = self.spec.var_files.iter().map(|f| format!("-var-file={f}"));
+        let given: Vec<String> = targets.chain(files).collect();
+        arguments.extend(given.iter().map(String::as_str));
+        let finished = self.program.run(ctx, &arguments).await?;
+        match finished.code {
+            0 => Ok((saved, false)),
+            SOMETHING_TO_DO => Ok((saved, true)),
+            _ => Err(self.program.failed(&arguments, &finished)),
+        }
+    }
+
+    /// Applies the saved plan. The tool refuses it by itself if the state has changed since.
+    pub(super) async fn apply(&self, ctx: &Ctx, plan: &InfrastructurePlan) -> Result<()> {
+        self.program
+            .run_ok(ctx, &asking_nothing("apply", &[&plan.saved]))
+            .await
+    }
+
+    pub(super) async fn refresh(&self, ctx: &Ctx) -> Result<()> {
+        self.prepare(ctx, self.spec.create_workspace).await?;
+        let files = private_folder()?;
+        let (saved, _) = self.save(ctx, files.path(), &["-refresh-only"]).await?;
+        self.program
+            .run_ok(ctx, &asking_nothing("apply", &[&saved]))
+            .await
+    }
+}
+
+/// What `show -json` prints of a state:
+/// <https://developer.hashicorp.com/terraform/internals/json-format#state-representation>.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct State {
+    values: Values,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Values {
+    root_module: Module,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Module {
+    resources: Vec<Resource>,
+    child_modules: Vec<Module>,
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    address: String,
+    mode: String,
+    #[serde(default)]
+    deposed_key: Option<String>,
+}
+
+impl Module {
+    fn collect(self, addresses: &mut Vec<String>) {
+        let managed = self.resources.into_iter().filter(|r| r.mode == "managed");
+        addresses.extend(managed.map(|r| match r.deposed_key {
+            Some(key) => format!("{} (deposed object {key})", r.address),
+            None => r.address,
+        }));
+        for module in self.child_modules {
+            module.collect(addresses);
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The real `terraform` (`scripts/terraform` says which), with what is built into it.
+
+use super::super::{Action, destroys};
+use super::*;
+use crate::error::ErrorKind;
+
+const MAIN: &str = r#"
+variable "size" { default = 1 }
+variable "password" { default = "none" }
+variable "names" {
+  type    = list(string)
+  default = ["a"]
+}
+resource "terraform_data" "app" { input = var.size }
+resource "terraform_data" "db" {
+  input = var.names
+  lifecycle { replace_triggered_by = [terraform_data.app] }
+}
+resource "terraform_data" "login" { input = var.password }
+output "size" { value = terraform_data.app.output }
+"#;
+
+fn infrastructure() -> TempDir {
+    let dir = folder();
+    write(&dir, "main.tf", MAIN);
+    dir
+}
+
+fn actions(plan: &InfrastructurePlan) -> Vec<String> {
+    plan.changes.lines()
+}
+
+#[tokio::test]
+async fn it_is_planned_shown_applied_and_found_empty() {
+    let dir = infrastructure();
+    let tool = made(&dir, "tool='terraform'");
+    let (ctx, seen) = watched();
+    let plan = tool.plan(&ctx).await.expect("a plan");
+    assert_eq!(
+        actions(&plan),
+        [
+            "create terraform_data.app",
+            "create terraform_data.db",
+            "create terraform_data.login",
+            "create output size",
+        ]
+    );
+    assert!(plan.text.contains("Plan: 3 to add"), "{}", plan.text);
+    assert_eq!(plan.changes.workspace, "default");
+    assert!(destroys(&plan.changes).is_empty());
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &str| std::fs::metadata(path).expect(path).permissions().mode() & 0o777;
+    assert_eq!(mode(&plan.saved), 0o600);
+    let saved = plan.saved.clone();
+    let again = planned(&tool).await;
+    assert_eq!(again.changes, plan.changes);
+
+    let applied = tool.apply(&ctx, &plan.changes).await.expect("applied");
+    assert_eq!(applied.changes, plan.changes.changes);
+    drop(plan);
+    assert!(!Path::new(&saved).exists(), "{saved} is left");
+    assert!(
+        output(&seen)
+            .iter()
+            .any(|l| l.starts_with("terraform apply: Apply complete!"))
+    );
+    let state = tool.look(&ctx).await.expect("a state");
+    assert_eq!(
+        state.addresses,
+        [
+            "terraform_data.app",
+            "terraform_data.db",
+            "terraform_data.login"
+        ]
+    );
+    let rest = planned(&tool).await.changes;
+    assert!(rest.is_empty() && rest.unchanged == 3, "{rest:?}");
+    // Once it is done, doing it again does nothing.
+    let repeated = tool
+        .apply(&ctx, &again.changes)
+        .await
+        .expect("nothing to do");
+    assert!(repeated.changes.is_empty());
+    tool.refresh(&ctx).await.expect("refreshed");
+}
+
+#[tokio::test]
+async fn var_files_variables_and_targets_are_passed_on() {
+    let dir = infrastructure();
+    write(&dir, "prod.tfvars", "size = 3\n");
+    let all = "tool='terraform'\nvar_files=['prod.tfvars']\n[variables]\nnames=['x','y']\n";
+    let tool = made(&dir, all);
+    let plan = planned(&tool).await;
+    tool.apply(&Ctx::quiet(), &plan.changes)
+        .await
+        .expect("applied");
+    let state = std::fs::read_to_string(dir.path().join("terraform.tfstate")).expect("a state");
+    let state: serde_json::Value = serde_json::from_str(&state).expect("JSON");
+    assert_eq!(state["outputs"]["size"]["value"], 3);
+    assert!(state.to_string().contains(r#"["x","y"]"#), "{state}");
+
+    let some = "tool='terraform'\ntargets=['terraform_data.app']\nvariables={size=4}";
+    let tool = made(&dir, some);
+    let plan = planned(&tool).await;
+    assert_eq!(
+        actions(&plan),
+        ["update terraform_data.app", "update output size"]
+    );
+    assert_eq!(plan.changes.targets, ["terraform_data.app"]);
+    tool.apply(&Ctx::quiet(), &plan.changes)
+        .await
+        .expect("applied");
+    let rest = planned(&made(
+        &dir,
+        "tool='terraform'\nvariables={size=4,names=['x','y']}",
+    ))
+    .await;
+    assert!(rest.changes.is_empty(), "{:?}", rest.changes);
+}
+
+#[tokio::test]
+async fn a_replacement_says_why_and_is_a_loss() {
+    let dir = infrastructure();
+    let tool = made(&dir, "tool='terraform'");
+    let plan = planned(&tool).await;
+    tool.apply(&Ctx::quiet(), &plan.changes)
+        .await
+        .expect("applied");
+    let tool = made(&dir, "tool='terraform'\nvariables={size=2}");
+    let plan = planned(&tool).await;
+    let change = plan.changes.changes.iter().find(|c| c.action.destroys());
+    assert_eq!(change.expect("a replacement").action, Action::Replace);
+    assert_eq!(
+        destroys(&plan.changes),
+        ["replace terraform_data.db (replace by triggers)"]
+    );
+    let kept = serde_json::to_string(&plan.changes).expect("JSON");
+    let kept = serde_json::from_str(&kept).expect("changes");
+    tool.apply(&Ctx::quiet(), &kept)
+        .await
+        .expect("applied as kept");
+}
+
+#[tokio::test]
+async fn a_workspace_is_named_and_the_selected_one_stays() {
+    let dir = infrastructure();
+    let missing = made(&dir, "tool='terraform'\nworkspace='scratch'");
+    for refused in [
+        missing.plan(&Ctx::quiet()).await.expect_err("missing"),
+        missing.look(&Ctx::quiet()).await.expect_err("missing"),
+    ] {
+        assert_eq!(refused.kind(), ErrorKind::Refused);
+        let message = refused.to_string();
+        assert!(
+            message.contains("no workspace \"scratch\"") && message.ends_with("there are: default"),
+            "{message}"
+        );
+    }
+    assert!(!dir.path().join("terraform.tfstate.d").exists());
+    let spec = "tool='terraform'\nworkspace='scratch'\ncreate_workspace=true";
+    let tool = made(&dir, spec);
+    assert_eq!(tool.name(), "terraform workspace scratch");
+    let plan = planned(&tool).await;
+    assert_eq!(plan.changes.workspace, "scratch");
+    let selected = std::fs::read_to_string(dir.path().join(".terraform/environment"));
+    assert_eq!(selected.expect("a selection"), "default");
+    tool.apply(&Ctx::quiet(), &plan.changes)
+        .await
+        .expect("applied");
+    assert!(
+        dir.path()
+            .join("terraform.tfstate.d/scratch/terraform.tfstate")
+            .exists()
+    );
+    assert!(!dir.path().join("terraform.tfstate").exists());
+    // The same changes of another workspace are not the ones that were shown.
+    let error = made(&dir, "tool='terraform'")
+        .apply(&Ctx::quiet(), &plan.changes)
+        .await
+        .expect_err("another workspace");
+    assert_eq!(error.kind(), ErrorKind::Refused);
+}
+
+#[tokio::test]
+async fn a_world_that_changed_since_is_refused_and_left_alone() {
+    let dir = infrastructure();
+    let tool = made(&dir, "tool='terraform'");
+    let plan = planned(&tool).await;
+    write(&dir, "more.tf", "resource \"terraform_data\" \"more\" {}");
+    let error = tool
+        .apply(&Ctx::quiet(), &plan.changes)
+        .await
+        .expect_err("changed");
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert!(
+        error
+            .to_string()
+            .ends_with("\nnew: create terraform_data.more"),
+        "{error}"
+    );
+    assert!(!dir.path().join("terraform.tfstate").exists());
+    // Other values alone are another plan, too.
+    std::fs::remove_file(dir.path().join("more.tf")).expect("removed");
+    let error = made(&dir, "tool='terraform'\nvariables={size=9}")
+        .apply(&Ctx::quiet(), &plan.changes)
+        .await
+        .expect_err("other values");
+    assert!(
+        error
+            .to_string()
+            .ends_with("the same resources, with other values"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn secrets_are_seen_nowhere() {
+    let dir = infrastructure();
+    // The configuration itself prints the variable, and fails.
+    write(
+        &dir,
+        "leak.tf",
+        r#"
+resource "terraform_data" "leak" {
+  input = var.password
+  provisioner "local-exec" {
+    command = "ps axww -o args > seen; echo leaked $P; exit 1"
+    environment = { P = var.password }
+  }
+}
+"#,
+    );
+    let quoted = toml::Value::from(MARK).to_string();
+    let tool = made(
+        &dir,
+        &format!("tool='terraform'\nvariables={{password={quoted}}}"),
+    );
+    let (ctx, seen) = watched();
+    let plan = tool.plan(&ctx).await.expect("a plan");
+    let error = tool.apply(&ctx, &plan.changes).await.expect_err("exit 1");
+    assert_eq!(error.kind(), ErrorKind::Program, "{error:?}");
+    let arguments = std::fs::read_to_string(dir.path().join("seen")).expect("arguments");
+    assert!(arguments.contains("terraform apply"), "{arguments}");
+    let kept = serde_json::to_string(&plan.changes).expect("JSON");
+    let events = format!("{:?}", seen.events());
+    assert!(events.contains("leaked ***"), "{events}");
+    assert!(plan.text.contains("***"), "{}", plan.text);
+    for text in [
+        arguments,
+        plan.text.clone(),
+        kept,
+        events,
+        format!("{error:?}{tool:?}{plan:?}"),
+    ] {
+        assert!(!text.contains("tr0ub4dor"), "{text}");
+    }
+}
