@@ -245,7 +245,11 @@ fn every_example_is_a_spec() {
 fn the_specs_in_the_documentation_are_specs() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let lookup = |_: &str| Some("x".to_owned());
-    for (page, head) in [("README.md", ""), ("docs/REFRESH.md", HEAD)] {
+    for (page, head) in [
+        ("README.md", ""),
+        ("docs/REFRESH.md", HEAD),
+        ("docs/KUBERNETES.md", ""),
+    ] {
         let text = std::fs::read_to_string(root.join(page)).expect(page);
         let (_, block) = text.split_once("```toml\n").expect("a block");
         let (block, _) = block.split_once("```").expect("its end");
