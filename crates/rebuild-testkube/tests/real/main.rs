@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod kubectl;
 mod objects;
 
 use kube::Client;
