@@ -36,15 +36,16 @@ impl Cluster {
         workload: &WorkloadRef,
         limit: Duration,
     ) -> Result<()> {
-        let labels = self.rollout(ctx, workload).await?.labels;
         let name = &workload.name;
         let wakes = match workload.kind {
             WorkloadKind::Deployment => Wakes::default().on(self.api::<Deployment>(), named(name)),
             WorkloadKind::StatefulSet => {
                 Wakes::default().on(self.api::<StatefulSet>(), named(name))
             }
+            // Its Jobs begin when their time comes.
             WorkloadKind::CronJob => return Ok(()),
         };
+        let labels = self.rollout(ctx, workload).await?.labels;
         let wakes = wakes.on(self.api::<Pod>(), labelled(&labels));
         let what = format!("the rollout of {workload}");
         self.wait(ctx, &what, limit, wakes, || async {

@@ -113,6 +113,14 @@ impl LocalCluster {
         }
     }
 
+    /// The folder of the server programs that `options` ask for, without a server.
+    ///
+    /// # Errors
+    /// No programs were found, or they are too old.
+    pub async fn programs(options: &ClusterOptions) -> Result<PathBuf> {
+        Ok(Programs::find(options).await?.dir)
+    }
+
     /// The superuser on `database`, over the Unix socket.
     pub fn endpoint(&self, database: &str) -> Endpoint {
         Endpoint {

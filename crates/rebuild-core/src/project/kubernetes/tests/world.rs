@@ -1,0 +1,311 @@
+//! A namespace with a database, and programs that write to it: in a cluster inside this process,
+//! or in the real one that `REBUILD_TEST_KUBECONFIG` names, where it is made and deleted.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config, ResourceExt};
+use rebuild_testkube::{Address, Container, Program, Ready};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::engine::Report;
+use crate::event::{Event, Events, Progress, Sink};
+use crate::plan::Plan;
+use crate::postgres::{LocalCluster, Session};
+use crate::project::Project;
+use crate::testing::{CLIENT_BIN, cluster_options};
+
+/// The database, its Service and Secret, and what writes to it.
+const MANIFESTS: &str = include_str!("world.yaml");
+
+/// What `postgres:16` does with a folder, on this machine: its entry point in short.
+const ENTRY_POINT: &str = r#"
+    data=$1 socket=$2
+    if [ ! -s "$data/pgdata/PG_VERSION" ]; then
+        printf %s "$POSTGRES_PASSWORD" > "$data/password"
+        initdb -N -D "$data/pgdata" -U postgres -E UTF8 -A scram-sha-256 \
+               --pwfile="$data/password" > "$data/log" 2>&1
+        rm "$data/password"
+        echo "create database $POSTGRES_DB" | postgres --single -D "$data/pgdata" postgres > /dev/null
+    fi
+    exec postgres -D "$data/pgdata" -k "$socket" -c listen_addresses= -c fsync=off
+"#;
+
+/// Everything that a project tells.
+#[derive(Default)]
+pub(super) struct Told(Mutex<String>);
+
+impl Sink for Told {
+    fn event(&self, event: &Event) {
+        let mut told = self.0.lock().expect("no one panics with it");
+        told.push_str(&serde_json::to_string(event).expect("an event"));
+        told.push('\n');
+    }
+
+    fn progress(&self, _: &Progress) {}
+}
+
+impl Told {
+    pub(super) fn text(&self) -> String {
+        self.0.lock().expect("no one panics with it").clone()
+    }
+}
+
+pub(super) struct World {
+    /// The cluster, if it is one of this process.
+    pub(super) inside: Option<rebuild_testkube::Cluster>,
+    kubeconfig: PathBuf,
+    pub(super) context: String,
+    pub(super) namespace: String,
+    pub(super) client: Client,
+    pub(super) folder: TempDir,
+    /// Short, for the paths of sockets are.
+    _sockets: TempDir,
+    pub(super) told: Arc<Told>,
+}
+
+impl World {
+    /// A namespace of its own, with everything in it ready.
+    pub(super) async fn start() -> Self {
+        let world = Self::empty().await;
+        world.apply(MANIFESTS).await;
+        world.await_ready("statefulset", "db", 1).await;
+        world.await_ready("deployment", "api", 2).await;
+        world
+    }
+
+    async fn empty() -> Self {
+        let sockets = tempfile::Builder::new()
+            .prefix("rbk")
+            .tempdir_in("/tmp")
+            .expect("a folder");
+        let folder = TempDir::new().expect("a folder");
+        let real = std::env::var_os("REBUILD_TEST_KUBECONFIG").filter(|file| !file.is_empty());
+        let inside = match real {
+            Some(_) => None,
+            None => Some(inside(sockets.path()).await),
+        };
+        let kubeconfig = match (&inside, real) {
+            (Some(inside), _) => inside.kubeconfig().to_owned(),
+            (None, real) => PathBuf::from(real.expect("a kubeconfig")),
+        };
+        let read = Kubeconfig::read_from(&kubeconfig).expect("a kubeconfig");
+        let context = read.current_context.clone().expect("a current context");
+        let config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await;
+        let client = Client::try_from(config.expect("a context")).expect("a client");
+        let world = Self {
+            inside,
+            kubeconfig,
+            context,
+            namespace: format!("rebuild-test-{}", uuid::Uuid::now_v7().simple()),
+            client,
+            folder,
+            _sockets: sockets,
+            told: Arc::default(),
+        };
+        let namespace = &world.namespace;
+        world
+            .apply(&format!(
+                "{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}}}"
+            ))
+            .await;
+        world
+    }
+
+    /// The cluster of this process: for what cannot be done to a real one.
+    pub(super) fn inside(&self) -> Option<&rebuild_testkube::Cluster> {
+        self.inside.as_ref()
+    }
+
+    fn api(&self, kind: &str) -> Api<DynamicObject> {
+        let (group, version, name) = match kind {
+            "namespace" => ("", "v1", "Namespace"),
+            "secret" => ("", "v1", "Secret"),
+            "service" => ("", "v1", "Service"),
+            "pod" => ("", "v1", "Pod"),
+            "deployment" => ("apps", "v1", "Deployment"),
+            "statefulset" => ("apps", "v1", "StatefulSet"),
+            "cronjob" => ("batch", "v1", "CronJob"),
+            "job" => ("batch", "v1", "Job"),
+            "lease" => ("coordination.k8s.io", "v1", "Lease"),
+            other => panic!("no test uses {other}"),
+        };
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, name));
+        match kind {
+            "namespace" => Api::all_with(self.client.clone(), &resource),
+            _ => Api::namespaced_with(self.client.clone(), &self.namespace, &resource),
+        }
+    }
+
+    pub(super) async fn apply(&self, yaml: &str) {
+        let objects: Vec<DynamicObject> = serde_saphyr::from_multiple(yaml).expect("manifests");
+        let params = PatchParams::apply("rebuild-test").force();
+        for object in objects {
+            let kind = object.types.as_ref().expect("a kind").kind.to_lowercase();
+            let api = self.api(&kind);
+            let applied = api
+                .patch(&object.name_any(), &params, &Patch::Apply(&object))
+                .await;
+            applied.unwrap_or_else(|e| panic!("{kind} {}: {e}", object.name_any()));
+        }
+    }
+
+    /// An object, or nothing if there is none.
+    pub(super) async fn get(&self, kind: &str, name: &str) -> Option<Value> {
+        let found = self.api(kind).get_opt(name).await.expect("an answer")?;
+        Some(serde_json::to_value(found).expect("JSON"))
+    }
+
+    /// The names of all objects of a kind.
+    pub(super) async fn names(&self, kind: &str) -> Vec<String> {
+        let all = self.api(kind).list(&kube::api::ListParams::default()).await;
+        let mut names: Vec<String> = all.expect("a list").iter().map(|o| o.name_any()).collect();
+        names.sort();
+        names
+    }
+
+    pub(super) async fn await_ready(&self, kind: &str, name: &str, count: u64) {
+        let ready = async {
+            loop {
+                let now = self.get(kind, name).await.expect("it is there");
+                if now["status"]["readyReplicas"] == count {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let limit = Duration::from_secs(180);
+        if tokio::time::timeout(limit, ready).await.is_err() {
+            panic!(
+                "{kind}/{name}: {:#}",
+                self.get(kind, name).await.expect("it")
+            );
+        }
+    }
+
+    /// The project of a spec that says `more`.
+    pub(super) async fn try_project(&self, more: &str) -> crate::Result<Project> {
+        let tools = std::env::var(CLIENT_BIN).map(|dir| format!("backup.tools = {dir:?}\n"));
+        let text = format!(
+            "version = 1\nstore.url = \"store\"\nquiesce.end_sessions = true\n{}{more}\n\
+             [kubernetes]\ncontext = {:?}\nnamespace = {:?}\nkubeconfig = {:?}\n\
+             [target]\nurl = \"postgresql:///app\"\n\
+             [target.kubernetes]\nservice = \"db\"\n\
+             secret = {{ name = \"db\", user_key = \"user\" }}\n",
+            tools.unwrap_or_default(),
+            self.context,
+            self.namespace,
+            self.kubeconfig.display().to_string(),
+        );
+        let folder = self.folder.path();
+        let spec = crate::spec::parse(&text, "rebuild.toml", folder, &|_| None).expect("a spec");
+        let events = Events::new(None, vec![self.told.clone()]);
+        Project::open(spec, &Default::default(), events, Default::default()).await
+    }
+
+    pub(super) async fn project(&self, more: &str) -> Project {
+        self.try_project(more).await.expect("a project")
+    }
+
+    pub(super) async fn run(&self, more: &str) -> Report {
+        let report = self.project(more).await.run(None, None).await;
+        report.expect("a run")
+    }
+
+    pub(super) async fn plan(&self, more: &str) -> Plan {
+        let plan = self.project(more).await.plan(true).await;
+        plan.expect("a plan")
+    }
+
+    /// Runs SQL in the database, through a forward of its own.
+    pub(super) async fn sql(&self, sql: &str) -> String {
+        let project = self.project("").await;
+        let session = Session::open(&project.endpoint, "test").await;
+        let session = session.expect("a session");
+        let answer = session.simple_query(sql).await.expect(sql);
+        let rows = answer.iter().filter_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(ToOwned::to_owned),
+            _ => None,
+        });
+        let text = rows.collect::<Vec<_>>().join(" ");
+        session.close().await;
+        text
+    }
+
+    pub(super) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).expect("a file");
+    }
+
+    /// Takes the namespace away. One of this process goes by itself.
+    pub(super) async fn end(self) {
+        if self.inside.is_none() {
+            let (api, params) = (self.api("namespace"), DeleteParams::default());
+            let gone = api.delete(&self.namespace, &params).await;
+            gone.expect("the namespace is deleted");
+        }
+    }
+}
+
+/// A cluster of this process whose images are programs of this machine.
+async fn inside(sockets: &Path) -> rebuild_testkube::Cluster {
+    let cluster = rebuild_testkube::Cluster::start().await.expect("a cluster");
+    let bin = LocalCluster::programs(&cluster_options()).await;
+    let bin = bin.expect("server programs");
+    let clients = std::env::var_os(CLIENT_BIN).map_or_else(|| bin.clone(), PathBuf::from);
+    let path = format!("{}:{}:/usr/bin:/bin", bin.display(), clients.display());
+    let sockets = sockets.to_owned();
+    open_to_all(&sockets);
+    cluster.image("postgres:16", move |container| {
+        postgres(container, &path, &sockets)
+    });
+    cluster
+}
+
+/// Programs that are not root come to the sockets in it.
+fn open_to_all(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let open = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(folder, open).expect("a folder of ours");
+}
+
+fn postgres(container: &Container, path: &str, sockets: &Path) -> Program {
+    let data = container.mounts.get("/var/lib/postgresql/data");
+    let (Some(data), []) = (data, &container.command[..]) else {
+        return client(container, path, sockets);
+    };
+    let folder = sockets.join(&container.pod);
+    std::fs::create_dir_all(&folder).expect("a folder for the socket");
+    open_to_all(&folder);
+    let socket = Address::Unix(folder.join(".s.PGSQL.5432"));
+    let argv: Vec<std::ffi::OsString> = vec![
+        "bash".into(),
+        "-euc".into(),
+        ENTRY_POINT.into(),
+        "entry-point".into(),
+        data.into(),
+        folder.into(),
+    ];
+    Program::new(argv)
+        .env("PATH", path)
+        .user(65534, 65534)
+        .port(5432, socket.clone())
+        .ready(Ready::Accepts(socket))
+}
+
+/// Any other program of the image. The name of the Service is the folder of its pod's socket.
+fn client(container: &Container, path: &str, sockets: &Path) -> Program {
+    let known: BTreeMap<_, _> = [("db", sockets.join("db-0"))].into();
+    let named = container.env.get("PGHOST").and_then(|h| known.get(&**h));
+    let script = match named {
+        Some(folder) => format!("PGHOST='{}' exec \"$@\"", folder.display()),
+        None => "exec \"$@\"".to_owned(),
+    };
+    let own = container.command.iter().chain(&container.args).cloned();
+    let argv = ["bash".to_owned(), "-c".to_owned(), script, "sh".to_owned()];
+    Program::new(argv.into_iter().chain(own)).env("PATH", path)
+}
