@@ -1,7 +1,9 @@
 //! What the parts of a cluster share.
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use tempfile::TempDir;
@@ -42,7 +44,12 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(snapshots: bool) -> io::Result<Self> {
-        let home = tempfile::Builder::new().prefix("testkube-").tempdir()?;
+        // Programs that run as another user must reach their folders; what is secret in here has
+        // permissions of its own.
+        let home = tempfile::Builder::new()
+            .prefix("testkube-")
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir()?;
         Ok(Self {
             access: Access::new()?,
             snapshots,

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::process::Child;
 
@@ -218,7 +217,7 @@ async fn once(
     };
     // Whatever it started ends with it.
     if let Some(group) = group {
-        process::signal(group, Signal::KILL);
+        process::kill(group);
     }
     // What it printed is read to the end, unless something that left its group holds the pipe open.
     let _ = tokio::time::timeout(Duration::from_secs(1), output).await;
@@ -259,22 +258,21 @@ fn follow(child: &mut Child, log: Arc<Log>) -> tokio::task::JoinHandle<()> {
 
 /// Waits for a program; when its pod is to end, it is asked to, and killed at the deadline.
 async fn wait(pod: &Pod, child: &mut Child) -> Option<ExitStatus> {
-    let group = child.id();
-    let send = |which| {
-        if let Some(group) = group {
-            process::signal(group, which);
-        }
-    };
+    let id = child.id();
     tokio::select! {
         status = child.wait() => return status.ok(),
         () = pod.ending() => {}
     }
-    send(Signal::TERM);
+    if let Some(id) = id {
+        process::terminate(id);
+    }
     tokio::select! {
         status = child.wait() => return status.ok(),
         () = pod.overdue() => {}
     }
-    send(Signal::KILL);
+    if let Some(id) = id {
+        process::kill(id);
+    }
     child.wait().await.ok()
 }
 

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::process::signal;
+use super::process::kill;
 use super::{Container, Log, Program, status};
 use crate::object::{items, text, uid};
 use crate::resources::PODS;
@@ -145,7 +144,7 @@ impl Pod {
     pub(crate) fn kill(&self) {
         for run in lock(&self.runs).iter() {
             if let Some(group) = run.group {
-                signal(group, Signal::KILL);
+                kill(group);
             }
         }
     }

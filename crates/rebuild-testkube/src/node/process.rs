@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::process::Command;
@@ -68,11 +68,19 @@ pub(crate) fn command(program: &Program, container: &Container, argv: &[OsString
     command
 }
 
-/// Sends a signal to a program and all that it started.
-pub(crate) fn signal(group: u32, signal: Signal) {
+/// Asks a program to end. What it started hears of it from the program, as in a container.
+pub(super) fn terminate(id: u32) {
+    if let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+        // It may have ended in the meantime.
+        let _ = kill_process(id, Signal::TERM);
+    }
+}
+
+/// Kills a program and all that it started.
+pub(crate) fn kill(group: u32) {
     if let Some(group) = i32::try_from(group).ok().and_then(Pid::from_raw) {
         // It may have ended in the meantime.
-        let _ = kill_process_group(group, signal);
+        let _ = kill_process_group(group, Signal::KILL);
     }
 }
 

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::ChildStdin;
@@ -109,7 +108,7 @@ async fn run(
     if status.is_none()
         && let Some(group) = group
     {
-        node::signal(group, Signal::KILL);
+        node::kill(group);
     }
     Some(ended(node::exit_code(status?)))
 }

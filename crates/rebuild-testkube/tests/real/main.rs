@@ -4,6 +4,7 @@
 
 mod kubectl;
 mod objects;
+mod pods;
 
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
