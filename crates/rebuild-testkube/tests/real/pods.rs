@@ -1,32 +1,18 @@
 //! Pods and what runs them, with `kube`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use futures::AsyncBufReadExt;
 use futures::TryStreamExt;
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
-use kube::api::{Api, AttachParams, DeleteParams, LogParams, Patch, PatchParams};
-use kube::runtime::wait::{Condition, await_condition, conditions};
-use rebuild_testkube::{Address, Cluster, Container, Fault, Program, Ready, Strike};
-use serde_json::json;
+use kube::api::{Api, AttachParams, DeleteParams, LogParams};
+use kube::runtime::wait::Condition;
+use rebuild_testkube::{Address, Cluster, Fault, Program, Ready, Strike};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::client;
-
-async fn until<K>(api: &Api<K>, name: &str, condition: impl Condition<K>) -> Option<K>
-where
-    K: Clone + std::fmt::Debug + Send + serde::de::DeserializeOwned + kube::Resource + 'static,
-{
-    let waiting = await_condition(api.clone(), name, condition);
-    let waited = tokio::time::timeout(Duration::from_secs(30), waiting).await;
-    waited
-        .unwrap_or_else(|_| panic!("{name} is not as it should be"))
-        .unwrap()
-}
+use crate::{client, until};
 
 fn is_ready() -> impl Condition<Pod> {
     |pod: Option<&Pod>| {
@@ -282,154 +268,4 @@ async fn a_deleted_pod_is_asked_to_end_and_then_killed() {
         started.elapsed() >= Duration::from_secs(1),
         "it was killed before its time"
     );
-}
-
-fn job(name: &str, more: &str, script: &str) -> String {
-    format!(
-        "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: {name}}}\nspec:\n{more}  template:\n    spec:\n      \
-         restartPolicy: Never\n      containers:\n      - {{name: c, image: 'shell:1', command: [sh, -c, '{script}']}}\n"
-    )
-}
-
-#[tokio::test]
-async fn jobs_succeed_fail_and_run_out_of_time() {
-    let cluster = Cluster::start().await.unwrap();
-    let jobs: Api<Job> = Api::default_namespaced(client(&cluster).await);
-    cluster.image("shell:1", |container: &Container| {
-        Program::new(&container.command)
-    });
-    let indexed = "  completions: 3\n  parallelism: 2\n  completionMode: Indexed\n";
-    cluster
-        .put(&job("good", indexed, "echo $JOB_COMPLETION_INDEX"))
-        .unwrap();
-    cluster
-        .put(&job("bad", "  backoffLimit: 2\n", "exit 1"))
-        .unwrap();
-    cluster
-        .put(&job(
-            "slow",
-            "  activeDeadlineSeconds: 1\n",
-            "exec sleep 100",
-        ))
-        .unwrap();
-    let good = until(&jobs, "good", conditions::is_job_completed())
-        .await
-        .unwrap();
-    let status = good.status.unwrap();
-    assert_eq!(status.succeeded, Some(3));
-    assert_eq!(status.completed_indexes.as_deref(), Some("0-2"));
-    for (name, reason, failed) in [
-        ("bad", "BackoffLimitExceeded", 3),
-        ("slow", "DeadlineExceeded", 1),
-    ] {
-        let failure = |job: Option<&Job>| {
-            let conditions = job.and_then(|job| job.status.as_ref()?.conditions.clone());
-            conditions.is_some_and(|all| {
-                all.iter()
-                    .any(|it| it.type_ == "Failed" && it.status == "True")
-            })
-        };
-        let status = until(&jobs, name, failure).await.unwrap().status.unwrap();
-        let conditions = status.conditions.unwrap();
-        assert!(
-            conditions
-                .iter()
-                .all(|it| it.reason.as_deref() == Some(reason)),
-            "{conditions:?}"
-        );
-        assert_eq!(status.failed, Some(failed), "{name}");
-    }
-}
-
-const CLAIM: &str = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: NAME}\n\
-    spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}, EXTRA}\n";
-
-fn claim(name: &str, extra: &str) -> String {
-    CLAIM.replace("NAME", name).replace(", EXTRA", extra)
-}
-
-fn is_bound() -> impl Condition<PersistentVolumeClaim> {
-    |claim: Option<&PersistentVolumeClaim>| {
-        let phase = claim.and_then(|claim| claim.status.as_ref()?.phase.clone());
-        phase.as_deref() == Some("Bound")
-    }
-}
-
-fn folder(cluster: &Cluster, claim: &str) -> (String, PathBuf) {
-    let claim = cluster
-        .get("PersistentVolumeClaim", "default", claim)
-        .unwrap();
-    let volume = claim["spec"]["volumeName"].as_str().unwrap().to_owned();
-    let object = cluster.get("PersistentVolume", "", &volume).unwrap();
-    let path = object["spec"]["hostPath"]["path"].as_str().unwrap().into();
-    (volume, path)
-}
-
-#[tokio::test]
-async fn a_retained_volume_is_bound_again_and_a_snapshot_is_a_copy() {
-    let cluster = Cluster::start().await.unwrap();
-    let client = client(&cluster).await;
-    let claims: Api<PersistentVolumeClaim> = Api::default_namespaced(client.clone());
-    let volumes: Api<PersistentVolume> = Api::all(client);
-    cluster.put(&claim("one", "")).unwrap();
-    until(&claims, "one", is_bound()).await;
-    let (volume, path) = folder(&cluster, "one");
-    std::fs::write(path.join("file"), "kept").unwrap();
-    cluster
-        .put("apiVersion: snapshot.storage.k8s.io/v1\nkind: VolumeSnapshot\nmetadata: {name: snap}\nspec: {source: {persistentVolumeClaimName: one}}\n")
-        .unwrap();
-    let source =
-        ", dataSource: {apiGroup: snapshot.storage.k8s.io, kind: VolumeSnapshot, name: snap}";
-    cluster.put(&claim("copy", source)).unwrap();
-    until(&claims, "copy", is_bound()).await;
-    let (_, copied) = folder(&cluster, "copy");
-    assert_eq!(
-        std::fs::read_to_string(copied.join("file")).unwrap(),
-        "kept"
-    );
-    assert_ne!(copied, path);
-
-    let retain = Patch::Merge(json!({"spec": {"persistentVolumeReclaimPolicy": "Retain"}}));
-    volumes
-        .patch(&volume, &PatchParams::default(), &retain)
-        .await
-        .unwrap();
-    claims
-        .delete("one", &DeleteParams::default())
-        .await
-        .unwrap();
-    let phase_is = |wanted: &'static str| {
-        move |volume: Option<&PersistentVolume>| {
-            let phase = volume.and_then(|volume| volume.status.as_ref()?.phase.clone());
-            phase.as_deref() == Some(wanted)
-        }
-    };
-    until(&volumes, &volume, phase_is("Released")).await;
-    assert!(path.join("file").exists());
-    let free = Patch::Merge(json!({"spec": {"claimRef": null}}));
-    volumes
-        .patch(&volume, &PatchParams::default(), &free)
-        .await
-        .unwrap();
-    until(&volumes, &volume, phase_is("Available")).await;
-    cluster
-        .put(&claim("again", &format!(", volumeName: {volume}")))
-        .unwrap();
-    until(&claims, "again", is_bound()).await;
-    assert_eq!(folder(&cluster, "again"), (volume.clone(), path.clone()));
-
-    let back = Patch::Merge(json!({"spec": {"persistentVolumeReclaimPolicy": "Delete"}}));
-    volumes
-        .patch(&volume, &PatchParams::default(), &back)
-        .await
-        .unwrap();
-    claims
-        .delete("again", &DeleteParams::default())
-        .await
-        .unwrap();
-    until(&volumes, &volume, |volume: Option<&PersistentVolume>| {
-        volume.is_none()
-    })
-    .await;
-    assert!(!path.exists());
 }
