@@ -25,7 +25,8 @@ impl Query {
     }
 
     pub(crate) fn flag(&self, name: &str) -> bool {
-        matches!(self.get(name), "true" | "1")
+        // Not all clients write it as JSON would.
+        matches!(self.get(name), "true" | "True" | "TRUE" | "t" | "T" | "1")
     }
 
     pub(crate) fn number(&self, name: &str) -> Option<u64> {

@@ -5,6 +5,7 @@
 mod kubectl;
 mod objects;
 mod pods;
+mod python;
 mod workloads;
 
 use std::time::Duration;

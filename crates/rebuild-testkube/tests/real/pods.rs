@@ -60,7 +60,7 @@ async fn echo() -> Address {
     Address::Tcp(address)
 }
 
-async fn echo_pod(cluster: &Cluster, client: &Client) -> Api<Pod> {
+pub(crate) async fn echo_pod(cluster: &Cluster, client: &Client) -> Api<Pod> {
     let address = echo().await;
     cluster.image("echo:1", move |_| {
         let program = Program::new(["sleep", "1000"]).port(7, address.clone());
