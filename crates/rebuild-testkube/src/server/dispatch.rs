@@ -8,7 +8,9 @@ use hyper::header::{CONTENT_TYPE, USER_AGENT};
 use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
 
-use super::{Body, Line, Query, Target, answer, discovery, openapi, reads, watching, whole};
+use super::{
+    Body, Line, Query, Target, answer, discovery, openapi, protobuf, reads, watching, whole,
+};
 use crate::object::{self, items, text};
 use crate::resources::{PODS, SNAPSHOT};
 use crate::state::State;
@@ -67,11 +69,6 @@ pub(super) async fn dispatch(
     }
     let header = |name| request.headers().get(name).and_then(|it| it.to_str().ok());
     let content_type = header(CONTENT_TYPE).unwrap_or_default().to_owned();
-    if content_type.contains("protobuf") {
-        // Clients that prefer it go on in JSON.
-        let message = "the body of the request was in an unknown format";
-        return Err(ApiError::new(415, "UnsupportedMediaType", message));
-    }
     let agent = header(USER_AGENT).unwrap_or_default();
     let options = Options {
         dry_run: dry_run(&query)?,
@@ -86,7 +83,7 @@ pub(super) async fn dispatch(
         },
         force: query.flag("force"),
     };
-    let body = read(request).await?;
+    let body = read(request, content_type.contains("protobuf")).await?;
     change(state, &target, verb, &query, &content_type, body, &options)
 }
 
@@ -236,13 +233,16 @@ fn dry_run(query: &Query) -> Result<bool> {
     }
 }
 
-async fn read(request: Request<Incoming>) -> Result<Value> {
+async fn read(request: Request<Incoming>, is_protobuf: bool) -> Result<Value> {
     let collected = request.into_body().collect().await;
     let bytes = collected
         .map_err(|error| ApiError::bad_request(error.to_string()))?
         .to_bytes();
     if bytes.is_empty() {
         return Ok(json!({}));
+    }
+    if is_protobuf {
+        return protobuf::decode(&bytes);
     }
     if let Ok(value) = serde_json::from_slice(&bytes) {
         return Ok(value);

@@ -4,6 +4,7 @@ mod discovery;
 mod dispatch;
 mod line;
 mod openapi;
+mod protobuf;
 mod reads;
 mod target;
 mod watching;
