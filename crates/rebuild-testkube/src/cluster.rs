@@ -141,7 +141,7 @@ impl Cluster {
     /// It is no YAML, a kind is not known, or the server would refuse an object.
     pub fn put(&self, yaml: &str) -> io::Result<()> {
         let objects: Vec<Value> = serde_saphyr::from_multiple(yaml).map_err(io::Error::other)?;
-        for object in objects.into_iter().filter(Value::is_object) {
+        for mut object in objects.into_iter().filter(Value::is_object) {
             let (version, kind) = (&object["apiVersion"], &object["kind"]);
             let resource = version.as_str().zip(kind.as_str());
             let resource = resource
@@ -154,7 +154,10 @@ impl Cluster {
             let key = Key::new(resource, &namespace, object::name(&object));
             let options = Options::default();
             let mut store = self.state.store();
-            let written = if store.get(&key).is_some() {
+            let known = store.get(&key).cloned();
+            let written = if let Some(known) = known {
+                let version = &known["metadata"]["resourceVersion"];
+                object["metadata"]["resourceVersion"] = version.clone();
                 write::replace(&mut store, &key, object, None, &options)
             } else {
                 write::create(&mut store, resource, &namespace, object, &options)

@@ -83,6 +83,10 @@ fn untrack(store: &mut Store, pod: &Value) {
 /// Counts pods that have ended since the last time, each of them once.
 fn count(store: &mut Store, key: &Key, job: &Value) {
     for pod in pods_of(store, job) {
+        if is_deleting(&pod) && text(&pod, "/spec/nodeName").is_empty() {
+            // It never had a node that could say that it has ended.
+            untrack(store, &pod);
+        }
         if !has_ended(&pod) || !finalizers(&pod).contains(&TRACKING) {
             continue;
         }

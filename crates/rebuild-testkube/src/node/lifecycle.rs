@@ -37,9 +37,7 @@ pub(super) async fn run(state: Arc<State>, pod: Arc<Pod>) {
             join_all(all(false).map(|index| container(&state, &pod, index, &folders))).await;
         }
     }
-    for run in lock(&pod.runs).iter() {
-        run.log.close();
-    }
+    pod.finish(&state);
     // If it is deleted, it only waited for its programs.
     remove(&state, &pod.key, &pod.uid);
 }

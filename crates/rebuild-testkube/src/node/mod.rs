@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::logs::{Line as LogLine, Log};
 pub(crate) use self::pod::{Pod, Run};
-pub(crate) use self::process::{command, exit_code, kill};
+pub(crate) use self::process::{KilledOnDrop, command, exit_code, kill};
 pub use self::program::{Address, Container, Program, Ready};
 use crate::object::{is_deleting, number, text, uid};
 use crate::resources::PODS;

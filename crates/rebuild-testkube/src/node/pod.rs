@@ -132,10 +132,32 @@ impl Pod {
     pub(crate) fn update(&self, state: &State, index: usize, change: impl FnOnce(&mut Run)) {
         let mut runs = lock(&self.runs);
         change(&mut runs[index]);
+        self.publish(state, &runs);
+    }
+
+    /// Says that nothing of it runs, or will run.
+    pub(crate) fn finish(&self, state: &State) {
+        let mut runs = lock(&self.runs);
+        for run in runs.iter_mut() {
+            run.log.close();
+            // One that was resting, or never began, has ended as well.
+            if self.deadline().is_some() && run.exit_code().is_none() {
+                run.state = match run.last.is_null() {
+                    true => {
+                        json!({"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown"}})
+                    }
+                    false => run.last.clone(),
+                };
+            }
+        }
+        self.publish(state, &runs);
+    }
+
+    fn publish(&self, state: &State, runs: &[Run]) {
         let mut store = state.store();
         write::modify(&mut store, &self.key, |object| {
             if uid(object) == self.uid {
-                status::compose(object, &runs, self.deadline().is_some());
+                status::compose(object, runs, self.deadline().is_some());
             }
         });
     }

@@ -84,6 +84,17 @@ pub(crate) fn kill(group: u32) {
     }
 }
 
+/// A program that is killed with all that it started when this goes, however that comes about.
+pub(crate) struct KilledOnDrop(pub(crate) Option<u32>);
+
+impl Drop for KilledOnDrop {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            kill(group);
+        }
+    }
+}
+
 /// The code of a program that has ended, as container runtimes give it.
 pub(crate) fn exit_code(status: ExitStatus) -> i32 {
     let signalled = status.signal().map(|signal| 128 + signal);

@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response};
@@ -25,6 +26,8 @@ const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
 const STATUS: u8 = 3;
 const CLOSE: u8 = 255;
+/// How often a command looks whether its container still runs.
+const LOOK: Duration = Duration::from_millis(20);
 const PROTOCOLS: &[&str] = &["v5.channel.k8s.io", "v4.channel.k8s.io"];
 
 /// Runs a command beside a container's program.
@@ -43,8 +46,8 @@ pub(super) fn start(
             "you must specify at least 1 command for the container",
         ));
     }
-    let program = of_container(pod, &name, |run| run.group.and(run.program.clone())).flatten();
-    let (program, around) = program.ok_or_else(|| {
+    let running = of_container(pod, &name, |run| Some((run.group?, run.program.clone()?)));
+    let (beside, (program, around)) = running.flatten().ok_or_else(|| {
         ApiError::new(
             500,
             "InternalError",
@@ -56,11 +59,15 @@ pub(super) fn start(
         command.stdin(Stdio::piped());
     }
     let wants = (query.flag("stdout"), query.flag("stderr"));
+    let pod = pod.clone();
     let serve = move |protocol: &str, sender: Sender, receiver| {
         let closes = protocol.starts_with("v5");
         async move {
             let status = match command.spawn() {
-                Ok(child) => run(child, closes, wants, &sender, receiver).await,
+                Ok(child) => {
+                    let gone = until_gone(&pod, &name, beside);
+                    run(child, closes, wants, &sender, receiver, gone).await
+                }
                 Err(error) => {
                     let shown = argv.first().map(|word| word.to_string_lossy().into_owned());
                     let message = format!(
@@ -82,15 +89,26 @@ pub(super) fn start(
     websocket::accept(state, line, request, PROTOCOLS, serve)
 }
 
-/// Carries the streams of a command until it has ended. Nothing if the client went first.
+/// Waits until the program that a command was started beside has ended.
+async fn until_gone(pod: &Pod, container: &str, group: u32) {
+    while of_container(pod, container, |run| run.group) == Some(Some(group)) {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Carries the streams of a command until it has ended, which it has at the latest when its
+/// container has `gone`. Nothing if the client went first.
 async fn run(
     mut child: tokio::process::Child,
     closes: bool,
     wants: (bool, bool),
     sender: &Sender,
     mut receiver: Receiver,
+    gone: impl Future<Output = ()>,
 ) -> Option<Value> {
     let group = child.id();
+    // A command that the client has left is not left running.
+    let _killed = node::KilledOnDrop(group);
     let input = child.stdin.take();
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let end = async {
@@ -100,16 +118,16 @@ async fn run(
         );
         child.wait().await
     };
+    let kill = async {
+        gone.await;
+        group.into_iter().for_each(node::kill);
+        std::future::pending::<()>().await;
+    };
     let status = tokio::select! {
         status = end => status.ok(),
         () = feed(input, closes, &mut receiver) => None,
+        () = kill => None,
     };
-    // A command that the client has left is not left running.
-    if status.is_none()
-        && let Some(group) = group
-    {
-        node::kill(group);
-    }
     Some(ended(node::exit_code(status?)))
 }
 

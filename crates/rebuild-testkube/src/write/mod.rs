@@ -107,6 +107,7 @@ pub(crate) fn replace(
         return Err(ApiError::bad_request(message));
     }
     check_versions(key, &old, &new)?;
+    rules::check_version_given(key.resource, &new)?;
     let mut new = carry_over(key.resource, &old, new, subresource);
     fields::own_changes(Some(&old), &mut new, &options.manager, subresource);
     finish(store, key, &old, new, options)

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::object::{name, text};
-use crate::resources::Resource;
+use crate::resources::{self, Resource};
 use crate::selector::Selector;
 use crate::status::{ApiError, Result};
 
@@ -139,6 +139,21 @@ pub(crate) fn check_change(resource: &Resource, old: &Value, new: &Value) -> Res
     }
     if matches!(resource.kind, "Deployment" | "StatefulSet" | "ReplicaSet") {
         return check_new(resource, new);
+    }
+    Ok(())
+}
+
+/// Some kinds are replaced only by who says which version he has seen.
+pub(crate) fn check_version_given(resource: &Resource, new: &Value) -> Result<()> {
+    let careful = resource.kind == "Lease" || resource.group == resources::SNAPSHOT;
+    if careful && text(new, "/metadata/resourceVersion").is_empty() {
+        let why = "Invalid value: 0x0: must be specified for an update";
+        return Err(ApiError::invalid(
+            resource,
+            name(new),
+            "metadata.resourceVersion",
+            why,
+        ));
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ mod kubectl;
 mod objects;
 mod pods;
 mod python;
+mod trouble;
 mod workloads;
 
 use std::time::Duration;
