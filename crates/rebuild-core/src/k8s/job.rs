@@ -10,7 +10,6 @@ use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 use super::Cluster;
-use super::failure::api_error;
 use super::logs::Logs;
 use super::object::is_name;
 use super::pods::trouble;
@@ -90,7 +89,7 @@ impl ClusterJob {
     async fn manifest(&self, ctx: &Ctx) -> Result<DynamicObject> {
         let mut job = match &self.source {
             JobSource::Manifest(file) => read(file)?,
-            JobSource::CronJob(name) => self.from_cron_job(ctx, name).await?,
+            JobSource::CronJob(name) => self.of_cron_job(ctx, name).await?,
         };
         let here = self.cluster.namespace();
         if let Some(other) = job.namespace().filter(|other| other != here) {
@@ -111,7 +110,7 @@ impl ClusterJob {
         Ok(job)
     }
 
-    async fn from_cron_job(&self, ctx: &Ctx, name: &str) -> Result<DynamicObject> {
+    async fn of_cron_job(&self, ctx: &Ctx, name: &str) -> Result<DynamicObject> {
         let what = format!("could not read cronjob/{name}");
         let api = self.cluster.api::<CronJob>();
         let cron = self.cluster.ask(ctx, &what, || api.get(name)).await?;
@@ -153,8 +152,7 @@ impl ClusterJob {
             self.delete(ctx, name).await?;
             return Ok(false);
         }
-        let run = ctx.run.to_string();
-        if found.annotations().get(RUN) == Some(&run) {
+        if is_of(&found, ctx) {
             return Ok(true);
         }
         Err(Error::refused(format!(
@@ -173,15 +171,24 @@ impl ClusterJob {
         let name = job.name_any();
         let what = format!("could not make job/{name}");
         let api: Api<DynamicObject> = self.cluster.api_of(&ApiResource::erase::<Job>(&()));
-        match api.create(&PostParams::default(), job).await {
-            Ok(_) => Ok(()),
-            // The first try may have come through although its answer did not.
-            Err(kube::Error::Api(status))
-                if status.code == 409 && self.is_running(ctx, &name).await? =>
-            {
-                Ok(())
+        let params = PostParams::default();
+        let create = || async {
+            match api.create(&params, job).await {
+                Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+                made => made.map(|_| true),
             }
-            Err(e) => Err(api_error(&what, &self.cluster.describe(), e)),
+        };
+        let made = self.cluster.ask(ctx, &what, create).await?;
+        if made {
+            return Ok(());
+        }
+        // There was none a moment ago, so one of this run is that of a first try whose answer was
+        // lost. It may have ended by now.
+        match self.look(ctx, &name).await? {
+            Some(found) if is_of(&found, ctx) => Ok(()),
+            _ => Err(Error::refused(format!(
+                "{what}: somebody else made one of that name"
+            ))),
         }
     }
 
@@ -290,6 +297,12 @@ impl ClusterJob {
             )
             .await
     }
+}
+
+/// True if the run began it.
+fn is_of(job: &Job, ctx: &Ctx) -> bool {
+    let run = job.annotations().get(RUN);
+    run.is_some_and(|run| *run == ctx.run.to_string())
 }
 
 /// How a Job ends.

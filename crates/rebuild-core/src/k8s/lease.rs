@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Cluster;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, clean};
 use crate::event::Ctx;
 use crate::traits::Lock;
 
@@ -43,6 +43,13 @@ struct Held {
     renewed: Arc<std::sync::Mutex<Instant>>,
     holder: String,
     _renewing: AbortOnDropHandle<()>,
+}
+
+impl Held {
+    fn is_good(&self) -> bool {
+        let renewed = *self.renewed.lock().expect("no one panics with it");
+        renewed.elapsed() < GOOD_FOR
+    }
 }
 
 impl LeaseLock {
@@ -119,40 +126,17 @@ impl Lock for LeaseLock {
             return Ok(());
         }
         let holder = ctx.run.to_string();
-        let api = self.api();
-        let what = self.what("read");
-        let found = self
-            .cluster
-            .ask(ctx, &what, || api.get_opt(&self.name))
-            .await?;
-        if let Some(other) = found
-            .as_ref()
-            .and_then(|lease| other_holder(lease, &holder))
-        {
+        let what = self.what("take");
+        // A try whose answer was lost finds that it has the Lease.
+        let taken = || async { self.try_take(&holder).await };
+        if let Some(other) = self.cluster.ask(ctx, &what, taken).await? {
             return Err(self.taken(&other));
-        }
-        match self.write(&holder, found).await {
-            Ok(()) => {}
-            // A try whose answer was lost may have written it.
-            Err(kube::Error::Api(status)) if status.code == 409 => {
-                let now = self
-                    .cluster
-                    .ask(ctx, &what, || api.get_opt(&self.name))
-                    .await?;
-                if now.as_ref().and_then(holder_of) != Some(&holder) {
-                    return Err(self.taken("another run, which took it in this moment"));
-                }
-            }
-            Err(e) => {
-                let here = self.cluster.describe();
-                return Err(super::failure::api_error(&self.what("take"), &here, e));
-            }
         }
         *held = Some(self.keep(&holder));
         Ok(())
     }
 
-    async fn assert_held(&self, _ctx: &Ctx) -> Result<()> {
+    async fn assert_held(&self, ctx: &Ctx) -> Result<()> {
         let held = self.held.lock().await;
         let lost = |why: &str| {
             Err(Error::refused(format!(
@@ -163,11 +147,15 @@ impl Lock for LeaseLock {
         let Some(held) = held.as_ref() else {
             return lost("it was not taken");
         };
-        let renewed = *held.renewed.lock().expect("no one panics with it");
-        if renewed.elapsed() < GOOD_FOR {
-            Ok(())
-        } else {
-            lost("the API server has not renewed it")
+        let api = self.api();
+        let what = self.what("read");
+        let now = self.cluster.ask(ctx, &what, || api.get_opt(&self.name));
+        match now.await {
+            Ok(now) if now.as_ref().and_then(holder_of) == Some(&held.holder) => Ok(()),
+            Ok(_) => lost("somebody has taken it away"),
+            // Nobody may take it before it has run out.
+            Err(_) if held.is_good() => Ok(()),
+            Err(e) => Err(e),
         }
     }
 
@@ -175,13 +163,35 @@ impl Lock for LeaseLock {
         let Some(held) = self.held.lock().await.take() else {
             return Ok(());
         };
-        let api = self.api();
         let what = self.what("give back");
-        let found = self
-            .cluster
-            .ask(ctx, &what, || api.get_opt(&self.name))
-            .await?;
-        let ours = |lease: &Lease| holder_of(lease) == Some(&held.holder);
+        let give = || async { self.try_release(&held.holder).await };
+        self.cluster.ask(ctx, &what, give).await
+    }
+}
+
+impl LeaseLock {
+    /// Takes the Lease for `holder`, or says who else has it.
+    async fn try_take(&self, holder: &str) -> Result<Option<String>, kube::Error> {
+        let found = self.api().get_opt(&self.name).await?;
+        if let Some(other) = found.as_ref().and_then(|lease| other_holder(lease, holder)) {
+            return Ok(Some(other));
+        }
+        match self.write(holder, found).await {
+            // Somebody was faster, or this is the second try and the first one came through.
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                let now = self.api().get_opt(&self.name).await?;
+                let other = now.as_ref().and_then(holder_of).map(|other| clean(other));
+                Ok(Some(other.unwrap_or_else(|| "another run".to_owned()))
+                    .filter(|other| other != holder))
+            }
+            written => written.map(|()| None),
+        }
+    }
+
+    /// Deletes the Lease if it is `holder`'s.
+    async fn try_release(&self, holder: &str) -> Result<(), kube::Error> {
+        let found = self.api().get_opt(&self.name).await?;
+        let ours = |lease: &Lease| holder_of(lease).is_some_and(|h| h == holder);
         let Some(lease) = found.filter(ours) else {
             return Ok(());
         };
@@ -192,20 +202,13 @@ impl Lock for LeaseLock {
             }),
             ..DeleteParams::default()
         };
-        match api.delete(&self.name, &params).await {
+        match self.api().delete(&self.name, &params).await {
             // Somebody has taken it since, or it is gone.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-            Err(e) => Err(super::failure::api_error(
-                &what,
-                &self.cluster.describe(),
-                e,
-            )),
-            Ok(_) => Ok(()),
+            deleted => deleted.map(|_| ()),
         }
     }
-}
 
-impl LeaseLock {
     fn taken(&self, holder: &str) -> Error {
         Error::refused(format!("the Lease {:?} is held by {holder}", self.name)).hint(format!(
             "wait until that run has ended; `kubectl get lease {} -o yaml` shows it",
@@ -228,7 +231,7 @@ fn other_holder(lease: &Lease, holder: &str) -> Option<String> {
     let renewed = spec.renew_time.as_ref()?.0;
     let age = Timestamp::now().duration_since(renewed);
     let good_for = jiff::SignedDuration::try_from(good_for).ok()?;
-    (age < good_for).then(|| crate::error::clean(other))
+    (age < good_for).then(|| clean(other))
 }
 
 /// Renews the Lease until it is somebody else's.

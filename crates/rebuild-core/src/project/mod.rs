@@ -136,6 +136,12 @@ impl Project {
         project.expect("a project")
     }
 
+    /// Where the target is.
+    #[cfg(all(test, feature = "k8s"))]
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
     /// The store of backups and journals.
     pub fn store(&self) -> &Store {
         &self.store

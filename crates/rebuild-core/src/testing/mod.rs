@@ -6,6 +6,8 @@ pub mod conformance;
 mod full_store;
 #[cfg(feature = "postgres")]
 mod kitchen_sink;
+#[cfg(all(test, feature = "postgres", feature = "k8s"))]
+pub(crate) mod kubernetes;
 #[cfg(feature = "postgres")]
 mod locks;
 #[cfg(feature = "postgres")]

@@ -1,12 +1,12 @@
 //! Rebuilds of a database in a cluster.
 
+mod trouble;
 mod whole;
-mod world;
 
 use super::*;
 use crate::journal::Ending;
 
-use self::world::World;
+use crate::testing::kubernetes::World;
 
 #[test]
 fn every_database_has_a_lease_of_its_own() {

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A schema of files that mends a drift, a Job that migrates, and what runs afterwards.
-const SPEC: &str = r#"
+pub(super) const SPEC: &str = r#"
 schema.source = "files"
 schema.files = ["schema.sql"]
 
@@ -38,7 +38,11 @@ name = "report"
 kubernetes = { cronjob = "nightly" }
 "#;
 
-const JOB: &str = r#"
+pub(super) const SCHEMA: &str = "
+    create table public.item (id int primary key, note text);
+    create table public.tally (items bigint);";
+
+pub(super) const JOB: &str = r#"
 apiVersion: batch/v1
 kind: Job
 metadata: { name: count }
@@ -62,12 +66,9 @@ spec:
               valueFrom: { secretKeyRef: { name: db, key: password } }
 "#;
 
-async fn filled() -> World {
+pub(super) async fn filled() -> World {
     let world = World::start().await;
-    world.write(
-        "schema.sql",
-        "create table public.item (id int primary key, note text);\n         create table public.tally (items bigint);",
-    );
+    world.write("schema.sql", SCHEMA);
     world.write("count.yaml", JOB);
     world
         .sql(

@@ -1,5 +1,7 @@
 mod command;
 mod faulty;
+#[cfg(feature = "k8s")]
+mod kubernetes;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "postgres")]

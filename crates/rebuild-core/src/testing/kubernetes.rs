@@ -13,15 +13,17 @@ use rebuild_testkube::{Address, Container, Program, Ready};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::Environment;
 use crate::engine::Report;
 use crate::event::{Event, Events, Progress, Sink};
+use crate::k8s::{Cluster, ClusterAddress};
 use crate::plan::Plan;
 use crate::postgres::{LocalCluster, Session};
 use crate::project::Project;
 use crate::testing::{CLIENT_BIN, cluster_options};
 
 /// The database, its Service and Secret, and what writes to it.
-const MANIFESTS: &str = include_str!("world.yaml");
+const MANIFESTS: &str = include_str!("kubernetes/world.yaml");
 
 /// What `postgres:16` does with a folder, on this machine: its entry point in short.
 const ENTRY_POINT: &str = r#"
@@ -38,7 +40,7 @@ const ENTRY_POINT: &str = r#"
 
 /// Everything that a project tells.
 #[derive(Default)]
-pub(super) struct Told(Mutex<String>);
+pub(crate) struct Told(Mutex<String>);
 
 impl Sink for Told {
     fn event(&self, event: &Event) {
@@ -51,27 +53,39 @@ impl Sink for Told {
 }
 
 impl Told {
-    pub(super) fn text(&self) -> String {
+    /// Waits until something like this is told.
+    pub(crate) async fn hears(&self, what: &str) {
+        let heard = async {
+            while !self.text().contains(what) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let limit = Duration::from_secs(120);
+        let heard = tokio::time::timeout(limit, heard).await;
+        heard.unwrap_or_else(|_| panic!("nobody told of {what}: {}", self.text()));
+    }
+
+    pub(crate) fn text(&self) -> String {
         self.0.lock().expect("no one panics with it").clone()
     }
 }
 
-pub(super) struct World {
+pub(crate) struct World {
     /// The cluster, if it is one of this process.
-    pub(super) inside: Option<rebuild_testkube::Cluster>,
+    pub(crate) inside: Option<rebuild_testkube::Cluster>,
     kubeconfig: PathBuf,
-    pub(super) context: String,
-    pub(super) namespace: String,
-    pub(super) client: Client,
-    pub(super) folder: TempDir,
+    pub(crate) context: String,
+    pub(crate) namespace: String,
+    pub(crate) client: Client,
+    pub(crate) folder: TempDir,
     /// Short, for the paths of sockets are.
     _sockets: TempDir,
-    pub(super) told: Arc<Told>,
+    pub(crate) told: Arc<Told>,
 }
 
 impl World {
     /// A namespace of its own, with everything in it ready.
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let world = Self::empty().await;
         world.apply(MANIFESTS).await;
         world.await_ready("statefulset", "db", 1).await;
@@ -79,7 +93,8 @@ impl World {
         world
     }
 
-    async fn empty() -> Self {
+    /// A namespace with nothing in it.
+    pub(crate) async fn empty() -> Self {
         let sockets = tempfile::Builder::new()
             .prefix("rbk")
             .tempdir_in("/tmp")
@@ -117,12 +132,27 @@ impl World {
         world
     }
 
-    /// The cluster of this process: for what cannot be done to a real one.
-    pub(super) fn inside(&self) -> Option<&rebuild_testkube::Cluster> {
+    /// The cluster of this process, for what cannot be done to a real one. Where the tests run in
+    /// a real one, those that need it say so and end.
+    pub(crate) fn inside(&self, what: &str) -> Option<&rebuild_testkube::Cluster> {
+        if self.inside.is_none() {
+            eprintln!("not tried in a real cluster: {what}");
+        }
         self.inside.as_ref()
     }
 
-    fn api(&self, kind: &str) -> Api<DynamicObject> {
+    /// The namespace, as the backend sees it.
+    pub(crate) async fn cluster(&self) -> Cluster {
+        let address = ClusterAddress {
+            kubeconfig: Some(self.kubeconfig.clone()),
+            context: self.context.clone(),
+            namespace: self.namespace.clone(),
+        };
+        let cluster = Cluster::open(&address, &Environment::default()).await;
+        cluster.expect("a cluster")
+    }
+
+    pub(crate) fn api(&self, kind: &str) -> Api<DynamicObject> {
         let (group, version, name) = match kind {
             "namespace" => ("", "v1", "Namespace"),
             "secret" => ("", "v1", "Secret"),
@@ -142,7 +172,7 @@ impl World {
         }
     }
 
-    pub(super) async fn apply(&self, yaml: &str) {
+    pub(crate) async fn apply(&self, yaml: &str) {
         let objects: Vec<DynamicObject> = serde_saphyr::from_multiple(yaml).expect("manifests");
         let params = PatchParams::apply("rebuild-test").force();
         for object in objects {
@@ -156,20 +186,20 @@ impl World {
     }
 
     /// An object, or nothing if there is none.
-    pub(super) async fn get(&self, kind: &str, name: &str) -> Option<Value> {
+    pub(crate) async fn get(&self, kind: &str, name: &str) -> Option<Value> {
         let found = self.api(kind).get_opt(name).await.expect("an answer")?;
         Some(serde_json::to_value(found).expect("JSON"))
     }
 
     /// The names of all objects of a kind.
-    pub(super) async fn names(&self, kind: &str) -> Vec<String> {
+    pub(crate) async fn names(&self, kind: &str) -> Vec<String> {
         let all = self.api(kind).list(&kube::api::ListParams::default()).await;
         let mut names: Vec<String> = all.expect("a list").iter().map(|o| o.name_any()).collect();
         names.sort();
         names
     }
 
-    pub(super) async fn await_ready(&self, kind: &str, name: &str, count: u64) {
+    pub(crate) async fn await_ready(&self, kind: &str, name: &str, count: u64) {
         let ready = async {
             loop {
                 let now = self.get(kind, name).await.expect("it is there");
@@ -188,10 +218,10 @@ impl World {
         }
     }
 
-    /// The project of a spec that says `more`.
-    pub(super) async fn try_project(&self, more: &str) -> crate::Result<Project> {
+    /// A spec that says `more`.
+    pub(crate) fn spec_text(&self, more: &str) -> String {
         let tools = std::env::var(CLIENT_BIN).map(|dir| format!("backup.tools = {dir:?}\n"));
-        let text = format!(
+        format!(
             "version = 1\nstore.url = \"store\"\nquiesce.end_sessions = true\n{}{more}\n\
              [kubernetes]\ncontext = {:?}\nnamespace = {:?}\nkubeconfig = {:?}\n\
              [target]\nurl = \"postgresql:///app\"\n\
@@ -201,31 +231,40 @@ impl World {
             self.context,
             self.namespace,
             self.kubeconfig.display().to_string(),
-        );
+        )
+    }
+
+    /// The project of a whole spec.
+    pub(crate) async fn open(&self, text: &str) -> crate::Result<Project> {
         let folder = self.folder.path();
-        let spec = crate::spec::parse(&text, "rebuild.toml", folder, &|_| None).expect("a spec");
+        let spec = crate::spec::parse(text, "rebuild.toml", folder, &|_| None).expect("a spec");
         let events = Events::new(None, vec![self.told.clone()]);
         Project::open(spec, &Default::default(), events, Default::default()).await
     }
 
-    pub(super) async fn project(&self, more: &str) -> Project {
+    pub(crate) async fn try_project(&self, more: &str) -> crate::Result<Project> {
+        self.open(&self.spec_text(more)).await
+    }
+
+    /// The project of a spec that says `more`.
+    pub(crate) async fn project(&self, more: &str) -> Project {
         self.try_project(more).await.expect("a project")
     }
 
-    pub(super) async fn run(&self, more: &str) -> Report {
+    pub(crate) async fn run(&self, more: &str) -> Report {
         let report = self.project(more).await.run(None, None).await;
         report.expect("a run")
     }
 
-    pub(super) async fn plan(&self, more: &str) -> Plan {
+    pub(crate) async fn plan(&self, more: &str) -> Plan {
         let plan = self.project(more).await.plan(true).await;
         plan.expect("a plan")
     }
 
     /// Runs SQL in the database, through a forward of its own.
-    pub(super) async fn sql(&self, sql: &str) -> String {
+    pub(crate) async fn sql(&self, sql: &str) -> String {
         let project = self.project("").await;
-        let session = Session::open(&project.endpoint, "test").await;
+        let session = Session::open(project.endpoint(), "test").await;
         let session = session.expect("a session");
         let answer = session.simple_query(sql).await.expect(sql);
         let rows = answer.iter().filter_map(|message| match message {
@@ -237,12 +276,12 @@ impl World {
         text
     }
 
-    pub(super) fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.folder.path().join(name), text).expect("a file");
     }
 
     /// Takes the namespace away. One of this process goes by itself.
-    pub(super) async fn end(self) {
+    pub(crate) async fn end(self) {
         if self.inside.is_none() {
             let (api, params) = (self.api("namespace"), DeleteParams::default());
             let gone = api.delete(&self.namespace, &params).await;
@@ -307,5 +346,9 @@ fn client(container: &Container, path: &str, sockets: &Path) -> Program {
     };
     let own = container.command.iter().chain(&container.args).cloned();
     let argv = ["bash".to_owned(), "-c".to_owned(), script, "sh".to_owned()];
-    Program::new(argv.into_iter().chain(own)).env("PATH", path)
+    // One that ends at once is never ready.
+    let ready = Ready::Command(vec!["sleep".into(), "0.3".into()]);
+    Program::new(argv.into_iter().chain(own))
+        .env("PATH", path)
+        .ready(ready)
 }

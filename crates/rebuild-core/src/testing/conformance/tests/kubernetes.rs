@@ -1,0 +1,140 @@
+//! Workloads and the Lease of a cluster keep their contracts.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kube::api::DeleteParams;
+
+use crate::k8s::{Cluster, ClusterWorkload, LeaseLock};
+use crate::testing::conformance::{self, LockStage, WorkloadStage};
+use crate::testing::kubernetes::World;
+use crate::traits::{Lock, Workload};
+
+const WORKLOADS: &str = r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: api }
+spec:
+  replicas: 2
+  selector: { matchLabels: { app: api } }
+  template:
+    metadata: { labels: { app: api } }
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers: [{ name: main, image: "postgres:16", command: [sleep, "1000000"] }]
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: { name: queue }
+spec:
+  serviceName: queue
+  replicas: 1
+  selector: { matchLabels: { app: queue } }
+  template:
+    metadata: { labels: { app: queue } }
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers: [{ name: main, image: "postgres:16", command: [sleep, "1000000"] }]
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata: { name: nightly }
+spec:
+  schedule: "0 3 * * *"
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          restartPolicy: Never
+          containers: [{ name: main, image: "postgres:16", command: ["true"] }]
+"#;
+
+struct Running<'a> {
+    world: &'a World,
+    kind: &'static str,
+    name: &'static str,
+    workload: ClusterWorkload,
+}
+
+#[async_trait]
+impl WorkloadStage for Running<'_> {
+    fn workload(&self) -> &dyn Workload {
+        &self.workload
+    }
+
+    async fn writes(&self) -> bool {
+        if self.kind == "cronjob" {
+            let now = self.world.get("cronjob", self.name).await.expect("it");
+            return now["spec"]["suspend"] != true;
+        }
+        let pods = self.world.names("pod").await;
+        let prefix = format!("{}-", self.name);
+        pods.iter().any(|pod| pod.starts_with(&prefix))
+    }
+}
+
+#[tokio::test]
+async fn cluster_workloads() {
+    let world = World::empty().await;
+    world.apply(WORKLOADS).await;
+    let limit = Duration::from_secs(120);
+    for (kind, name, count) in [
+        ("deployment", "api", Some(2)),
+        ("statefulset", "queue", Some(1)),
+        ("cronjob", "nightly", None),
+    ] {
+        if let Some(count) = count {
+            world.await_ready(kind, name, count).await;
+        }
+        let workload = format!("{kind}/{name}").parse().expect("a workload");
+        let workload: crate::k8s::WorkloadRef = workload;
+        conformance::workload(async || {
+            let cluster = world.cluster().await;
+            Running {
+                workload: ClusterWorkload::new(cluster, "it", workload.clone(), limit),
+                world: &world,
+                kind,
+                name,
+            }
+        })
+        .await;
+    }
+    world.end().await;
+}
+
+struct Leased<'a> {
+    world: &'a World,
+    cluster: Cluster,
+    name: String,
+}
+
+#[async_trait]
+impl LockStage for Leased<'_> {
+    fn lock(&self) -> Box<dyn Lock> {
+        Box::new(LeaseLock::new(self.cluster.clone(), self.name.clone()))
+    }
+
+    /// A Lease outlives its holder for a while. This is what somebody does who does not want to
+    /// wait.
+    async fn holder_dies(&self) {
+        let api = self.world.api("lease");
+        let gone = api.delete(&self.name, &DeleteParams::default()).await;
+        gone.expect("the Lease is deleted");
+    }
+}
+
+#[tokio::test]
+async fn lease_lock() {
+    let world = World::empty().await;
+    let next = std::sync::atomic::AtomicU32::new(0);
+    conformance::lock(async || Leased {
+        cluster: world.cluster().await,
+        name: format!(
+            "lease-{}",
+            next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+        ),
+        world: &world,
+    })
+    .await;
+    world.end().await;
+}
