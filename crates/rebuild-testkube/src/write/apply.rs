@@ -53,19 +53,20 @@ pub(super) fn apply(
         .position(|owner| owner.is(&options.manager, "Apply", part));
     let before = own.map(|at| owners.remove(at).fields).unwrap_or_default();
     let given_up = before.difference(&wanted);
+    let mut owner = Owner::new(&options.manager, "Apply", part, &live);
+    owner.fields = wanted.clone();
+    owners.push(owner);
+    // What was an empty map before can have got something in it.
     for path in given_up.filter(|path| !is_owned(&owners, path)) {
         fields::remove_at(&mut new, path);
     }
-    let mut owner = Owner::new(&options.manager, "Apply", part, &live);
-    owner.fields = wanted;
-    owners.push(owner);
     let mut new = carry_over(key.resource, &live, new, subresource);
     fields::set_owners(&mut new, &owners);
     keep_times(&mut new, &live);
     Ok((finish(store, key, &live, new, options)?, false))
 }
 
-/// True if another writer owns the field, or something in it.
+/// True if a writer owns the field, or something in it.
 fn is_owned(owners: &[Owner], path: &[String]) -> bool {
     let element = path.strip_suffix(&[".".to_owned()]).unwrap_or(path);
     let within = |other: &Vec<String>| other.starts_with(element);

@@ -234,6 +234,39 @@ async fn commands_and_logs_of_pods_are_streamed() {
     ok(&cluster, phase, "").await;
 }
 
+#[tokio::test]
+async fn what_is_no_longer_applied_goes_from_lists_and_maps() {
+    let cluster = cluster().await;
+    let more = DEPLOYMENT.replace(
+        "metadata: {name: web}",
+        "metadata: {name: web, labels: {a: b}}",
+    );
+    let more = more.replace(
+        "'1000']",
+        "'1000'], env: [{name: A, value: '1'}, {name: B, value: '2'}]",
+    );
+    let more =
+        format!("{more}      - {{name: side, image: 'shell:1', command: [sleep, '1000']}}\n");
+    let less = more
+        .replace("{a: b}", "{}")
+        .replace(", {name: B, value: '2'}", "");
+    let less = less
+        .lines()
+        .filter(|line| !line.contains("side"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let shown = "get deploy web -o jsonpath={.metadata.labels}{.spec.template.spec.containers[*].name}{.spec.template.spec.containers[0].env}";
+    let whole = r#"{"a":"b"}web side[{"name":"A","value":"1"},{"name":"B","value":"2"}]"#;
+    for (manifest, expected) in [
+        (&more, whole),
+        (&less, r#"{}web[{"name":"A","value":"1"}]"#),
+        (&more, whole),
+    ] {
+        ok(&cluster, "apply --server-side -f -", manifest).await;
+        assert_eq!(ok(&cluster, shown, "").await, expected);
+    }
+}
+
 const DATABASE: &str = "
 apiVersion: apps/v1
 kind: StatefulSet
