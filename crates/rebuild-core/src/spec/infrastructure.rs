@@ -83,6 +83,10 @@ pub struct InfrastructureSpec {
     /// pulumi.
     #[serde(default)]
     pub targets: Vec<String>,
+    /// tofu, terraform: files with settings of the backend that the configuration leaves out
+    /// (`init -backend-config`), relative to `folder`.
+    #[serde(default)]
+    pub backend_files: Vec<String>,
     /// tofu, terraform: files of variables, relative to `folder`.
     #[serde(default)]
     pub var_files: Vec<String>,
@@ -91,7 +95,8 @@ pub struct InfrastructureSpec {
     /// tofu and terraform read a list or a table only for a variable that is declared with a type.
     #[serde(default)]
     pub variables: BTreeMap<String, InfrastructureVariable>,
-    /// More environment variables for the program.
+    /// More environment variables for the program. The PG* variables of this process are not
+    /// passed on.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     /// How long each run of the program may take.
@@ -140,6 +145,11 @@ impl InfrastructureSpec {
             (
                 "var_files",
                 !self.var_files.is_empty(),
+                tool.is_terraform_like(),
+            ),
+            (
+                "backend_files",
+                !self.backend_files.is_empty(),
                 tool.is_terraform_like(),
             ),
             ("release", self.release.is_some(), helm),
@@ -191,6 +201,7 @@ impl InfrastructureSpec {
         ];
         let many = [
             ("targets", &self.targets),
+            ("backend_files", &self.backend_files),
             ("var_files", &self.var_files),
             ("values", &self.values),
         ];

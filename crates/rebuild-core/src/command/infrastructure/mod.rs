@@ -130,6 +130,40 @@ impl Infrastructure {
         }
     }
 
+    /// The same, to be taken down, as at the end of a rehearsal in a workspace of its own: its
+    /// plan deletes all that is managed (with targets, those and what depends on them), and is
+    /// applied like any other.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] for pulumi and helm, which save no such plan.
+    pub fn removal(&self) -> Result<Self> {
+        let driver = Driver::Terraform(self.with_workspaces()?.to_remove());
+        Ok(Self { driver })
+    }
+
+    /// Deletes the workspace once nothing is managed in it.
+    ///
+    /// *Repeats:* does nothing where there is none. *Destroys:* an empty workspace, and the
+    /// former states that its backend may keep.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] for pulumi and helm; [`ErrorKind::Refused`] for `default`, and while
+    /// anything is managed in it; [`ErrorKind::Program`], also if it is the one that is selected in
+    /// the folder.
+    pub async fn remove_workspace(&self, ctx: &Ctx) -> Result<()> {
+        self.with_workspaces()?.remove_workspace(ctx).await
+    }
+
+    fn with_workspaces(&self) -> Result<&Terraform> {
+        match &self.driver {
+            Driver::Terraform(tool) => Ok(tool),
+            Driver::Pulumi(_) | Driver::Helm(_) => Err(Error::usage(format!(
+                "{} cannot be planned to be taken down; tofu and terraform can",
+                self.name()
+            ))),
+        }
+    }
+
     /// What the tool manages now, by its own record. tofu and terraform are initialised first.
     ///
     /// *Repeats:* looks again. *Destroys:* nothing; a workspace is not made.

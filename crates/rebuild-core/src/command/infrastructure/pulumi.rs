@@ -50,7 +50,11 @@ impl Pulumi {
         let version = self.program.version(ctx).await?;
         let list = [&["stack", "ls", "--json"][..], &QUIETLY].concat();
         let stacks: Vec<Stack> = self.program.read_json(ctx, &list).await?;
-        let there = |name: &str| name == self.stack || self.stack.ends_with(&format!("/{name}"));
+        let there = |name: &str| {
+            name == self.stack
+                || self.stack.ends_with(&format!("/{name}"))
+                || name.ends_with(&format!("/{}", self.stack))
+        };
         if !stacks.iter().any(|s| there(&s.name)) {
             if !create {
                 return Err(self.no_stack(&stacks));

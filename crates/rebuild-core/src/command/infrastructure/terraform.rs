@@ -25,9 +25,12 @@ fn asking_nothing<'a>(verb: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// A folder of configuration and one workspace of it.
+#[derive(Clone)]
 pub(super) struct Terraform {
     spec: InfrastructureSpec,
     workspace: String,
+    /// True if everything is to go.
+    removal: bool,
     /// With no workspace selected but by what the folder remembers.
     anywhere: Program,
     /// With the workspace selected.
@@ -62,30 +65,60 @@ impl Terraform {
             program: program.with("TF_WORKSPACE", &workspace),
             spec: spec.clone(),
             workspace,
+            removal: false,
         }
     }
 
     pub(super) fn name(&self) -> String {
-        format!("{} workspace {}", self.spec.tool, self.workspace)
+        let removal = if self.removal { " (its removal)" } else { "" };
+        format!("{} workspace {}{removal}", self.spec.tool, self.workspace)
+    }
+
+    /// The same, with nothing wanted to be there.
+    pub(super) fn to_remove(&self) -> Self {
+        Self {
+            removal: true,
+            ..self.clone()
+        }
     }
 
     /// Initialises the folder and sees to it that the workspace is there; the tool's version.
     async fn prepare(&self, ctx: &Ctx, create: bool) -> Result<String> {
-        require_files(self.program.folder(), "var_files", &self.spec.var_files)?;
-        let version = self.program.version(ctx).await?;
-        // With a workspace selected, init makes it where it is missing, and says nothing of it.
-        self.anywhere
-            .run_ok(ctx, &asking_nothing("init", &[]))
-            .await?;
-        let list = self.anywhere.read(ctx, &["workspace", "list"]).await?;
-        let there = |line: &str| line.trim_start_matches(['*', ' ']).trim() == self.workspace;
-        if !list.lines().any(there) {
+        let version = self.initialise(ctx).await?;
+        let list = self.workspaces(ctx).await?;
+        if !self.is_in(&list) {
             if !create {
                 return Err(self.no_workspace(&list));
             }
             self.create(ctx, &list).await?;
         }
         Ok(version)
+    }
+
+    /// Initialises the folder; the tool's version.
+    async fn initialise(&self, ctx: &Ctx) -> Result<String> {
+        let folder = self.program.folder();
+        require_files(folder, "backend_files", &self.spec.backend_files)?;
+        require_files(folder, "var_files", &self.spec.var_files)?;
+        let version = self.program.version(ctx).await?;
+        let files = self.spec.backend_files.iter();
+        let files: Vec<String> = files.map(|f| format!("-backend-config={f}")).collect();
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
+        // With a workspace selected, init makes it where it is missing, and says nothing of it.
+        self.anywhere
+            .run_ok(ctx, &asking_nothing("init", &files))
+            .await?;
+        Ok(version)
+    }
+
+    /// What `workspace list` prints: one on each line, an asterisk before the selected one.
+    async fn workspaces(&self, ctx: &Ctx) -> Result<String> {
+        self.anywhere.read(ctx, &["workspace", "list"]).await
+    }
+
+    fn is_in(&self, list: &str) -> bool {
+        list.lines()
+            .any(|line| line.trim_start_matches(['*', ' ']).trim() == self.workspace)
     }
 
     fn no_workspace(&self, list: &str) -> Error {
@@ -139,10 +172,11 @@ impl Terraform {
         let version = self.prepare(ctx, self.spec.create_workspace).await?;
         ctx.events.info(format!("{} is planned", self.name()));
         let files = private_folder()?;
-        let (saved, something) = self.save(ctx, files.path(), &[]).await?;
+        let more: &[&str] = if self.removal { &["-destroy"] } else { &[] };
+        let (saved, something) = self.save(ctx, files.path(), more).await?;
         let show = ["show", "-no-color", "-json", &saved];
         let plan: PlanFile = self.program.read_json(ctx, &show).await?;
-        let changes = plan.changes(&self.spec, version, &self.workspace)?;
+        let changes = plan.changes(&self.spec, version, &self.workspace, self.removal)?;
         if something && changes.changes.is_empty() && changes.outputs.is_empty() {
             return Err(Error::new(
                 ErrorKind::Program,
@@ -190,6 +224,31 @@ impl Terraform {
         self.program
             .run_ok(ctx, &asking_nothing("apply", &[&plan.saved]))
             .await
+    }
+
+    /// Deletes the workspace, which manages nothing any more.
+    pub(super) async fn remove_workspace(&self, ctx: &Ctx) -> Result<()> {
+        if self.workspace == "default" {
+            return Err(Error::refused(format!(
+                "{} has always a workspace \"default\", which cannot be deleted",
+                self.spec.tool
+            )));
+        }
+        self.initialise(ctx).await?;
+        if !self.is_in(&self.workspaces(ctx).await?) {
+            return Ok(());
+        }
+        let managed = self.look(ctx).await?.addresses;
+        if !managed.is_empty() {
+            return Err(Error::refused(format!(
+                "{} is not deleted: it manages {} resources, {} among them",
+                self.name(),
+                managed.len(),
+                managed[0]
+            )));
+        }
+        let delete = ["workspace", "delete", "-no-color", &self.workspace];
+        self.anywhere.run_ok(ctx, &delete).await
     }
 
     pub(super) async fn refresh(&self, ctx: &Ctx) -> Result<()> {

@@ -46,6 +46,7 @@ impl PlanFile {
         spec: &InfrastructureSpec,
         version: String,
         workspace: &str,
+        removal: bool,
     ) -> Result<PlannedChanges> {
         if !self.format_version.starts_with("1.") || self.errored {
             return Err(Error::new(
@@ -79,7 +80,7 @@ impl PlanFile {
                 outputs.push(OutputChange { name, action });
             }
         }
-        let about = json!([spec.tool, workspace, &spec.targets]);
+        let about = json!([spec.tool, workspace, &spec.targets, removal]);
         Ok(PlannedChanges {
             tool: spec.tool,
             version,
@@ -164,7 +165,7 @@ mod tests {
         let spec: InfrastructureSpec = toml::from_str("tool='tofu'").expect("a spec");
         let plan = json!({ "format_version": "1.2", "resource_changes": resources });
         let plan: PlanFile = serde_json::from_value(plan).expect("a plan");
-        plan.changes(&spec, "1.8.0".to_owned(), "default")
+        plan.changes(&spec, "1.8.0".to_owned(), "default", false)
     }
 
     fn one(kind: &str, actions: Value) -> Value {

@@ -255,3 +255,60 @@ resource "terraform_data" "leak" {
         assert!(!text.contains("tr0ub4dor"), "{text}");
     }
 }
+
+#[tokio::test]
+async fn a_rehearsal_is_taken_down_and_the_real_thing_stays() {
+    let dir = infrastructure();
+    let ctx = Ctx::quiet();
+    let real = made(&dir, "tool='terraform'");
+    let plan = planned(&real).await;
+    real.apply(&ctx, &plan.changes).await.expect("applied");
+    let spec = "tool='terraform'\nworkspace='rehearsal'\ncreate_workspace=true";
+    let rehearsal = made(&dir, spec);
+    let plan = planned(&rehearsal).await;
+    rehearsal
+        .apply(&ctx, &plan.changes)
+        .await
+        .expect("rehearsed");
+    let error = rehearsal.remove_workspace(&ctx).await.expect_err("in use");
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
+    assert!(error.to_string().contains("manages 3 resources"), "{error}");
+
+    let removal = rehearsal.removal().expect("terraform can");
+    let plan = planned(&removal).await;
+    assert_eq!(destroys(&plan.changes).len(), 3);
+    // What was shown as a removal is not what the others have to do.
+    let rest = rehearsal.apply(&ctx, &plan.changes).await.expect("nothing");
+    assert!(rest.changes.is_empty());
+    removal
+        .apply(&ctx, &plan.changes)
+        .await
+        .expect("taken down");
+    rehearsal.remove_workspace(&ctx).await.expect("deleted");
+    rehearsal
+        .remove_workspace(&ctx)
+        .await
+        .expect("gone already");
+    let real = real.look(&ctx).await.expect("a state");
+    assert_eq!(real.addresses.len(), 3);
+    let kept = made(&dir, "tool='terraform'").remove_workspace(&ctx).await;
+    assert_eq!(kept.expect_err("default").kind(), ErrorKind::Refused);
+}
+
+#[tokio::test]
+async fn the_backend_is_set_up_from_a_file() {
+    let dir = infrastructure();
+    write(
+        &dir,
+        "backend.tf",
+        "terraform {\n  backend \"local\" {}\n}\n",
+    );
+    write(&dir, "prod.tfbackend", "path = \"elsewhere.tfstate\"\n");
+    let tool = made(&dir, "tool='terraform'\nbackend_files=['prod.tfbackend']");
+    let plan = planned(&tool).await;
+    tool.apply(&Ctx::quiet(), &plan.changes)
+        .await
+        .expect("applied");
+    assert!(dir.path().join("elsewhere.tfstate").exists());
+    assert!(!dir.path().join("terraform.tfstate").exists());
+}
