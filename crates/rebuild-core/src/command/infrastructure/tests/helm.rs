@@ -1,5 +1,5 @@
-//! The real `helm` where it needs no cluster (`REBUILD_TEST_HELM`, or the one in PATH), and a script
-//! that stands for it before a cluster: that one takes no command line but the documented one.
+//! The real `helm` where it needs no cluster, and a script that stands for it before a cluster: that
+//! one takes no command line but the documented one.
 
 use super::super::{Action, destroys};
 use super::*;
@@ -113,9 +113,8 @@ async fn a_release_that_is_not_there_or_failed_or_is_worked_on() {
 /// The real helm: it is known by its version, takes the flags of a plan, and says that there is no
 /// cluster.
 #[tokio::test]
-#[ignore = "needs helm, in REBUILD_TEST_HELM or in PATH"]
 async fn the_real_helm_takes_the_flags() {
-    let helm = std::env::var("REBUILD_TEST_HELM").unwrap_or_else(|_| "helm".to_owned());
+    let helm = real_helm();
     let dir = folder();
     std::fs::create_dir_all(dir.path().join("chart/templates")).expect("a chart");
     write(

@@ -44,16 +44,23 @@ fn program(dir: &TempDir, name: &str, text: &str) {
 /// The real terraform: `scripts/terraform` finds it, or fetches it.
 fn terraform() -> &'static str {
     static PATH: OnceLock<String> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/terraform");
-        let output = std::process::Command::new(script)
-            .output()
-            .expect("a script");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "there is no terraform: {said}");
-        let folder = String::from_utf8(output.stdout).expect("a path");
-        format!("{}/terraform", folder.trim())
-    })
+    PATH.get_or_init(|| format!("{}/terraform", folder_from("terraform")))
+}
+
+/// The real helm, which `scripts/kubernetes-tools` fetches.
+fn real_helm() -> String {
+    format!("{}/helm", folder_from("kubernetes-tools"))
+}
+
+/// The folder that a script prints.
+fn folder_from(script: &str) -> String {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts");
+    let output = std::process::Command::new(scripts.join(script)).output();
+    let output = output.expect("a script");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script}: {said}");
+    let folder = String::from_utf8(output.stdout).expect("a path");
+    folder.trim().to_owned()
 }
 
 fn made(dir: &TempDir, spec: &str) -> Infrastructure {
