@@ -93,6 +93,9 @@ impl Group {
         self.gone_within(grace).await;
         self.signal(Signal::KILL);
         self.gone_within(GONE_WITHIN).await;
+        // A leader of many threads is a zombie as soon as its first thread is gone, and can be
+        // reaped only once all are.
+        let _ = tokio::time::timeout(GONE_WITHIN, self.leader_exit()).await;
     }
 
     async fn gone_within(&self, limit: Duration) {

@@ -110,35 +110,52 @@ async fn a_release_that_is_not_there_or_failed_or_is_worked_on() {
     );
 }
 
-/// The real helm: it is known by its version, takes the flags of a plan, and says that there is no
-/// cluster.
-#[tokio::test]
-async fn the_real_helm_takes_the_flags() {
-    let helm = real_helm();
-    let dir = folder();
+/// A chart of one object, for the real helm, and the spec of its release.
+fn real_release(dir: &TempDir, kubeconfig: &Path, context: &str) -> Infrastructure {
     std::fs::create_dir_all(dir.path().join("chart/templates")).expect("a chart");
     write(
-        &dir,
+        dir,
         "chart/Chart.yaml",
         "apiVersion: v2\nname: app\nversion: 0.1.0\n",
     );
     write(
-        &dir,
-        "chart/templates/set.yaml",
-        "apiVersion: apps/v1\nkind: StatefulSet\nmetadata:\n  name: {{ .Values.name }}\n",
+        dir,
+        "chart/templates/settings.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Values.name }}\n",
     );
+    let helm = real_helm();
+    let spec = format!(
+        "tool='helm'\nprogram={helm:?}\nrelease='app'\nchart='./chart'\nnamespace='default'\n\
+         context='{context}'\nenv={{KUBECONFIG={kubeconfig:?}}}\nvariables={{name='settings'}}"
+    );
+    made(dir, &spec)
+}
+
+#[tokio::test]
+async fn the_real_helm_plans_before_a_cluster_and_changes_nothing() {
+    let cluster = rebuild_testkube::Cluster::start().await.expect("a cluster");
+    let dir = folder();
+    let tool = real_release(&dir, cluster.kubeconfig(), "test");
+    let plan = planned(&tool).await;
+    // The name is a value that is not to be seen in what a tool prints.
+    assert_eq!(plan.changes.lines(), ["create ConfigMap settings"]);
+    assert_eq!(plan.text, "create ConfigMap ***");
+    assert_eq!(planned(&tool).await.changes, plan.changes);
+    let state = tool.look(&Ctx::quiet()).await.expect("a state");
+    assert_eq!(state.addresses, Vec::<String>::new());
+    assert!(state.version.starts_with("4."), "{}", state.version);
+}
+
+#[tokio::test]
+async fn a_cluster_that_does_not_answer_is_an_error() {
+    let dir = folder();
     write(
         &dir,
         "config",
         "{apiVersion: v1, kind: Config, contexts: [{name: kind, context: {cluster: c, user: u}}],\n\
          clusters: [{name: c, cluster: {server: 'http://127.0.0.1:9'}}], users: [{name: u}]}\n",
     );
-    let config = dir.path().join("config");
-    let spec = format!(
-        "tool='helm'\nprogram={helm:?}\nrelease='app'\nchart='./chart'\nnamespace='prod'\n\
-         context='kind'\nenv={{KUBECONFIG={config:?}}}\nvariables={{name='db'}}"
-    );
-    let tool = made(&dir, &spec);
+    let tool = real_release(&dir, &dir.path().join("config"), "kind");
     let error = tool.plan(&Ctx::quiet()).await.expect_err("no cluster");
     assert_eq!(error.kind(), ErrorKind::Program, "{error:?}");
     assert!(error.to_string().contains("unreachable"), "{error}");

@@ -134,7 +134,8 @@ async fn the_operator_stops_it_and_the_tool_writes_down_what_it_did() {
         written(&dir.path().join("waiting")).await;
         ctx.stop.cancel();
     });
-    assert_eq!(error.expect_err("stopped").kind(), ErrorKind::Interrupted);
+    let error = error.expect_err("stopped");
+    assert_eq!(error.kind(), ErrorKind::Interrupted, "{error:?}");
     what_is_left_is_shown_and_done(&dir).await;
 }
 
