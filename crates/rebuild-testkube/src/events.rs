@@ -22,6 +22,9 @@ pub(crate) fn record(store: &mut Store, about: &Value, kind: &str, reason: &str,
     });
     let now = clock::now();
     let event = match known {
+        // Controllers look at an object after every change, this one included: what is told again
+        // and again is counted once a second.
+        Some(known) if known["lastTimestamp"] == now => return,
         Some(known) => {
             let mut event = (*known).clone();
             event["count"] = json!(number(&event, "/count").unwrap_or(1) + 1);

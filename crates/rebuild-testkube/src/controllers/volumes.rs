@@ -35,18 +35,22 @@ pub(super) fn reconcile(store: &mut Store, home: &Path) {
 
 /// Lets a deleted claim go once no pod uses it.
 fn release_claim(store: &mut Store, claim: &Value) {
-    let uses = |pod: &Arc<Value>| {
-        let mut volumes = items(pod, "/spec/volumes").iter();
-        // A pod that was never scheduled uses nothing.
-        !text(pod, "/spec/nodeName").is_empty()
-            && volumes.any(|it| text(it, "/persistentVolumeClaim/claimName") == name(claim))
-    };
-    let pods = store.snapshot(&PODS, Some(namespace(claim)));
-    if !pods.iter().any(uses) {
+    // A pod that was never scheduled uses nothing.
+    let scheduled = |pod: &Arc<Value>| !text(pod, "/spec/nodeName").is_empty();
+    if !users(store, claim).any(|pod| scheduled(&pod)) {
         write::modify(store, &Key::of(&CLAIMS, claim), |claim| {
             object::set_finalizer(claim, CLAIM_PROTECTION, false);
         });
     }
+}
+
+/// The pods that name a claim.
+fn users(store: &Store, claim: &Value) -> impl Iterator<Item = Arc<Value>> {
+    let pods = store.snapshot(&PODS, Some(namespace(claim)));
+    pods.into_iter().filter(|pod| {
+        let mut volumes = items(pod, "/spec/volumes").iter();
+        volumes.any(|it| text(it, "/persistentVolumeClaim/claimName") == name(claim))
+    })
 }
 
 /// A claim whose volume is gone, or is another's, is lost; one that asks for more gets it.
@@ -57,6 +61,10 @@ fn check_bound(store: &mut Store, claim: &Value) {
     let kept = volume
         .as_ref()
         .is_some_and(|volume| text(volume, "/spec/claimRef/uid") == uid(claim));
+    // A volume that was freed by hand is bound again.
+    if let Some(volume) = volume.filter(|volume| is_free(volume)) {
+        return join(store, claim, &volume);
+    }
     let wanted = &claim["spec"]["resources"]["requests"]["storage"];
     write::modify(store, &Key::of(&CLAIMS, claim), |claim| {
         if !kept {
@@ -72,27 +80,54 @@ fn check_bound(store: &mut Store, claim: &Value) {
 /// Finds or makes the volume of a claim.
 fn bind(store: &mut Store, claim: &Value, home: &Path) {
     let named = text(claim, "/spec/volumeName");
+    let volumes = store.snapshot(&VOLUMES, None);
+    let mut volumes = volumes.iter().filter(|volume| !is_deleting(volume));
     let found = if named.is_empty() {
-        let volumes = store.snapshot(&VOLUMES, None);
+        let volumes: Vec<_> = volumes.collect();
         let reserved = volumes.iter().find(|volume| refers(volume, claim));
-        reserved.or_else(|| smallest(&volumes, claim)).cloned()
+        let volume = reserved.copied().or_else(|| smallest(&volumes, claim));
+        volume.cloned()
     } else {
-        let volume = store.get(&Key::new(&VOLUMES, "", named)).cloned();
-        volume
-            .filter(|it| it["spec"].get("claimRef").is_none_or(Value::is_null) || refers(it, claim))
+        volumes.find(|volume| name(volume) == named).cloned()
     };
-    let pending = |claim: &mut Value| claim["status"] = json!({"phase": "Pending"});
-    match found.filter(|volume| !is_deleting(volume)) {
-        Some(volume) => join(store, claim, &volume),
-        None => {
-            if text(claim, "/status/phase") != "Lost" {
-                write::modify(store, &Key::of(&CLAIMS, claim), pending);
-            }
-            if named.is_empty() {
-                provision(store, claim, home);
-            }
-        }
+    let unfit = found
+        .as_ref()
+        .filter(|it| is_free(it) && !satisfies(it, claim));
+    if let Some(volume) = unfit {
+        let why = format!("Cannot bind to requested volume \"{}\": ", name(volume));
+        let why = why + "storageClassName, size or accessModes do not match";
+        events::record(store, claim, "Warning", "VolumeMismatch", &why);
+    } else if let Some(volume) = found.filter(|it| is_free(it) || refers(it, claim)) {
+        return join(store, claim, &volume);
     }
+    if text(claim, "/status/phase") != "Lost" {
+        write::modify(store, &Key::of(&CLAIMS, claim), |claim| {
+            claim["status"] = json!({"phase": "Pending"});
+        });
+    }
+    if named.is_empty() {
+        provision(store, claim, home);
+    }
+}
+
+/// True if a volume is kept for nobody.
+fn is_free(volume: &Value) -> bool {
+    volume["spec"].get("claimRef").is_none_or(Value::is_null)
+}
+
+/// True if a volume is what a claim asks for.
+fn satisfies(volume: &Value, claim: &Value) -> bool {
+    let class = |object: &Value| text(object, "/spec/storageClassName").to_owned();
+    let offered = items(volume, "/spec/accessModes");
+    class(volume) == class(claim)
+        && size(volume) >= bytes(&claim["spec"]["resources"]["requests"]["storage"])
+        && items(claim, "/spec/accessModes")
+            .iter()
+            .all(|mode| offered.contains(mode))
+}
+
+fn size(volume: &Value) -> u64 {
+    bytes(&volume["spec"]["capacity"]["storage"])
 }
 
 /// True if a volume is kept for this claim: by its name, and by its uid if it names one.
@@ -105,24 +140,16 @@ fn refers(volume: &Value, claim: &Value) -> bool {
 }
 
 /// The smallest free volume that is enough for a claim.
-fn smallest<'a>(volumes: &'a [Arc<Value>], claim: &Value) -> Option<&'a Arc<Value>> {
-    let class = |object: &Value| text(object, "/spec/storageClassName").to_owned();
-    let modes = |object: &Value| items(object, "/spec/accessModes").to_vec();
+fn smallest<'a>(volumes: &[&'a Arc<Value>], claim: &Value) -> Option<&'a Arc<Value>> {
     let selector = Selector::of_object(&claim["spec"]["selector"]);
-    let size = |volume: &Value| bytes(&volume["spec"]["capacity"]["storage"]);
-    let fits = |volume: &&Arc<Value>| {
-        let offered = modes(volume);
+    let fits = |volume: &&&Arc<Value>| {
         text(volume, "/status/phase") == "Available"
-            && volume["spec"].get("claimRef").is_none_or(Value::is_null)
-            && class(volume) == class(claim)
-            && size(volume) >= bytes(&claim["spec"]["resources"]["requests"]["storage"])
-            && modes(claim).iter().all(|mode| offered.contains(mode))
+            && is_free(volume)
+            && satisfies(volume, claim)
             && selector.matches(volume)
     };
-    volumes
-        .iter()
-        .filter(fits)
-        .min_by_key(|volume| size(volume))
+    let fitting = volumes.iter().filter(fits).copied();
+    fitting.min_by_key(|volume| size(volume))
 }
 
 fn join(store: &mut Store, claim: &Value, volume: &Value) {
@@ -150,6 +177,12 @@ fn provision(store: &mut Store, claim: &Value, home: &Path) {
     let Some(class) = class.filter(|class| class["provisioner"] == PROVISIONER) else {
         return;
     };
+    let mode = text(&class, "/volumeBindingMode");
+    if mode == "WaitForFirstConsumer" && users(store, claim).next().is_none() {
+        let why = "waiting for first consumer to be created before binding";
+        events::record(store, claim, "Normal", "WaitForFirstConsumer", why);
+        return;
+    }
     let volume = format!("pvc-{}", uid(claim));
     let folder = home.join("volumes").join(&volume);
     let data = match snapshots::source_of(store, claim) {

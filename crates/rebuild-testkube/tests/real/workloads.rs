@@ -160,3 +160,53 @@ async fn a_retained_volume_is_bound_again_and_a_snapshot_is_a_copy() {
     .await;
     assert!(!path.exists());
 }
+
+#[tokio::test]
+async fn a_claim_waits_for_its_first_pod_and_is_not_bound_to_a_volume_of_another_class() {
+    let cluster = Cluster::start().await.unwrap();
+    let claims: Api<PersistentVolumeClaim> = Api::default_namespaced(client(&cluster).await);
+    cluster.image("shell:1", |_| Program::new(["sleep", "1000"]));
+    cluster
+        .put(
+            "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: late}\nprovisioner: testkube.local/folder\n\
+             volumeBindingMode: WaitForFirstConsumer\n---\n\
+             apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: other}\nspec: {storageClassName: slow, capacity: {storage: 9Gi}, \
+             accessModes: [ReadWriteOnce], hostPath: {path: /nowhere}}\n",
+        )
+        .unwrap();
+    cluster
+        .put(&claim("late", ", storageClassName: late"))
+        .unwrap();
+    cluster.put(&claim("wrong", ", volumeName: other")).unwrap();
+    let told = |reason: &'static str| {
+        let cluster = &cluster;
+        async move {
+            let told = || {
+                let events = cluster.list("Event", "default");
+                events.iter().any(|event| event["reason"] == reason)
+            };
+            while !told() {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        }
+    };
+    let limit = std::time::Duration::from_secs(30);
+    tokio::time::timeout(limit, told("WaitForFirstConsumer"))
+        .await
+        .unwrap();
+    tokio::time::timeout(limit, told("VolumeMismatch"))
+        .await
+        .unwrap();
+    for claim in ["late", "wrong"] {
+        let claim = claims.get(claim).await.unwrap();
+        assert_eq!(claim.status.unwrap().phase.as_deref(), Some("Pending"));
+    }
+    cluster
+        .put(
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {terminationGracePeriodSeconds: 1, \
+             volumes: [{name: v, persistentVolumeClaim: {claimName: late}}], \
+             containers: [{name: c, image: 'shell:1', volumeMounts: [{name: v, mountPath: /v}]}]}\n",
+        )
+        .unwrap();
+    until(&claims, "late", is_bound()).await;
+}
