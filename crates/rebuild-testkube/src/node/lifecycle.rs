@@ -219,7 +219,6 @@ async fn once(
     }
     // What it printed is read to the end, unless something that left its group holds the pipe open.
     let _ = tokio::time::timeout(Duration::from_secs(1), output).await;
-    log.close();
     let code = status.map_or(255, process::exit_code);
     let reason = if code == 0 { "Completed" } else { "Error" };
     pod.update(state, index, |run| {
@@ -227,6 +226,8 @@ async fn once(
         run.group = None;
         run.state = ended(code, reason, &started);
     });
+    // Who has read it to its end finds the code there.
+    log.close();
     code
 }
 

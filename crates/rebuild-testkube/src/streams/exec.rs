@@ -183,9 +183,9 @@ pub(super) fn attach(
     let name = container(object, query)?;
     let log = of_container(pod, &name, |run| run.log.clone());
     let log = log.ok_or_else(|| ApiError::bad_request(format!("container {name} does not run")))?;
+    let mut next = log.from(0).0.len();
     let pod = pod.clone();
     let serve = move |_: &str, sender: Sender, mut receiver: Receiver| async move {
-        let mut next = log.from(0).0.len();
         let mut changed = log.subscribe();
         let print = async {
             loop {

@@ -269,3 +269,70 @@ async fn a_deleted_pod_is_asked_to_end_and_then_killed() {
         "it was killed before its time"
     );
 }
+
+#[tokio::test]
+async fn logs_are_cut_to_what_is_asked_for_and_attach_shows_what_comes() {
+    let cluster = Cluster::start().await.unwrap();
+    let pods: Api<Pod> = Api::default_namespaced(client(&cluster).await);
+    let end = cluster.kubeconfig().with_file_name("end");
+    let script = format!(
+        "echo one; echo two; until [ -e {0} ]; do sleep 0.02; done; echo last; exit 5",
+        end.display()
+    );
+    cluster.image("talk:1", move |_| {
+        Program::new(["sh", "-c", script.as_str()])
+    });
+    let containers = "  restartPolicy: Never\n  containers: [{name: c, image: 'talk:1'}]\n";
+    cluster.put(&pod("p", containers)).unwrap();
+    until(&pods, "p", is_ready()).await;
+    let follow = LogParams {
+        follow: true,
+        ..LogParams::default()
+    };
+    let mut log = pods.log_stream("p", &follow).await.unwrap().lines();
+    for line in ["one", "two"] {
+        assert_eq!(log.try_next().await.unwrap().as_deref(), Some(line));
+    }
+    let logs = async |params: LogParams| pods.logs("p", &params).await.unwrap();
+    let all = LogParams::default;
+    assert_eq!(
+        logs(LogParams {
+            limit_bytes: Some(5),
+            ..all()
+        })
+        .await,
+        "one\nt"
+    );
+    let stamped = logs(LogParams {
+        timestamps: true,
+        tail_lines: Some(1),
+        ..all()
+    })
+    .await;
+    let (time, line) = stamped.split_once(' ').unwrap();
+    assert_eq!(line, "two\n");
+    let time: k8s_openapi::jiff::Timestamp = time.parse().unwrap();
+    // The time is sent to the second.
+    let after = time + k8s_openapi::jiff::SignedDuration::from_secs(2);
+    assert_eq!(
+        logs(LogParams {
+            since_time: Some(after),
+            ..all()
+        })
+        .await,
+        ""
+    );
+
+    let params = AttachParams::default().stdin(false).stderr(false);
+    let mut attached = pods.attach("p", &params).await.unwrap();
+    let (mut stdout, status) = (attached.stdout().unwrap(), attached.take_status().unwrap());
+    std::fs::write(&end, "").unwrap();
+    let mut shown = String::new();
+    let (read, status) = tokio::join!(stdout.read_to_string(&mut shown), status);
+    read.unwrap();
+    assert_eq!(shown, "last\n");
+    let causes = status.unwrap().details.unwrap().causes.unwrap();
+    assert_eq!(causes[0].message.as_deref(), Some("5"));
+    assert_eq!(log.try_next().await.unwrap().as_deref(), Some("last"));
+    assert_eq!(log.try_next().await.unwrap(), None);
+}
