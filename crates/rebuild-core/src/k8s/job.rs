@@ -380,25 +380,4 @@ fn set_env(pod: &mut Value, env: &[(String, String)]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn variables_come_first_and_replace() {
-        let mut pod = json!({
-            "containers": [
-                { "name": "a", "env": [
-                    { "name": "KEEP", "value": "$(PGDATABASE)" },
-                    { "name": "PGDATABASE", "value": "old" },
-                ]},
-                { "name": "b" },
-            ],
-        });
-        set_env(&mut pod, &[("PGDATABASE".to_owned(), "new".to_owned())]);
-        let new = json!({ "name": "PGDATABASE", "value": "new" });
-        let keep = json!({ "name": "KEEP", "value": "$(PGDATABASE)" });
-        assert_eq!(pod["containers"][0]["env"], json!([new, keep]));
-        assert_eq!(pod["containers"][1]["env"], json!([new]));
-        assert_eq!(pod["initContainers"], Value::Null);
-    }
-}
+mod tests;

@@ -167,16 +167,20 @@ impl Follower {
         let log = std::pin::pin!(log);
         let codec = LinesCodec::new_with_max_length(LONGEST_LINE + 64);
         let mut lines = FramedRead::new(log.compat(), codec);
-        while let Some(line) = lines.next().await {
-            match line {
-                Ok(line) => self.take(&line),
-                Err(LinesCodecError::MaxLineLengthExceeded) => {
+        // After a line that is too long the reader ends once, and then goes on behind it.
+        let mut cut = false;
+        loop {
+            match lines.next().await {
+                Some(Ok(line)) => self.take(&line),
+                Some(Err(LinesCodecError::MaxLineLengthExceeded)) => {
                     self.show("(a line of more than 8 KiB)");
+                    cut = true;
                 }
-                Err(LinesCodecError::Io(_)) => return false,
+                Some(Err(LinesCodecError::Io(_))) => return false,
+                None if cut => cut = false,
+                None => return true,
             }
         }
-        true
     }
 
     /// Takes a line that begins with its time.
