@@ -86,6 +86,8 @@ resources! {
     SNAPSHOT_CLASSES SNAPSHOT, "volumesnapshotclasses", "VolumeSnapshotClass", false, ["vsclass"], [];
     ROLES RBAC, "roles", "Role", true, [], [];
     ROLE_BINDINGS RBAC, "rolebindings", "RoleBinding", true, [], [];
+    CLUSTER_ROLES RBAC, "clusterroles", "ClusterRole", false, [], [];
+    CLUSTER_ROLE_BINDINGS RBAC, "clusterrolebindings", "ClusterRoleBinding", false, [], [];
     NEW_EVENTS "events.k8s.io", "events", "Event", true, ["ev"], [];
     ACCESS_REVIEWS "authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview", false, [], [];
 }

@@ -14,9 +14,12 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// The program under test: `REBUILD_TEST_KUBECTL`, or the one that `scripts/kubernetes-tools`
 /// fetched, or the one in `PATH`.
 fn kubectl() -> PathBuf {
-    if let Some(given) = std::env::var_os("REBUILD_TEST_KUBECTL") {
-        return given.into();
-    }
+    let given = std::env::var_os("REBUILD_TEST_KUBECTL");
+    given.map_or_else(|| fetched("kubectl"), PathBuf::from)
+}
+
+/// A program that `scripts/kubernetes-tools` fetched, or the one in `PATH`.
+pub(crate) fn fetched(name: &str) -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let caches = [cache, Some("/var/cache".into()), home()]
@@ -27,10 +30,10 @@ fn kubectl() -> PathBuf {
         .collect();
     let path = std::env::var_os("PATH").unwrap_or_default();
     places.extend(std::env::split_paths(&path));
-    let mut programs = places.into_iter().map(|folder| folder.join("kubectl"));
+    let mut programs = places.into_iter().map(|folder| folder.join(name));
     programs
         .find(|program| program.exists())
-        .expect("kubectl is missing: run scripts/kubernetes-tools, or set REBUILD_TEST_KUBECTL")
+        .unwrap_or_else(|| panic!("{name} is missing: run scripts/kubernetes-tools"))
 }
 
 /// Runs kubectl with some input and the words of a line as its arguments.
@@ -61,7 +64,7 @@ async fn with(cluster: &Cluster, words: &[&str], input: &str) -> Output {
 }
 
 /// What kubectl prints when all goes well.
-async fn ok(cluster: &Cluster, line: &str, input: &str) -> String {
+pub(crate) async fn ok(cluster: &Cluster, line: &str, input: &str) -> String {
     let output = run(cluster, line, input).await;
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "kubectl {line}: {errors}");

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod helm;
 mod kubectl;
 mod objects;
 mod pods;
