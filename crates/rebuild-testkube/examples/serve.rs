@@ -10,5 +10,6 @@ async fn main() -> std::io::Result<()> {
         Program::new(container.command.iter().chain(&container.args))
     });
     println!("export KUBECONFIG={}", cluster.kubeconfig().display());
-    std::future::pending().await
+    // What the cluster started ends with it.
+    tokio::signal::ctrl_c().await
 }
