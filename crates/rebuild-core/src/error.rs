@@ -168,6 +168,7 @@ impl From<std::io::Error> for Error {
     }
 }
 
+#[cfg(any(feature = "postgres", feature = "k8s"))]
 /// Escapes control characters, so that a hostile name cannot steer a terminal.
 pub(crate) fn clean(text: &str) -> String {
     text.chars()

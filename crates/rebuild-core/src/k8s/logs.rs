@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use futures::{AsyncBufRead, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::LogParams;
 use kube::{Api, ResourceExt};
 use tokio::task::JoinSet;
-use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
+use tokio_util::codec::{Decoder, FramedRead};
 use tokio_util::compat::FuturesAsyncReadCompatExt;
 
 use super::Cluster;
@@ -18,7 +19,7 @@ use super::pods::{containers, phase};
 use crate::command::Redaction;
 use crate::event::{EventKind, Events};
 
-/// The longest line that is passed on, in bytes.
+/// The longest line that is passed on, in bytes, with its time.
 const LONGEST_LINE: usize = 8 * 1024;
 
 /// How many of the last lines are kept for an error.
@@ -90,7 +91,7 @@ impl Logs {
                             events: self.events.clone(),
                             redaction: self.redaction.clone(),
                             last: self.last.clone(),
-                            seen: None,
+                            seen: Seen::default(),
                         }
                         .run(),
                     );
@@ -117,8 +118,46 @@ struct Follower {
     events: Events,
     redaction: Redaction,
     last: Last,
-    /// The time of the newest line that was passed on; a log that broke goes on from there.
-    seen: Option<Timestamp>,
+    seen: Seen,
+}
+
+/// How far a log was passed on; one that broke goes on from there. Lines may share a time.
+#[derive(Default)]
+struct Seen {
+    /// The time of the newest line, and how many lines of that time there were.
+    newest: Option<(Timestamp, usize)>,
+    /// How many lines of that time were read again so far.
+    again: usize,
+}
+
+impl Seen {
+    /// Where to read on from. The client gives the API server whole seconds, rounded to the nearest
+    /// one; rounded up, lines would be left out.
+    fn from(&self) -> Option<Timestamp> {
+        let (newest, _) = self.newest?;
+        Timestamp::from_second(newest.as_second()).ok()
+    }
+
+    /// True if a line of that time is a new one.
+    fn is_new(&mut self, time: Timestamp) -> bool {
+        match &mut self.newest {
+            Some((newest, _)) if time < *newest => false,
+            Some((newest, count)) if time == *newest => {
+                if self.again < *count {
+                    self.again += 1;
+                    return false;
+                }
+                *count += 1;
+                self.again += 1;
+                true
+            }
+            newest => {
+                *newest = Some((time, 1));
+                self.again = 1;
+                true
+            }
+        }
+    }
 }
 
 impl Follower {
@@ -126,11 +165,12 @@ impl Follower {
     async fn run(mut self) {
         loop {
             let ended = self.has_ended().await;
+            self.seen.again = 0;
             let params = LogParams {
                 container: Some(self.container.clone()),
                 follow: true,
                 timestamps: true,
-                since_time: self.seen,
+                since_time: self.seen.from(),
                 ..LogParams::default()
             };
             let read = match self.pods.log_stream(&self.pod, &params).await {
@@ -165,33 +205,22 @@ impl Follower {
     /// Passes lines on until the log ends; true if it ended well.
     async fn read(&mut self, log: impl AsyncBufRead) -> bool {
         let log = std::pin::pin!(log);
-        let codec = LinesCodec::new_with_max_length(LONGEST_LINE + 64);
-        let mut lines = FramedRead::new(log.compat(), codec);
-        // After a line that is too long the reader ends once, and then goes on behind it.
-        let mut cut = false;
-        loop {
-            match lines.next().await {
-                Some(Ok(line)) => self.take(&line),
-                Some(Err(LinesCodecError::MaxLineLengthExceeded)) => {
-                    self.show("(a line of more than 8 KiB)");
-                    cut = true;
-                }
-                Some(Err(LinesCodecError::Io(_))) => return false,
-                None if cut => cut = false,
-                None => return true,
+        let mut lines = FramedRead::new(log.compat(), Lines::default());
+        while let Some(line) = lines.next().await {
+            match line {
+                Ok(line) => self.take(&line),
+                Err(_) => return false,
             }
         }
+        true
     }
 
     /// Takes a line that begins with its time.
     fn take(&mut self, line: &str) {
         let (time, text) = line.split_once(' ').unwrap_or((line, ""));
         match time.parse::<Timestamp>() {
-            Ok(time) if self.seen.is_some_and(|seen| time <= seen) => {}
-            Ok(time) => {
-                self.seen = Some(time);
-                self.show(text);
-            }
+            Ok(time) if self.seen.is_new(time) => self.show(text),
+            Ok(_) => {}
             Err(_) => self.show(line),
         }
     }
@@ -203,5 +232,81 @@ impl Follower {
             program: self.pod.clone(),
             line,
         });
+    }
+}
+
+/// Cuts a log into lines. Of a line that is too long the beginning is kept.
+#[derive(Default)]
+struct Lines {
+    long: Option<Vec<u8>>,
+}
+
+impl Decoder for Lines {
+    type Item = String;
+    type Error = std::io::Error;
+
+    fn decode(&mut self, read: &mut BytesMut) -> std::io::Result<Option<String>> {
+        let end = read.iter().position(|byte| *byte == b'\n');
+        if end.is_none() && read.len() > LONGEST_LINE {
+            let begun = read[..LONGEST_LINE].to_vec();
+            self.long.get_or_insert(begun);
+            read.clear();
+        }
+        let Some(end) = end else { return Ok(None) };
+        let line = read.split_to(end + 1);
+        let text = match self.long.take() {
+            Some(long) => String::from_utf8_lossy(&long).into_owned() + " ... (cut)",
+            None => String::from_utf8_lossy(&line[..end]).into_owned(),
+        };
+        Ok(Some(text))
+    }
+
+    fn decode_eof(&mut self, read: &mut BytesMut) -> std::io::Result<Option<String>> {
+        if !read.is_empty() || self.long.is_some() {
+            read.extend_from_slice(b"\n");
+        }
+        self.decode(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_are_read_again_are_known_also_where_they_share_a_time() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let mut seen = Seen::default();
+        let mut read = |seconds: &[i64]| -> Vec<bool> {
+            seen.again = 0;
+            seconds.iter().map(|s| seen.is_new(at(*s))).collect()
+        };
+        assert_eq!(read(&[1, 2, 2]), [true, true, true]);
+        assert_eq!(read(&[1, 2, 2, 2, 3]), [false, false, false, true, true]);
+        assert_eq!(
+            read(&[2, 2, 2, 3, 3, 4]),
+            [false, false, false, false, true, true]
+        );
+        assert_eq!(read(&[4, 4]), [false, true]);
+    }
+
+    #[test]
+    fn a_log_is_cut_into_lines_whatever_pieces_it_comes_in() {
+        let long = "x".repeat(3 * LONGEST_LINE);
+        let log = format!("one\n\ntwo\n{long}\nthree");
+        for size in [1, 5, LONGEST_LINE, log.len()] {
+            let (mut lines, mut read, mut found) = (Lines::default(), BytesMut::new(), Vec::new());
+            for piece in log.as_bytes().chunks(size) {
+                read.extend_from_slice(piece);
+                while let Some(line) = lines.decode(&mut read).expect("a line") {
+                    found.push(line);
+                }
+                assert!(read.len() <= LONGEST_LINE);
+            }
+            found.extend(lines.decode_eof(&mut read).expect("a line"));
+            assert!(found[3].starts_with("xxx") && found[3].len() < log.len());
+            found.remove(3);
+            assert_eq!(found, ["one", "", "two", "three"]);
+        }
     }
 }
