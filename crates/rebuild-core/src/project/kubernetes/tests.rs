@@ -1,5 +1,6 @@
 //! Rebuilds of a database in a cluster.
 
+mod rights;
 mod trouble;
 mod whole;
 
