@@ -173,7 +173,13 @@ impl Call {
         };
         let lookup = |name: &str| environment.get(name).map(str::to_owned);
         let spec = spec::from_value(value, &self.request.folder, &lookup)?;
-        let mut project = Project::open(spec, &environment, self.events, self.stop).await?;
+        // The journals are there even if the cluster that the database is in is not.
+        let mut project = match self.request.verb {
+            Verb::Runs | Verb::ShowRun { .. } => {
+                Project::open_store(spec, &environment, self.events, self.stop).await?
+            }
+            _ => Project::open(spec, &environment, self.events, self.stop).await?,
+        };
         if let Some(functions) = self.functions {
             project = project.with_functions(Arc::new(PyFunctions(functions)));
         }

@@ -37,6 +37,7 @@ pub struct ClusterAddress {
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
+    verified: bool,
     context: String,
     namespace: String,
 }
@@ -70,6 +71,7 @@ impl Cluster {
         };
         protected(&config)?;
         Ok(Self {
+            verified: !config.accept_invalid_certs,
             client: Client::try_from(config)
                 .map_err(|e| unusable(format!("could not use the context {context:?}"), e))?,
             context: context.clone(),
@@ -80,6 +82,11 @@ impl Cluster {
     /// The context of the kubeconfig.
     pub fn context(&self) -> &str {
         &self.context
+    }
+
+    /// False if the kubeconfig says not to verify the API server's certificate.
+    pub fn is_verified(&self) -> bool {
+        self.verified
     }
 
     /// The namespace.

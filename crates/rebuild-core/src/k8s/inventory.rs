@@ -44,6 +44,7 @@ impl Cluster {
         Ok(ClusterFacts {
             context: self.context().to_owned(),
             namespace: self.namespace().to_owned(),
+            verified: self.is_verified(),
             workloads,
             claims: claims
                 .iter()

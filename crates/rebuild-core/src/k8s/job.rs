@@ -68,7 +68,14 @@ impl ClusterJob {
             self.create(ctx, &job).await?;
         }
         match self.follow(ctx, &name).await {
-            Ok(()) => self.delete(ctx, &name).await,
+            Ok(()) => {
+                // Its work is done; what is left of it is in nobody's way.
+                if let Err(e) = self.delete(ctx, &name).await {
+                    ctx.events
+                        .warn(format!("job/{name} succeeded and stays: {}", e.chain()));
+                }
+                Ok(())
+            }
             Err(e) if matches!(e.kind(), ErrorKind::Deadline | ErrorKind::Interrupted) => {
                 // The operator's stop must not stop the stopping.
                 let anew = Ctx::new(ctx.run.clone(), ctx.events.clone());

@@ -36,8 +36,8 @@ pub(super) struct Logs {
     pods: Api<Pod>,
     events: Events,
     redaction: Redaction,
-    /// Pods and containers that are followed, by the pod's uid.
-    followed: Vec<(String, String)>,
+    /// What is followed: the pod's uid, the container, and how often that was started again.
+    followed: Vec<(String, String, i32)>,
     followers: JoinSet<()>,
     last: Last,
 }
@@ -77,28 +77,38 @@ impl Logs {
     /// Follows what of these pods has begun and is not followed yet.
     pub(super) fn follow(&mut self, pods: &[Pod]) {
         for pod in pods.iter().filter(|pod| phase(pod) != "Unknown") {
-            let uid = pod.uid().unwrap_or_default();
             for container in containers(pod) {
                 let state = container.state.as_ref();
                 let begun = state.is_some_and(|s| s.running.is_some() || s.terminated.is_some());
-                let key = (uid.clone(), container.name.clone());
-                if begun && !self.followed.contains(&key) {
-                    self.followers.spawn(
-                        Follower {
-                            pods: self.pods.clone(),
-                            pod: pod.name_any(),
-                            container: container.name.clone(),
-                            events: self.events.clone(),
-                            redaction: self.redaction.clone(),
-                            last: self.last.clone(),
-                            seen: Seen::default(),
-                        }
-                        .run(),
-                    );
-                    self.followed.push(key);
+                let times = container.restart_count;
+                // One that ends at once may be started again before anybody has seen it.
+                if times > 0 {
+                    self.follow_one(pod, &container.name, times - 1);
+                }
+                if begun {
+                    self.follow_one(pod, &container.name, times);
                 }
             }
         }
+    }
+
+    fn follow_one(&mut self, pod: &Pod, container: &str, times: i32) {
+        let key = (pod.uid().unwrap_or_default(), container.to_owned(), times);
+        if self.followed.contains(&key) {
+            return;
+        }
+        let follower = Follower {
+            pods: self.pods.clone(),
+            pod: pod.name_any(),
+            container: container.to_owned(),
+            times,
+            events: self.events.clone(),
+            redaction: self.redaction.clone(),
+            last: self.last.clone(),
+            seen: Seen::default(),
+        };
+        self.followers.spawn(follower.run());
+        self.followed.push(key);
     }
 
     /// Waits for the last lines of what has ended.
@@ -111,10 +121,22 @@ impl Logs {
     }
 }
 
+/// How a container is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Now {
+    Runs,
+    Ended,
+    /// It was started again, and what is followed is the log of the time before.
+    Replaced,
+    Gone,
+}
+
 struct Follower {
     pods: Api<Pod>,
     pod: String,
     container: String,
+    /// How often it was started again before: each time it has another log.
+    times: i32,
     events: Events,
     redaction: Redaction,
     last: Last,
@@ -164,11 +186,15 @@ impl Follower {
     /// Reads until the container has ended and its log is read, or the pod is gone.
     async fn run(mut self) {
         loop {
-            let ended = self.has_ended().await;
+            let now = self.look().await;
+            if now == Now::Gone {
+                return;
+            }
             self.seen.again = 0;
             let params = LogParams {
                 container: Some(self.container.clone()),
-                follow: true,
+                follow: now == Now::Runs,
+                previous: now == Now::Replaced,
                 timestamps: true,
                 since_time: self.seen.from(),
                 ..LogParams::default()
@@ -181,24 +207,34 @@ impl Follower {
                 }
             };
             // Only a log that was read to its end after the container's end is complete.
-            match ended {
-                Some(true) if read => return,
-                None => return,
-                Some(_) => tokio::time::sleep(ASK_AGAIN).await,
+            if read && now != Now::Runs {
+                return;
             }
+            tokio::time::sleep(ASK_AGAIN).await;
         }
     }
 
-    /// Whether the container has ended; nothing if the pod is gone.
-    async fn has_ended(&self) -> Option<bool> {
-        match self.pods.get_opt(&self.pod).await {
-            Ok(None) => None,
-            Ok(Some(pod)) => Some(
-                containers(&pod)
-                    .filter(|c| c.name == self.container)
-                    .any(|c| c.state.as_ref().is_some_and(|s| s.terminated.is_some())),
-            ),
-            Err(_) => Some(false),
+    /// How its container is.
+    async fn look(&self) -> Now {
+        let pod = match self.pods.get_opt(&self.pod).await {
+            Ok(Some(pod)) => pod,
+            Ok(None) => return Now::Gone,
+            // It can be asked again.
+            Err(_) => return Now::Runs,
+        };
+        let Some(container) = containers(&pod).find(|c| c.name == self.container) else {
+            return Now::Gone;
+        };
+        let ended = container
+            .state
+            .as_ref()
+            .is_some_and(|s| s.terminated.is_some());
+        match container.restart_count - self.times {
+            0 if ended => Now::Ended,
+            0 => Now::Runs,
+            1 => Now::Replaced,
+            // The log of one before the last is kept nowhere.
+            _ => Now::Gone,
         }
     }
 

@@ -10,6 +10,8 @@ pub struct ClusterFacts {
     pub context: String,
     /// The namespace.
     pub namespace: String,
+    /// False if the kubeconfig says not to verify the API server's certificate.
+    pub verified: bool,
     /// Deployments, StatefulSets and CronJobs.
     pub workloads: Vec<WorkloadFacts>,
     /// Pods that have not ended.

@@ -8,6 +8,12 @@ pub fn cluster_lines(cluster: &ClusterFacts) -> Vec<String> {
         context, namespace, ..
     } = cluster;
     let mut lines = vec![format!("namespace {namespace} of context {context}")];
+    if !cluster.verified {
+        let why = "insecure-skip-tls-verify in the kubeconfig";
+        lines.push(format!(
+            "the API server's certificate is not verified: {why}"
+        ));
+    }
     let workloads = cluster.workloads.iter();
     lines.extend(workloads.map(|w| format!("{}: {}", w.name, w.state)));
     lines.extend(cluster.pods.iter().map(|pod| {

@@ -346,9 +346,13 @@ fn client(container: &Container, path: &str, sockets: &Path) -> Program {
     };
     let own = container.command.iter().chain(&container.args).cloned();
     let argv = ["bash".to_owned(), "-c".to_owned(), script, "sh".to_owned()];
+    // What is mounted is a folder of this machine.
+    let scratch = container.mounts.get("/scratch");
+    let scratch = scratch.map_or_else(|| "/scratch".into(), |folder| folder.as_os_str().to_owned());
     // One that ends at once is never ready.
     let ready = Ready::Command(vec!["sleep".into(), "0.3".into()]);
     Program::new(argv.into_iter().chain(own))
         .env("PATH", path)
+        .env("SCRATCH", scratch)
         .ready(ready)
 }

@@ -9,6 +9,32 @@ use crate::journal::Ending;
 
 use crate::testing::kubernetes::World;
 
+#[tokio::test]
+async fn the_journals_are_there_although_the_cluster_is_not() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let text = "version = 1\nstore.url = \"store\"\n[target]\nurl = \"postgresql:///app\"\n\
+                [target.kubernetes]\nservice = \"db\"\n\
+                [kubernetes]\ncontext = \"gone\"\nnamespace = \"n\"\nkubeconfig = \"none\"\n";
+    let spec = || crate::spec::parse(text, "rebuild.toml", folder.path(), &|_| None);
+    let (environment, events) = (crate::Environment::default(), crate::event::Events::none());
+    let spec = || spec().expect("a spec");
+    let refused = Project::open(spec(), &environment, events.clone(), Default::default()).await;
+    let error = refused.err().expect("no kubeconfig");
+    assert_eq!(error.kind(), crate::ErrorKind::Usage, "{error:?}");
+    assert!(
+        error.to_string().contains("could not read the kubeconfig"),
+        "{error:?}"
+    );
+
+    let store = Project::open_store(spec(), &environment, events, Default::default()).await;
+    let project = store.expect("a store");
+    assert!(project.runs().await.expect("runs").is_empty());
+    // And no server of this machine is taken for the one in the cluster.
+    assert_eq!(project.endpoint().port, 0);
+    let error = project.status(false).await.expect_err("out of reach");
+    assert_eq!(error.kind(), crate::ErrorKind::Unreachable, "{error:?}");
+}
+
 #[test]
 fn every_database_has_a_lease_of_its_own() {
     assert_eq!(lease_name("app").len(), "rebuild-app-".len() + 8);

@@ -114,17 +114,17 @@ async fn the_chart_gives_the_rights_that_a_run_needs_and_no_others() {
         .difference(&needed)
         .map(|(verb, _, resource)| format!("{verb} {resource}"))
         .collect();
-    // What this run had no occasion for: Kubernetes 1.35, the restart of a StatefulSet, a Lease that
-    // is held for longer, a CronJob with a Job that runs.
-    assert_eq!(
-        unused,
-        [
-            "create pods/portforward",
-            "patch statefulsets",
-            "update leases",
-            "watch cronjobs"
-        ]
-    );
+    // What such a run may have no occasion for: Kubernetes 1.35, the restart of a StatefulSet, a
+    // Lease that is held for longer, a CronJob with a Job that runs, a Job that takes its time.
+    let rare = [
+        "create pods/portforward",
+        "patch statefulsets",
+        "update leases",
+        "watch cronjobs",
+        "watch jobs",
+    ];
+    let idle = |right: &&String| !rare.contains(&right.as_str());
+    assert_eq!(unused.iter().filter(idle).count(), 0, "{unused:?}");
     world.end().await;
 }
 
