@@ -8,7 +8,6 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
@@ -16,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Cluster;
 use super::failure::api_error;
 use super::pods::{is_ready, phase};
+use super::tunnel;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 
@@ -119,47 +119,28 @@ async fn accept(listener: TcpListener, way: Arc<Way>) {
     }
 }
 
-/// Carries bytes both ways until either side is done.
-async fn carry(way: &Way, mut local: TcpStream) -> Result<()> {
+/// Opens the pod's port, and carries bytes both ways until either side is done.
+async fn carry(way: &Way, local: TcpStream) -> Result<()> {
     local.set_nodelay(true)?;
     let opened = async {
         let _turn = way.opening.acquire().await;
         let (pod, port) = find(&way.cluster, &way.ctx, &way.choice).await?;
         let what = format!("could not reach port {port} of pod {pod}");
-        let forward = way.cluster.api::<Pod>().portforward(&pod, &[port]).await;
-        let forward = forward.map_err(|e| api_error(&what, &way.cluster.describe(), e))?;
-        Ok::<_, Error>((pod, port, forward))
+        let remote = tunnel::open(&way.cluster.api::<Pod>(), &pod, port).await;
+        let remote = remote.map_err(|e| api_error(&what, &way.cluster.describe(), e))?;
+        Ok::<_, Error>((pod, port, remote))
     };
-    let (pod, port, mut forward) =
-        tokio::time::timeout(OPEN_WITHIN, opened)
-            .await
-            .map_err(|_| {
-                Error::new(
-                    ErrorKind::Deadline,
-                    format!("no pod's port answered within {OPEN_WITHIN:?}"),
-                )
-            })??;
-    let broken = forward.take_error(port);
-    let mut remote = forward
-        .take_stream(port)
-        .ok_or_else(|| Error::internal("a forwarded port has no stream"))?;
-    let carried = tokio::io::copy_bidirectional(&mut local, &mut remote).await;
-    // Whoever is at the other end must not wait for the rest of a message.
-    let _ = local.shutdown().await;
-    drop(remote);
-    forward.abort();
-    // A reset is how programs that are killed say goodbye; what the pod's side says counts.
-    tracing::debug!(pod, port, ?carried, "a forwarded connection ended");
-    match broken {
-        Some(said) => match said.await {
-            Some(said) => Err(Error::new(
-                ErrorKind::Unreachable,
-                format!("port {port} of pod {pod}: {}", crate::error::clean(&said)),
-            )),
-            None => Ok(()),
-        },
-        None => Ok(()),
-    }
+    let (pod, port, remote) = tokio::time::timeout(OPEN_WITHIN, opened)
+        .await
+        .map_err(|_| {
+            Error::new(
+                ErrorKind::Deadline,
+                format!("no pod's port answered within {OPEN_WITHIN:?}"),
+            )
+        })??;
+    tunnel::carry(local, remote)
+        .await
+        .map_err(|e| e.context(format!("port {port} of pod {pod}")))
 }
 
 /// The name of the one ready pod, and its port.

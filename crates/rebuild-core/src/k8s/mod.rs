@@ -15,6 +15,7 @@ mod object;
 mod pods;
 mod rollout;
 mod task;
+mod tunnel;
 mod verify;
 mod wait;
 mod workload;
