@@ -15,8 +15,6 @@ use crate::event::Ctx;
 struct Rollout {
     /// The labels of its pods.
     labels: String,
-    /// How many pods are asked for.
-    wanted: i32,
     /// Why it is not complete, or nothing.
     missing: Option<String>,
     /// Why it will not become complete, or nothing.
@@ -69,27 +67,9 @@ impl Cluster {
         .await
     }
 
-    /// Why the rollout of `workload` is not complete, or nothing.
-    ///
-    /// # Errors
-    /// It does not exist; the API server could not be asked.
-    pub async fn rollout_missing(
-        &self,
-        ctx: &Ctx,
-        workload: &WorkloadRef,
-    ) -> Result<Option<String>> {
-        let now = self.rollout(ctx, workload).await?;
-        Ok(now.failed.or(now.missing))
-    }
-
-    /// The labels of the pods of `workload`, and how many it asks for.
-    pub(super) async fn pods_wanted(
-        &self,
-        ctx: &Ctx,
-        workload: &WorkloadRef,
-    ) -> Result<(String, i32)> {
-        let now = self.rollout(ctx, workload).await?;
-        Ok((now.labels, now.wanted))
+    /// The labels of the pods of `workload`.
+    pub(super) async fn labels_of_pods(&self, ctx: &Ctx, workload: &WorkloadRef) -> Result<String> {
+        Ok(self.rollout(ctx, workload).await?.labels)
     }
 
     async fn rollout(&self, ctx: &Ctx, workload: &WorkloadRef) -> Result<Rollout> {
@@ -136,7 +116,6 @@ fn deployment(now: &Deployment) -> Result<Rollout> {
     let current = status.observed_generation >= now.metadata.generation;
     Ok(Rollout {
         labels: selector_text(&spec.selector)?,
-        wanted,
         failed: gave_up
             .filter(|_| current && missing.is_some())
             .map(|c| c.message.unwrap_or_default()),
@@ -177,7 +156,6 @@ fn stateful_set(now: &StatefulSet) -> Result<Rollout> {
     };
     Ok(Rollout {
         labels: selector_text(&spec.selector)?,
-        wanted,
         missing,
         failed: None,
     })

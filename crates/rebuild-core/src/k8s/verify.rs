@@ -82,7 +82,7 @@ impl ClusterVerifier {
             }
             Err(e) => return Err(e),
         }
-        let (labels, _) = cluster.pods_wanted(ctx, workload).await?;
+        let labels = cluster.labels_of_pods(ctx, workload).await?;
         let pods = cluster.pods(ctx, &labels).await?;
         let allowed = max_restarts.map_or(i32::MAX, |n| i32::try_from(n).unwrap_or(i32::MAX));
         for pod in pods.iter().filter(|pod| restarts(pod) > allowed) {

@@ -127,7 +127,7 @@ impl ClusterWorkload {
         if self.workload.kind == WorkloadKind::CronJob {
             return self.wait_for_jobs(ctx).await;
         }
-        let (labels, _) = self.cluster.pods_wanted(ctx, &self.workload).await?;
+        let labels = self.cluster.labels_of_pods(ctx, &self.workload).await?;
         let wakes = Wakes::default().on(self.cluster.api::<Pod>(), labelled(&labels));
         let what = format!("stopping {}", self.workload);
         self.cluster
