@@ -36,6 +36,19 @@ pub enum JobSource {
     CronJob(String),
 }
 
+impl JobSource {
+    /// Makes sure that a manifest can be read and holds one Job.
+    ///
+    /// # Errors
+    /// It cannot, or does not.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::Manifest(file) => read(file).map(|_| ()),
+            Self::CronJob(_) => Ok(()),
+        }
+    }
+}
+
 /// A Job that is made, waited for and taken away.
 pub struct ClusterJob {
     /// Where it runs.

@@ -10,7 +10,7 @@ use crate::event::Ctx;
 use crate::k8s::{
     BothLocks, Cluster, ClusterAddress, ClusterCheck, ClusterVerifier, ClusterWorkload,
     Credentials, Forward, JobSource, JobTask, LeaseLock, PodChoice, RestartTask, SecretKeys,
-    ServiceAddress,
+    ServiceAddress, WorkloadKind, WorkloadRef,
 };
 use crate::model::{ClusterFacts, Endpoint, Host};
 use crate::postgres::{FunctionMigrator, TargetLock};
@@ -101,6 +101,59 @@ fn choice(pod: &TargetPodSpec) -> PodChoice {
     }
 }
 
+/// Makes sure that what the spec says of a cluster can be understood, before anything is touched.
+///
+/// # Errors
+/// Wrong input, with the key; a manifest that cannot be read.
+pub(super) fn check(spec: &Spec) -> Result<()> {
+    let workloads = spec.workloads.iter().filter_map(|w| w.kubernetes.as_ref());
+    workloads
+        .map(|text| named("workload.kubernetes", text))
+        .try_for_each(|read| read.map(|_| ()))?;
+    for check in &spec.checks {
+        if let CheckSpec::Rollout { workload, .. } = check {
+            with_pods("verify.workload", workload)?;
+        }
+    }
+    let commands = spec.loads.iter().chain(&spec.after);
+    let migrators = spec.schema.command.iter().chain(&spec.migrate);
+    let tasks = commands.filter_map(|c| c.kubernetes.as_ref());
+    for task in tasks.chain(migrators.filter_map(|m| m.kubernetes.as_ref())) {
+        match (&task.restart, source(spec, task)) {
+            (Some(workload), _) => {
+                with_pods("after.kubernetes.restart", workload)?;
+            }
+            (None, Some(source)) => source.check()?,
+            (None, None) => {}
+        }
+    }
+    Ok(())
+}
+
+fn named(key: &str, text: &str) -> Result<WorkloadRef> {
+    text.parse().map_err(|e: Error| e.context(key))
+}
+
+/// A workload that has pods of its own.
+fn with_pods(key: &str, text: &str) -> Result<WorkloadRef> {
+    let workload = named(key, text)?;
+    match workload.kind {
+        WorkloadKind::Deployment | WorkloadKind::StatefulSet => Ok(workload),
+        WorkloadKind::CronJob => Err(Error::usage(format!(
+            "{key}: {workload} has no pods of its own"
+        ))
+        .hint("name a deployment or a statefulset")),
+    }
+}
+
+fn source(spec: &Spec, task: &ClusterTaskSpec) -> Option<JobSource> {
+    match (&task.job, &task.cronjob) {
+        (Some(file), _) => Some(JobSource::Manifest(spec.folder().join(file))),
+        (None, Some(name)) => Some(JobSource::CronJob(name.clone())),
+        (None, None) => None,
+    }
+}
+
 impl Project {
     /// The cluster; specs that need one and name none are refused when they are read.
     fn cluster(&self) -> Result<&Cluster> {
@@ -126,9 +179,7 @@ impl Project {
         let Some(workload) = &spec.kubernetes else {
             return Ok(None);
         };
-        let workload = workload
-            .parse()
-            .map_err(|e: Error| e.context("workload.kubernetes"))?;
+        let workload = named("workload.kubernetes", workload)?;
         let (cluster, limit) = (self.cluster()?.clone(), spec.timeout.0);
         Ok(Some(Arc::new(ClusterWorkload::new(
             cluster, &spec.name, workload, limit,
@@ -171,17 +222,12 @@ impl Project {
             return Ok(Arc::new(RestartTask {
                 cluster,
                 name,
-                workload: workload
-                    .parse()
-                    .map_err(|e: Error| e.context("after.kubernetes.restart"))?,
+                workload: with_pods("after.kubernetes.restart", workload)?,
                 limit,
             }));
         }
-        let source = match (&task.job, &task.cronjob) {
-            (Some(file), _) => JobSource::Manifest(self.spec.folder().join(file)),
-            (None, Some(name)) => JobSource::CronJob(name.clone()),
-            (None, None) => return Err(Error::internal("a task of the cluster does nothing")),
-        };
+        let source = source(&self.spec, task)
+            .ok_or_else(|| Error::internal("a task of the cluster does nothing"))?;
         Ok(Arc::new(JobTask {
             cluster,
             name,
@@ -214,9 +260,7 @@ impl Project {
                     max_restarts,
                     timeout,
                 } => checks.push(ClusterCheck::Rollout {
-                    workload: workload
-                        .parse()
-                        .map_err(|e: Error| e.context("verify.workload"))?,
+                    workload: with_pods("verify.workload", workload)?,
                     max_restarts: *max_restarts,
                     limit: timeout.0,
                 }),

@@ -60,6 +60,8 @@ impl Project {
         events: Events,
         stop: CancellationToken,
     ) -> Result<Self> {
+        #[cfg(feature = "k8s")]
+        kubernetes::check(&spec)?;
         let mut project = Self::open_store(spec, environment, events, stop).await?;
         project.reach().await?;
         Ok(project)

@@ -36,6 +36,37 @@ async fn the_journals_are_there_although_the_cluster_is_not() {
 }
 
 #[test]
+fn what_cannot_be_meant_is_refused_before_the_cluster_is_looked_for() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let head = "version = 1\nstore.url = \"store\"\ntarget.url = \"postgresql:///app\"\n\
+                kubernetes = { context = \"c\", namespace = \"n\" }\n";
+    for (more, why) in [
+        (
+            "workload = [{ name = \"a\", kubernetes = \"pod/a\" }]",
+            "workload.kubernetes: \"pod/a\" is no workload of a cluster",
+        ),
+        (
+            "verify = [{ kind = \"rollout\", workload = \"cronjob/a\" }]",
+            "verify.workload: cronjob/a has no pods of its own",
+        ),
+        (
+            "after = [{ name = \"a\", kubernetes = { restart = \"cj/a\" } }]",
+            "after.kubernetes.restart: cronjob/a has no pods of its own",
+        ),
+        (
+            "load = [{ name = \"a\", kubernetes = { job = \"none.yaml\" } }]",
+            "could not read the manifest",
+        ),
+    ] {
+        let text = format!("{head}{more}\n");
+        let spec = crate::spec::parse(&text, "rebuild.toml", folder.path(), &|_| None);
+        let error = check(&spec.expect(more)).expect_err(more);
+        assert_eq!(error.kind(), crate::ErrorKind::Usage, "{error:?}");
+        assert!(error.chain().contains(why), "{more}: {error:?}");
+    }
+}
+
+#[test]
 fn every_database_has_a_lease_of_its_own() {
     assert_eq!(lease_name("app").len(), "rebuild-app-".len() + 8);
     assert_ne!(lease_name("App"), lease_name("app"));
