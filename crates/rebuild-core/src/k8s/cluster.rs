@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
-use kube::api::{ApiResource, DynamicObject};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::discovery::ApiCapabilities;
 use kube::{Api, Client, Config, Resource};
 
 use super::failure::{api_error, is_passing, unusable};
@@ -120,6 +121,24 @@ impl Cluster {
     /// Objects of the namespace, of a kind that is known by name alone.
     pub(super) fn api_of(&self, kind: &ApiResource) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &self.namespace, kind)
+    }
+
+    /// The API that has objects of a kind.
+    ///
+    /// # Errors
+    /// The cluster has no such kind; it could not be asked.
+    pub(super) async fn discover(
+        &self,
+        ctx: &Ctx,
+        kind: &GroupVersionKind,
+    ) -> Result<(ApiResource, ApiCapabilities)> {
+        let what = format!(
+            "could not find the kind {} of {}",
+            kind.kind,
+            kind.api_version()
+        );
+        let find = || kube::discovery::pinned_kind(&self.client, kind);
+        self.ask(ctx, &what, find).await
     }
 
     /// Makes a request that may be made twice, and makes it again where the failure is one that

@@ -71,6 +71,15 @@ impl Forward {
     /// No pod or more than one pod is ready; this account may not look.
     pub async fn open(cluster: &Cluster, ctx: &Ctx, choice: PodChoice) -> Result<Self> {
         find(cluster, ctx, &choice).await?;
+        Self::listen(cluster, ctx, choice).await
+    }
+
+    /// Listens, whether or not there is a pod now: a server that is being replaced has none for a
+    /// while.
+    ///
+    /// # Errors
+    /// This machine has no port for it.
+    pub async fn listen(cluster: &Cluster, ctx: &Ctx, choice: PodChoice) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let way = Arc::new(Way {
@@ -144,7 +153,11 @@ async fn carry(way: &Way, local: TcpStream) -> Result<()> {
 }
 
 /// The name of the one ready pod, and its port.
-async fn find(cluster: &Cluster, ctx: &Ctx, choice: &PodChoice) -> Result<(String, u16)> {
+pub(super) async fn find(
+    cluster: &Cluster,
+    ctx: &Ctx,
+    choice: &PodChoice,
+) -> Result<(String, u16)> {
     let (selector, target) = match choice {
         PodChoice::Labels { selector, port } => {
             (selector.clone(), IntOrString::Int(i32::from(*port)))

@@ -54,6 +54,7 @@ impl Cluster {
             services: services.iter().map(service).collect(),
             jobs: jobs.iter().map(job).collect(),
             unseen: look.unseen,
+            replaced: None,
         })
     }
 }

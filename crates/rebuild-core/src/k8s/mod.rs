@@ -17,6 +17,7 @@ mod rollout;
 mod task;
 mod tunnel;
 mod verify;
+mod volumes;
 mod wait;
 mod workload;
 
@@ -25,7 +26,8 @@ pub use credentials::{Credentials, SecretKeys};
 pub use forward::{Forward, PodChoice};
 pub use job::{ClusterJob, JobSource};
 pub use lease::{BothLocks, LeaseLock};
-pub use object::{WorkloadKind, WorkloadRef};
+pub use object::{ObjectKind, ObjectRef, WorkloadKind, WorkloadRef};
 pub use task::{JobTask, RestartTask, ServiceAddress};
 pub use verify::{ClusterCheck, ClusterVerifier};
+pub use volumes::{ServerLock, ServerProvision, ServerReplacement, ServerTeardown, check_manifest};
 pub use workload::ClusterWorkload;

@@ -3,6 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Service;
+use kube::api::ApiResource;
+
 use crate::error::Error;
 
 /// A kind of object that runs programs.
@@ -71,6 +76,98 @@ impl FromStr for WorkloadRef {
     }
 }
 
+/// A kind of object that stands around a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectKind {
+    /// `batch/v1` Job.
+    Job,
+    /// `apps/v1` StatefulSet.
+    StatefulSet,
+    /// `apps/v1` Deployment.
+    Deployment,
+    /// `v1` Service.
+    Service,
+}
+
+impl ObjectKind {
+    /// The API that has it.
+    pub(super) fn resource(self) -> ApiResource {
+        match self {
+            Self::Job => ApiResource::erase::<Job>(&()),
+            Self::StatefulSet => ApiResource::erase::<StatefulSet>(&()),
+            Self::Deployment => ApiResource::erase::<Deployment>(&()),
+            Self::Service => ApiResource::erase::<Service>(&()),
+        }
+    }
+}
+
+/// A Job, StatefulSet, Deployment or Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectRef {
+    /// Its kind.
+    pub kind: ObjectKind,
+    /// Its name.
+    pub name: String,
+}
+
+impl ObjectRef {
+    /// True if it runs pods that are there to stay.
+    pub fn runs_pods(&self) -> bool {
+        self.workload().is_some()
+    }
+
+    /// The same as something that runs pods which are there to stay.
+    pub(super) fn workload(&self) -> Option<WorkloadRef> {
+        let kind = match self.kind {
+            ObjectKind::StatefulSet => WorkloadKind::StatefulSet,
+            ObjectKind::Deployment => WorkloadKind::Deployment,
+            ObjectKind::Job | ObjectKind::Service => return None,
+        };
+        let name = self.name.clone();
+        Some(WorkloadRef { kind, name })
+    }
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            ObjectKind::Job => "job",
+            ObjectKind::StatefulSet => "statefulset",
+            ObjectKind::Deployment => "deployment",
+            ObjectKind::Service => "service",
+        };
+        write!(f, "{kind}/{}", self.name)
+    }
+}
+
+impl FromStr for ObjectRef {
+    type Err = Error;
+
+    /// Reads `kind/name`, with the kind as `kubectl` takes it.
+    ///
+    /// # Errors
+    /// It is not that, or not of such a kind.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let bad = || {
+            Error::usage(format!("{text:?} is nothing that can be replaced"))
+                .hint("write job/NAME, statefulset/NAME, deployment/NAME or service/NAME")
+        };
+        let (kind, name) = text.split_once('/').ok_or_else(bad)?;
+        let kind = match &*kind.to_ascii_lowercase() {
+            "job" | "jobs" => ObjectKind::Job,
+            "statefulset" | "statefulsets" | "sts" => ObjectKind::StatefulSet,
+            "deployment" | "deployments" | "deploy" => ObjectKind::Deployment,
+            "service" | "services" | "svc" => ObjectKind::Service,
+            _ => return Err(bad()),
+        };
+        if !is_name(name) {
+            return Err(bad());
+        }
+        let name = name.to_owned();
+        Ok(Self { kind, name })
+    }
+}
+
 /// True for what may be the name of an object: a DNS subdomain
 /// (<https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names>).
 pub(crate) fn is_name(text: &str) -> bool {
@@ -108,6 +205,23 @@ mod tests {
             "sts/-a",
         ] {
             let error = text.parse::<WorkloadRef>().expect_err(text);
+            assert_eq!(error.kind(), crate::ErrorKind::Usage);
+        }
+    }
+
+    #[test]
+    fn what_can_be_replaced_is_written_as_kubectl_takes_it() {
+        for (text, shown) in [
+            ("sts/db", "statefulset/db"),
+            ("svc/db", "service/db"),
+            ("jobs/migrate", "job/migrate"),
+            ("deploy/pooler", "deployment/pooler"),
+        ] {
+            let read: ObjectRef = text.parse().expect(text);
+            assert_eq!(read.to_string(), shown);
+        }
+        for text in ["db", "secret/db", "pvc/data-db-0", "sts/", "svc/A"] {
+            let error = text.parse::<ObjectRef>().expect_err(text);
             assert_eq!(error.kind(), crate::ErrorKind::Usage);
         }
     }

@@ -24,6 +24,44 @@ pub struct ClusterFacts {
     pub jobs: Vec<JobFacts>,
     /// Kinds that this account may not list, with the API server's reason.
     pub unseen: Vec<String>,
+    /// The server that is replaced with its volumes, if the spec says so.
+    #[serde(default)]
+    pub replaced: Option<ReplacedServer>,
+}
+
+/// A server that is replaced with its volumes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReplacedServer {
+    /// What goes, in this order, for example `statefulset/db`.
+    pub objects: Vec<String>,
+    /// The claims that go after them, with the volumes that are kept.
+    pub volumes: Vec<KeptVolumeFacts>,
+    /// What the manifests make, for example `service/db`.
+    pub manifests: Vec<String>,
+    /// What the manifests change that is there already and does not go: a rollback does not change
+    /// it back.
+    pub changed: Vec<String>,
+    /// Services whose address may be another one afterwards.
+    pub addresses: Vec<String>,
+    /// Other databases of the server, which go with it.
+    pub databases: Vec<String>,
+    /// Roles that the database needs and that a new server does not have by itself.
+    pub roles: Vec<String>,
+    /// What does not let the server be replaced.
+    pub obstacles: Vec<String>,
+}
+
+/// A volume that is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeptVolumeFacts {
+    /// The claim.
+    pub claim: String,
+    /// The PersistentVolume.
+    pub volume: String,
+    /// Its size as the API writes it.
+    pub size: String,
+    /// Its reclaim policy now.
+    pub reclaim_policy: String,
 }
 
 /// A Deployment, StatefulSet or CronJob.

@@ -8,7 +8,10 @@ mod ids;
 mod inventory;
 mod verdict;
 
-pub use cluster::{ClaimFacts, ClusterFacts, JobFacts, PodFacts, ServiceFacts, WorkloadFacts};
+pub use cluster::{
+    ClaimFacts, ClusterFacts, JobFacts, KeptVolumeFacts, PodFacts, ReplacedServer, ServiceFacts,
+    WorkloadFacts,
+};
 pub use endpoint::{Endpoint, Host, SslMode};
 pub use fingerprint::{ContentHash, RowForm, TableFingerprint, TableName};
 pub use identity::Identity;

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::{
     PLAN_VERSION, Plan, PlannedStep, RowsFrom, Rules, SchemaFrom, StepKind, Strategy, Survey,
-    guards, refresh,
+    guards, refresh, replaced,
 };
 use crate::error::{Error, Result};
-use crate::model::TableKind;
+use crate::model::{ReplacedServer, TableKind};
 use crate::traits::{AppliedFile, BackupMode};
 
 impl Plan {
@@ -51,6 +51,7 @@ fn digest(rules: &Rules<'_>, survey: &Survey) -> Result<String> {
         files: &'a [AppliedFile],
         fixtures: &'a [AppliedFile],
         tools: Vec<(&'a str, u32)>,
+        replaced: Option<&'a ReplacedServer>,
     }
     let identity = &survey.inventory.database.identity;
     let state = State {
@@ -72,6 +73,7 @@ fn digest(rules: &Rules<'_>, survey: &Survey) -> Result<String> {
             .iter()
             .map(|t| (t.path.as_str(), t.major))
             .collect(),
+        replaced: replaced::server(survey),
     };
     let bytes = serde_json::to_vec(&state)
         .map_err(|e| Error::internal("the state has no JSON form").caused_by(e))?;
@@ -105,12 +107,18 @@ fn steps(rules: &Rules<'_>, survey: &Survey) -> Vec<PlannedStep> {
         steps.add(
             "retire",
             StepKind::Retire,
-            format!("move {name:?} aside by renaming it; clients are shut out from here"),
+            match replaced::server(survey) {
+                Some(server) => replaced::retire(server),
+                None => {
+                    format!("move {name:?} aside by renaming it; clients are shut out from here")
+                }
+            },
         );
     }
-    let made = match rules.strategy {
-        Strategy::Aside => format!("make a new database beside {name:?}"),
-        Strategy::InPlace => format!("make a new database {name:?}"),
+    let made = match (rules.strategy, replaced::server(survey)) {
+        (_, Some(server)) => replaced::provision(server, name),
+        (Strategy::Aside, None) => format!("make a new database beside {name:?}"),
+        (Strategy::InPlace, None) => format!("make a new database {name:?}"),
     };
     steps.add("provision", StepKind::Provision, made);
     let schema = match rules.schema {
@@ -248,6 +256,7 @@ fn losses(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
             )
         })
         .collect();
+    losses.extend(replaced::losses(survey));
     if rules.rows != RowsFrom::Backup {
         losses.push(format!(
             "the rows of {:?} are not carried over; they stay in the retired database{}",
@@ -305,7 +314,8 @@ fn warnings(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
         TableKind::Unlogged,
         "is unlogged: its rows would not outlive a crash of the server",
     );
-    if survey.server_free_bytes.is_none() && rules.rows != RowsFrom::Nowhere {
+    let here = replaced::server(survey).is_none();
+    if here && survey.server_free_bytes.is_none() && rules.rows != RowsFrom::Nowhere {
         warnings.push(format!(
             "the free space on the server cannot be seen from here; the new database needs about {} bytes",
             inventory.database.bytes
@@ -335,6 +345,7 @@ fn warnings(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
                 .to_owned(),
         );
     }
+    warnings.extend(replaced::warnings(survey));
     warnings.extend(migrations(rules, survey));
     let source = survey.source.iter();
     warnings.extend(source.flat_map(|source| source.notes.clone()));

@@ -1,6 +1,6 @@
 //! The conditions that must hold before anything is changed. Pure functions over the survey.
 
-use super::{Refusal, RowsFrom, Rules, SchemaFrom, Survey, refresh};
+use super::{Refusal, RowsFrom, Rules, SchemaFrom, Survey, refresh, replaced};
 use crate::model::Obstacle;
 use crate::traits::BackupMode;
 
@@ -20,7 +20,7 @@ type Found = Vec<Refusal>;
 
 /// Every guard that refuses, in the order they were asked.
 pub(super) fn check(rules: &Rules<'_>, survey: &Survey) -> Vec<Refusal> {
-    let guards: [fn(&Rules<'_>, &Survey) -> Found; 9] = [
+    let guards: [fn(&Rules<'_>, &Survey) -> Found; 10] = [
         target,
         obstacles,
         rights,
@@ -30,6 +30,7 @@ pub(super) fn check(rules: &Rules<'_>, survey: &Survey) -> Vec<Refusal> {
         store,
         data_with_no_place,
         refresh::guard,
+        replaced::guard,
     ];
     guards
         .iter()
@@ -215,7 +216,9 @@ fn disk(rules: &Rules<'_>, survey: &Survey) -> Found {
     let size = survey.inventory.database.bytes;
     let new = survey.source.as_ref().map_or(size, |source| source.bytes);
     let copy = new + new / SPARE;
-    if rules.rows != RowsFrom::Nowhere && survey.server_free_bytes.is_some_and(|free| free < copy) {
+    // A new server brings its own disk.
+    let here = replaced::server(survey).is_none() && rules.rows != RowsFrom::Nowhere;
+    if here && survey.server_free_bytes.is_some_and(|free| free < copy) {
         found.push(refusal(
             "disk",
             format!(

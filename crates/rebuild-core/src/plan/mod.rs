@@ -7,6 +7,7 @@ mod guards;
 mod names;
 mod refresh;
 mod render;
+mod replaced;
 mod rules;
 mod survey;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Drift, Plan, Strategy, cluster_lines, source_lines};
+use super::{Drift, Plan, Strategy, cluster_lines, replaced, source_lines};
 
 impl Plan {
     /// The plan as text, ending with a newline.
@@ -73,6 +73,9 @@ impl Plan {
         let strategy = match self.strategy {
             Strategy::Aside => {
                 "aside: the new database is built beside the old one, and swapped in"
+            }
+            Strategy::InPlace if replaced::server(&self.survey).is_some() => {
+                "in place: the old server is moved aside first, with its volumes kept"
             }
             Strategy::InPlace => "in place: the old database is renamed first",
         };

@@ -49,6 +49,12 @@ impl ReadOnlyGate {
             policy,
         }
     }
+
+    /// True if the target's whole server was replaced. What was set went with it, and is set back
+    /// when it comes back.
+    async fn is_elsewhere(&self, session: &Session) -> Result<bool> {
+        Ok(place::system_identifier(session).await? != self.target.server)
+    }
 }
 
 #[async_trait]
@@ -71,6 +77,9 @@ impl Workload for ReadOnlyGate {
     async fn stop(&self, ctx: &Ctx, before: &WorkloadState) -> Result<()> {
         let before = read(before)?;
         let lock = self.lock.session().await?;
+        if self.is_elsewhere(&lock).await? {
+            return Ok(());
+        }
         let Some(now) = place::by_oid(&lock, before.oid).await? else {
             return Err(gone(&self.target));
         };
@@ -91,6 +100,9 @@ impl Workload for ReadOnlyGate {
     async fn start(&self, ctx: &Ctx, before: &WorkloadState) -> Result<()> {
         let before = read(before)?;
         let lock = self.lock.session().await?;
+        if self.is_elsewhere(&lock).await? {
+            return Ok(());
+        }
         // Found by oid: after a promote it is the retired database, which must be writable again
         // when it comes back. Once it is purged there is nothing to reset.
         let Some(now) = place::by_oid(&lock, before.oid).await? else {

@@ -20,6 +20,8 @@ use crate::traits::Lock;
 pub struct TargetLock {
     maintenance: Endpoint,
     target: Identity,
+    /// Whether another server may answer in the target's place.
+    replaced: bool,
     held: Mutex<Option<Session>>,
 }
 
@@ -33,8 +35,17 @@ impl TargetLock {
         Self {
             maintenance,
             target,
+            replaced: false,
             held: Mutex::new(None),
         }
+    }
+
+    /// The same, for a target whose whole server is replaced: where another one answers, that server
+    /// as a whole is locked. What acts on this lock's connection must look where it is.
+    #[must_use]
+    pub fn of_replaced_server(mut self) -> Self {
+        self.replaced = true;
+        self
     }
 
     /// The connection that holds the lock, for one caller at a time.
@@ -54,6 +65,9 @@ impl TargetLock {
 
     /// Class and oid as one 64-bit key.
     async fn key(&self, session: &Session) -> Result<i64> {
+        if self.replaced && place::system_identifier(session).await? != self.target.server {
+            return Ok(i64::from(CLASS) << 32);
+        }
         let oid = place::oid_here(session, &self.target).await?;
         Ok(i64::from(CLASS) << 32 | i64::from(oid))
     }

@@ -33,7 +33,7 @@ pub use crate::environment::Environment;
 pub(crate) use backup::{Carry, Chooser, Held};
 pub use backup::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
-    Membership, PgBackup, RoleEntry, SequenceEntry, TableEntry, fingerprints,
+    Membership, PgBackup, RoleEntry, SequenceEntry, TableEntry, fingerprints, roles_needed,
 };
 pub(crate) use backup::{make_surroundings, require_roles};
 pub use catalog::{CatalogObject, CatalogSnapshot};
@@ -44,7 +44,8 @@ pub use functions::{FunctionRestorer, FunctionTask, FunctionVerifier};
 pub use gate::{READ_ONLY_GATE, ReadOnlyGate};
 pub use ident::{MAX_IDENTIFIER_BYTES, ascii_ident, ident, literal, qualified};
 pub use inventory::{
-    DatabaseKey, database_facts, exact_counts, find_database, inventory, server_facts, tables,
+    DatabaseKey, database_facts, exact_counts, find_database, inventory, neighbours, server_facts,
+    tables,
 };
 pub use local::{ClusterLocale, ClusterOptions, LocalCluster, StopMode};
 pub use lock::TargetLock;

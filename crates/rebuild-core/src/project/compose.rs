@@ -10,7 +10,7 @@ use crate::engine::Backends;
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{Endpoint, Identity, SessionFacts, TableName};
-use crate::plan::{RowsFrom, Rules, SchemaFrom, Strategy};
+use crate::plan::{Plan, RowsFrom, Rules, SchemaFrom, Strategy};
 use crate::postgres::{
     self, CommandMigrator, DatabaseKey, EndSessions, Environment, PgBackup, PgBackupSchema,
     PgCsvRestorer, PgProvision, PgRestorer, PgSqlFiles, PgSurveyor, PgTeardown, PgVerifier,
@@ -330,14 +330,38 @@ impl Project {
         Ok(workloads)
     }
 
+    /// One implementation of each contract, for what `plan` has pinned.
+    pub(super) fn backends_of(&self, plan: &Plan) -> Result<Backends> {
+        let source = plan.survey.source.as_ref().map(|source| &source.identity);
+        let lock = TargetLock::new(self.maintenance(), plan.target.clone());
+        #[cfg(feature = "k8s")]
+        if self.spec.replacement().is_some() {
+            let lock = Arc::new(lock.of_replaced_server());
+            let backends = self.backends_under(lock.clone(), &plan.target, source)?;
+            let model = &plan.survey.inventory.database;
+            return self.with_replacement(backends, lock, &plan.target.name, model);
+        }
+        self.backends_under(Arc::new(lock), &plan.target, source)
+    }
+
     /// One implementation of each contract, for `target` and the `source` of a refresh.
+    #[cfg(test)]
     pub(super) fn backends(
         &self,
         target: &Identity,
         source: Option<&Identity>,
     ) -> Result<Backends> {
-        let spec = &self.spec;
         let lock = Arc::new(TargetLock::new(self.maintenance(), target.clone()));
+        self.backends_under(lock, target, source)
+    }
+
+    fn backends_under(
+        &self,
+        lock: Arc<TargetLock>,
+        target: &Identity,
+        source: Option<&Identity>,
+    ) -> Result<Backends> {
+        let spec = &self.spec;
         let backup = Arc::new(self.pg_backup());
         let refresh = self.refresh(target, source)?.map(Arc::new);
         Ok(Backends {

@@ -54,7 +54,7 @@ impl Reached {
                 _forward: None,
             }));
         };
-        let forward = Forward::open(&cluster, ctx, choice(pod)).await?;
+        let forward = open_forward(&cluster, ctx, pod).await?;
         if let Some(secret) = &pod.secret {
             let keys = SecretKeys {
                 name: secret.name.clone(),
@@ -76,6 +76,17 @@ impl Reached {
             cluster,
             _forward: Some(forward),
         }))
+    }
+}
+
+/// A server that is being replaced may have no pod at the moment.
+async fn open_forward(cluster: &Cluster, ctx: &Ctx, pod: &TargetPodSpec) -> Result<Forward> {
+    match Forward::open(cluster, ctx, choice(pod)).await {
+        Err(e) if pod.replace.is_some() => {
+            ctx.events.warn(e.chain());
+            Forward::listen(cluster, ctx, choice(pod)).await
+        }
+        opened => opened,
     }
 }
 
@@ -106,6 +117,7 @@ fn choice(pod: &TargetPodSpec) -> PodChoice {
 /// # Errors
 /// Wrong input, with the key; a manifest that cannot be read.
 pub(super) fn check(spec: &Spec) -> Result<()> {
+    replace::check(spec)?;
     let workloads = spec.workloads.iter().filter_map(|w| w.kubernetes.as_ref());
     workloads
         .map(|text| named("workload.kubernetes", text))
@@ -154,6 +166,8 @@ fn source(spec: &Spec, task: &ClusterTaskSpec) -> Option<JobSource> {
     }
 }
 
+mod replace;
+
 impl Project {
     /// The cluster; specs that need one and name none are refused when they are read.
     fn cluster(&self) -> Result<&Cluster> {
@@ -165,10 +179,12 @@ impl Project {
 
     /// What is in the namespace, if the spec names one.
     pub(super) async fn cluster_facts(&self, ctx: &Ctx) -> Result<Option<ClusterFacts>> {
-        match &self.reached {
-            Some(reached) => reached.cluster.facts(ctx).await.map(Some),
-            None => Ok(None),
-        }
+        let Some(reached) = &self.reached else {
+            return Ok(None);
+        };
+        let mut facts = reached.cluster.facts(ctx).await?;
+        facts.replaced = self.replaced_server(ctx).await?;
+        Ok(Some(facts))
     }
 
     /// The workload, if it is one of the cluster.

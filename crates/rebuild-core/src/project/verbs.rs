@@ -233,12 +233,10 @@ impl Project {
         compare(&self.ctx(), &self.endpoint, other, rows).await
     }
 
-    /// An engine for `target`, which pins what its backends act on.
     /// An engine for what `plan` has pinned.
     fn engine(&self, plan: &Plan) -> Result<Engine> {
-        let source = plan.survey.source.as_ref();
         Ok(Engine::new(
-            self.backends(&plan.target, source.map(|source| &source.identity))?,
+            self.backends_of(plan)?,
             self.store.clone(),
             self.events.clone(),
             self.stop.clone(),

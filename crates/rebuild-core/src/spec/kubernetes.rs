@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{CheckSpec, Spec};
+use super::{CheckSpec, Spec, StrategySpec, Within};
 use crate::error::{Error, Result};
 
 /// `[kubernetes]`: the cluster, and the one namespace of it in which everything happens. Both are
@@ -43,6 +43,36 @@ pub struct TargetPodSpec {
     /// The Secret with the role's password.
     #[serde(default)]
     pub secret: Option<TargetSecretSpec>,
+    /// Replace the whole server with its volumes, and not the database alone. Needs
+    /// `strategy = "in-place"`.
+    #[serde(default)]
+    pub replace: Option<ReplaceSpec>,
+}
+
+/// `[target.kubernetes.replace]`: the server and its volumes make room for new ones. The old volumes
+/// are kept until they are purged, and come back with everything around them on a rollback.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplaceSpec {
+    /// What goes, in this order: `job/NAME`, `statefulset/NAME`, `deployment/NAME`, `service/NAME`.
+    /// The claims of their pods go after them.
+    pub objects: Vec<String>,
+    /// More claims that go.
+    #[serde(default)]
+    pub claims: Vec<String>,
+    /// Manifests of what takes their place, in YAML, relative to the spec; applied in this order.
+    #[serde(default)]
+    pub manifests: Vec<String>,
+    /// Finalizers that are taken off what still waits for them when the time is up, for example
+    /// `foregroundDeletion`. What they were to do is then not done.
+    #[serde(default)]
+    pub remove_finalizers: Vec<String>,
+    /// Other databases of the server, which go with it and are not backed up.
+    #[serde(default)]
+    pub databases: Vec<String>,
+    /// How long each object may take to go or to come.
+    #[serde(default = "ten_minutes")]
+    pub timeout: Within,
 }
 
 /// `[target.kubernetes.secret]`.
@@ -110,12 +140,44 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
             }
         }
     }
+    check_replace(spec)?;
     match &spec.target.kubernetes {
         Some(pod) if pod.service.is_some() == pod.selector.is_some() => wrong(
             "target.kubernetes",
             "names either the service in front of the pod or the selector of its labels",
         ),
         _ => Ok(()),
+    }
+}
+
+/// A server is replaced in place, under the Lease, by something.
+fn check_replace(spec: &Spec) -> Result<()> {
+    let wrong = |key: &str, why: &str| Err(Error::usage(format!("{key}: {why}")));
+    let Some(replace) = spec.replacement() else {
+        return Ok(());
+    };
+    if spec.target.strategy != StrategySpec::InPlace {
+        return wrong(
+            "target.strategy",
+            "a server cannot stand beside itself; with target.kubernetes.replace it is \"in-place\"",
+        );
+    }
+    if spec.kubernetes.as_ref().is_some_and(|k| !k.lease) {
+        return wrong(
+            "kubernetes.lease",
+            "the database's own lock goes with its server, so the Lease is needed",
+        );
+    }
+    if replace.objects.is_empty() {
+        return wrong("target.kubernetes.replace.objects", "names nothing");
+    }
+    Ok(())
+}
+
+impl Spec {
+    /// What is replaced with the database, if it is a whole server.
+    pub(crate) fn replacement(&self) -> Option<&ReplaceSpec> {
+        self.target.kubernetes.as_ref()?.replace.as_ref()
     }
 }
 
@@ -164,6 +226,10 @@ fn yes() -> bool {
 
 fn postgres_port() -> u16 {
     5432
+}
+
+fn ten_minutes() -> Within {
+    Within::seconds(600)
 }
 
 fn password() -> String {

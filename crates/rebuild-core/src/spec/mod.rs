@@ -28,7 +28,9 @@ use serde::Deserialize;
 pub use checks::{CheckSpec, Expected};
 pub use duration::Within;
 pub use infrastructure::{InfrastructureSpec, InfrastructureTool, InfrastructureVariable};
-pub use kubernetes::{ClusterTaskSpec, KubernetesSpec, TargetPodSpec, TargetSecretSpec};
+pub use kubernetes::{
+    ClusterTaskSpec, KubernetesSpec, ReplaceSpec, TargetPodSpec, TargetSecretSpec,
+};
 pub use load::{from_value, json_schema, load, parse};
 pub use patterns::{NamePatterns, TablePatterns};
 #[cfg(feature = "postgres")]

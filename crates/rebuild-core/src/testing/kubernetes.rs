@@ -158,6 +158,9 @@ impl World {
             "secret" => ("", "v1", "Secret"),
             "service" => ("", "v1", "Service"),
             "pod" => ("", "v1", "Pod"),
+            "volume" => ("", "v1", "PersistentVolume"),
+            "claim" | "persistentvolumeclaim" => ("", "v1", "PersistentVolumeClaim"),
+            "configmap" => ("", "v1", "ConfigMap"),
             "deployment" => ("apps", "v1", "Deployment"),
             "statefulset" => ("apps", "v1", "StatefulSet"),
             "cronjob" => ("batch", "v1", "CronJob"),
@@ -167,7 +170,7 @@ impl World {
         };
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, name));
         match kind {
-            "namespace" => Api::all_with(self.client.clone(), &resource),
+            "namespace" | "volume" => Api::all_with(self.client.clone(), &resource),
             _ => Api::namespaced_with(self.client.clone(), &self.namespace, &resource),
         }
     }
@@ -234,11 +237,36 @@ impl World {
         )
     }
 
+    /// A spec that replaces the whole server, and says `more` of the run and `how` of that.
+    pub(crate) fn replacing(&self, more: &str, how: &str) -> String {
+        let text = self.spec_text(more);
+        let text = text.replace("[target]\n", "[target]\nstrategy = \"in-place\"\n");
+        format!("{text}[target.kubernetes.replace]\n{how}\n")
+    }
+
+    /// The manifest of the server and its Service alone.
+    pub(crate) fn server_manifest() -> String {
+        let documents: Vec<&str> = MANIFESTS.split("---\n").collect();
+        let wanted = documents
+            .iter()
+            .filter(|text| text.contains("kind: StatefulSet") || text.contains("kind: Service\n"));
+        wanted.copied().collect::<Vec<_>>().join("---\n")
+    }
+
     /// The project of a whole spec.
     pub(crate) async fn open(&self, text: &str) -> crate::Result<Project> {
+        self.open_with(text, self.told.clone()).await
+    }
+
+    /// The project of a whole spec, which tells `sink` everything.
+    pub(crate) async fn open_with(
+        &self,
+        text: &str,
+        sink: Arc<dyn Sink>,
+    ) -> crate::Result<Project> {
         let folder = self.folder.path();
         let spec = crate::spec::parse(text, "rebuild.toml", folder, &|_| None).expect("a spec");
-        let events = Events::new(None, vec![self.told.clone()]);
+        let events = Events::new(None, vec![sink]);
         Project::open(spec, &Default::default(), events, Default::default()).await
     }
 

@@ -55,7 +55,7 @@ pub use manifest::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
     SequenceEntry, TableEntry,
 };
-pub use roles::{Membership, RoleEntry};
+pub use roles::{Membership, RoleEntry, roles_needed};
 pub(in crate::postgres) use shelf::Shelf;
 pub(crate) use surroundings::{make_surroundings, require_roles};
 pub(in crate::postgres) use together::both;

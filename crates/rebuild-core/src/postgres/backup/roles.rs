@@ -100,6 +100,19 @@ fn memberships_sql(server_major: u32) -> String {
     )
 }
 
+/// The names of the roles that own something in the session's database or were granted something
+/// there, or that such a role is a member of.
+///
+/// # Errors
+/// The server could not be asked.
+pub async fn roles_needed(session: &Session) -> Result<Vec<String>> {
+    let rows = session
+        .query(ROLES, &[])
+        .await
+        .map_err(|e| server_error("could not read the roles of the database", e))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 /// Reads the roles that the session's database needs.
 ///
 /// # Errors

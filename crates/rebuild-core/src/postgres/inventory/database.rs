@@ -68,6 +68,23 @@ pub async fn find_database(session: &Session, key: DatabaseKey<'_>) -> Result<Op
     }))
 }
 
+/// The other databases of the server that people may connect to, by name.
+///
+/// # Errors
+/// The server could not be asked.
+pub async fn neighbours(session: &Session) -> Result<Vec<String>> {
+    let rows = session
+        .query(
+            "select datname::pg_catalog.text from pg_catalog.pg_database
+              where not datistemplate and datname <> pg_catalog.current_database()
+              order by 1",
+            &[],
+        )
+        .await
+        .map_err(|e| server_error("could not list the databases of the server", e))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 /// Reads the facts of a database of the server; works from any database of it.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::model::{DatabaseFacts, Inventory};
 use crate::postgres::Session;
 
-pub use database::{DatabaseKey, database_facts, find_database};
+pub use database::{DatabaseKey, database_facts, find_database, neighbours};
 pub use server::server_facts;
 pub(crate) use tables::extensions;
 pub use tables::{exact_counts, tables};

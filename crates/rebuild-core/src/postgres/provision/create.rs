@@ -4,11 +4,12 @@ use tokio_postgres::error::SqlState;
 
 use super::untouched::is_untouched;
 use super::wanted::Wanted;
-use super::{PgProvision, place};
+use super::{PgProvision, discard, place};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{Identity, RunId};
 use crate::plan::Names;
+use crate::postgres::sessions::EndSessions;
 use crate::postgres::{Session, ident, literal, made_by, server_error, server_facts};
 
 /// Encoding and locale of a database; what is `None` is the template's.
@@ -109,6 +110,9 @@ pub(super) async fn create(
             Some(p) if p.comment.as_deref() == Some(&mark) => {
                 return place::identity(session, p).await;
             }
+            Some(p) if provision.over_empty => {
+                make_room(provision, session, ctx, p, &mark).await?;
+            }
             Some(_) => return Err(taken(name)),
             None => {}
         }
@@ -139,6 +143,50 @@ pub(super) async fn create(
         ..found
     };
     place::identity(session, place).await
+}
+
+/// Removes a database that a new server made for itself and that nobody has touched.
+///
+/// It is renamed and marked first, so that nobody finds it any more, and looked into then.
+async fn make_room(
+    provision: &PgProvision,
+    session: &mut Session,
+    ctx: &Ctx,
+    found: place::Place,
+    mark: &str,
+) -> Result<()> {
+    let name = found.name.clone();
+    if found.invalid || found.comment.is_some() {
+        return Err(taken(&name));
+    }
+    let apart = format!("rebuild_empty_{}", found.oid);
+    mark_and_rename(session, &found, &apart, mark).await?;
+    let renamed = place::Place {
+        name: apart,
+        comment: Some(mark.to_owned()),
+        ..found
+    };
+    if !is_untouched(provision, session, ctx, &renamed).await? {
+        unmark(session, &renamed, &name).await?;
+        return Err(taken(&name).hint(
+            "it has something in it: let the new server make an empty one, or none; or drop it, and \
+             go on",
+        ));
+    }
+    ctx.events.info(format!(
+        "the new server has made an empty database {name:?}; it makes room"
+    ));
+    discard::remove(session, &renamed, mark, &EndSessions::All).await
+}
+
+async fn unmark(session: &Session, found: &place::Place, name: &str) -> Result<()> {
+    let (apart, name) = (ident(&found.name)?, ident(name)?);
+    session
+        .batch_execute(&format!(
+            "comment on database {apart} is null; alter database {apart} rename to {name}"
+        ))
+        .await
+        .map_err(|e| server_error(format!("could not rename {apart} back to {name}"), e))
 }
 
 fn taken(name: &str) -> Error {

@@ -79,6 +79,8 @@ pub struct PgProvision {
     options: ProvisionOptions,
     /// What a database is like that has no living model.
     model: Option<DatabaseFacts>,
+    /// Whether an empty database of the name makes room.
+    over_empty: bool,
 }
 
 impl PgProvision {
@@ -89,7 +91,16 @@ impl PgProvision {
             lock,
             options,
             model: None,
+            over_empty: false,
         }
+    }
+
+    /// Removes an untouched database of the wanted name first, as a new server makes one for
+    /// itself. It may be of another encoding or locale than what is wanted.
+    #[must_use]
+    pub fn over_empty(mut self) -> Self {
+        self.over_empty = true;
+        self
     }
 
     /// Uses `model`, which may no longer exist, where a request names none.

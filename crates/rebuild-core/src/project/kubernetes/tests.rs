@@ -1,5 +1,7 @@
 //! Rebuilds of a database in a cluster.
 
+mod killed;
+mod replace;
 mod rights;
 mod trouble;
 mod whole;

@@ -1,0 +1,268 @@
+//! Bringing a server back onto its volumes.
+
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::ResourceExt;
+use kube::api::{ApiResource, DynamicObject, PostParams};
+use serde_json::{Value, json};
+
+use super::aside::{gone, resource_of, workload_of};
+use super::collect::{claimed_by, volume_of};
+use super::kept::{Kept, KeptVolume, Side};
+use super::removal::shown;
+use super::{REINSTATED_BY, RETIRED_BY, ServerReplacement};
+use crate::error::{Error, Result};
+use crate::event::Ctx;
+use crate::k8s::wait::{Seen, Wakes, named};
+use crate::traits::{Workload, WorkloadState};
+
+impl ServerReplacement {
+    /// Gives each volume to a claim of the name it had, makes the objects anew, and waits until
+    /// their programs are ready. What stands in their place is set aside first; `other` is the
+    /// system identifier of that server, if it is known.
+    ///
+    /// *Repeats:* goes on where it was cut. *Destroys:* nothing.
+    ///
+    /// # Errors
+    /// A volume is gone; something does not come in time.
+    pub(super) async fn bring_back(&self, ctx: &Ctx, kept: &Kept, other: &str) -> Result<()> {
+        self.make_room(ctx, kept, other).await?;
+        for volume in &kept.volumes {
+            self.reclaim(ctx, volume).await?;
+        }
+        for object in kept.objects.iter().rev() {
+            self.recreate(ctx, object).await?;
+        }
+        for object in &kept.objects {
+            if let Some(workload) = workload_of(object) {
+                self.cluster
+                    .wait_for_rollout(ctx, &workload, self.limit)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets aside what carries the old names and is neither the old nor what an earlier call
+    /// brought back.
+    async fn make_room(&self, ctx: &Ctx, kept: &Kept, other: &str) -> Result<()> {
+        let now = self.collect(ctx, other, &kept.claim_names()).await?;
+        let run = ctx.run.to_string();
+        let stranger =
+            |uid: Option<&str>, by: Option<&String>| !kept.holds(uid) && by != Some(&run);
+        let back = |kept: &KeptVolume| {
+            now.volumes.iter().any(|now| {
+                now.claim.name_any() == kept.claim.name_any()
+                    && volume_of(&now.claim) == volume_of(&kept.claim)
+            })
+        };
+        // On the old volumes stands the old server, whoever made its objects.
+        if !kept.volumes.is_empty() && kept.volumes.iter().all(back) {
+            return Ok(());
+        }
+        let mut strangers = now;
+        strangers.objects.retain(|o| {
+            stranger(
+                o.metadata.uid.as_deref(),
+                o.annotations().get(REINSTATED_BY),
+            )
+        });
+        strangers.volumes.retain(|v| {
+            let uid = v.claim.metadata.uid.as_deref();
+            stranger(uid, v.claim.annotations().get(REINSTATED_BY))
+        });
+        let written = Kept::read(&self.store, &ctx.run, Side::New).await?;
+        if written.is_none() && strangers.objects.is_empty() && strangers.volumes.is_empty() {
+            return Ok(());
+        }
+        let strangers = strangers.write(&self.store, &ctx.run, Side::New).await?;
+        self.set_aside(ctx, &strangers).await?;
+        for volume in strangers.volume_names() {
+            ctx.events
+                .warn(format!("volume {volume} of the new server is kept as well"));
+        }
+        Ok(())
+    }
+
+    /// Gives the volume to a claim of the old name: the volume's reference loses the old claim's
+    /// uid, and the claim names the volume
+    /// (<https://kubernetes.io/docs/concepts/storage/persistent-volumes/#reserving-a-persistentvolume>).
+    async fn reclaim(&self, ctx: &Ctx, kept: &KeptVolume) -> Result<()> {
+        let Some(volume) = &kept.volume else {
+            return Ok(());
+        };
+        let (name, claim) = (volume.name_any(), kept.claim.name_any());
+        let now = self.volume(ctx, &name).await?.ok_or_else(|| gone(&name))?;
+        if now.metadata.uid != volume.metadata.uid {
+            return Err(gone(&name));
+        }
+        let api = self.claims_api();
+        let what = format!("could not read claim {claim:?}");
+        let there = self.cluster.ask(ctx, &what, || api.get_opt(&claim)).await?;
+        if let Some(there) = &there {
+            let going = there.metadata.deletion_timestamp.is_some();
+            let uid = there.metadata.uid.as_deref();
+            if going {
+                let resource = ApiResource::erase::<PersistentVolumeClaim>(&());
+                self.remove(ctx, &resource, &claim, uid.unwrap_or_default())
+                    .await?;
+            } else if volume_of(there) == Some(&name) {
+                return self.await_bound(ctx, &claim, &name).await;
+            } else {
+                return Err(not_on(&claim, &name));
+            }
+        }
+        if claimed_by(&now).is_some() {
+            let reference = json!({
+                "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+                "namespace": self.cluster.namespace(), "name": claim,
+                "uid": null, "resourceVersion": null,
+            });
+            let patch = json!({
+                "metadata": { "uid": volume.metadata.uid },
+                "spec": { "claimRef": reference },
+            });
+            self.patch_volume(ctx, &name, patch).await?;
+        }
+        let mut anew = DynamicObject::new(&claim, &claim_resource());
+        let value = serde_json::to_value(&kept.claim)
+            .map_err(|e| Error::internal("a claim has no JSON form").caused_by(e))?;
+        anew.data = json!({ "spec": value["spec"] });
+        anew.metadata.labels = kept.claim.metadata.labels.clone();
+        anew.metadata.annotations = kept.claim.metadata.annotations.clone();
+        anew.annotations_mut().retain(|key, _| !is_binding(key));
+        ctx.events
+            .info(format!("claim {claim} gets volume {name} back"));
+        self.create(ctx, &claim_resource(), anew).await?;
+        self.await_bound(ctx, &claim, &name).await
+    }
+
+    async fn await_bound(&self, ctx: &Ctx, claim: &str, volume: &str) -> Result<()> {
+        let api = self.claims_api();
+        let wakes = Wakes::default().on(api.clone(), named(claim));
+        let what = format!("the binding of claim {claim}");
+        self.cluster
+            .wait(ctx, &what, self.limit, wakes, || async {
+                let now = self.cluster.ask(ctx, &what, || api.get(claim)).await?;
+                if volume_of(&now) != Some(volume) {
+                    return Err(not_on(claim, volume));
+                }
+                let phase = now.status.and_then(|s| s.phase).unwrap_or_default();
+                Ok(match &*phase {
+                    "Bound" => Seen::Done(()),
+                    other => Seen::NotYet(format!("it is {other}")),
+                })
+            })
+            .await
+    }
+
+    /// Makes the object as it was; one that was never deleted is started again.
+    async fn recreate(&self, ctx: &Ctx, object: &DynamicObject) -> Result<()> {
+        let (resource, name) = (resource_of(object)?, object.name_any());
+        if resource.kind == "Job" {
+            ctx.events
+                .info(format!("job/{name} is not made again; it has had its run"));
+            return Ok(());
+        }
+        if let Some(now) = self.look(ctx, &resource, &name).await? {
+            if now.metadata.deletion_timestamp.is_none() {
+                return self.start(ctx, object).await;
+            }
+            let uid = now.metadata.uid.as_deref().unwrap_or_default();
+            self.remove(ctx, &resource, &name, uid).await?;
+        }
+        ctx.events
+            .info(format!("making {} again", shown(&resource, &name)));
+        self.create(ctx, &resource, as_new(object)).await
+    }
+
+    /// Scales what is there to what it was.
+    async fn start(&self, ctx: &Ctx, object: &DynamicObject) -> Result<()> {
+        let Some(workload) = workload_of(object) else {
+            return Ok(());
+        };
+        let replicas = object.data["spec"]["replicas"].as_i64().unwrap_or(1);
+        let state = WorkloadState {
+            running: replicas > 0,
+            detail: json!({ "replicas": replicas }),
+        };
+        self.handle(&workload).start(ctx, &state).await
+    }
+
+    async fn create(
+        &self,
+        ctx: &Ctx,
+        resource: &ApiResource,
+        mut object: DynamicObject,
+    ) -> Result<()> {
+        let run = ctx.run.to_string();
+        object
+            .annotations_mut()
+            .insert(REINSTATED_BY.to_owned(), run);
+        let api = self.cluster.api_of(resource);
+        let params = PostParams::default();
+        let create = || async {
+            match api.create(&params, &object).await {
+                // The first try came through and its answer was lost; it was looked for before.
+                Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+                made => made.map(|_| ()),
+            }
+        };
+        let what = format!("could not make {}", shown(resource, &object.name_any()));
+        self.cluster.ask(ctx, &what, create).await
+    }
+
+    /// Gives the volumes the reclaim policy back that they had.
+    pub(super) async fn unretain(&self, ctx: &Ctx, kept: &Kept) -> Result<()> {
+        for volume in kept.volumes.iter().filter_map(|v| v.volume.as_ref()) {
+            let patch = json!({
+                "metadata": { "uid": volume.metadata.uid, "annotations": { RETIRED_BY: null } },
+                "spec": { "persistentVolumeReclaimPolicy": super::aside::policy(volume) },
+            });
+            self.patch_volume(ctx, &volume.name_any(), patch).await?;
+        }
+        Ok(())
+    }
+}
+
+fn not_on(claim: &str, volume: &str) -> Error {
+    Error::refused(format!(
+        "claim {claim:?} is there again and not on volume {volume}"
+    ))
+    .hint("something makes it again: find out what, and delete it, then go on")
+}
+
+fn claim_resource() -> ApiResource {
+    ApiResource::erase::<PersistentVolumeClaim>(&())
+}
+
+/// Annotations by which controllers remember how a claim was bound.
+fn is_binding(key: &str) -> bool {
+    key.starts_with("pv.kubernetes.io/")
+        || key.starts_with("volume.kubernetes.io/")
+        || key == "volume.beta.kubernetes.io/storage-provisioner"
+}
+
+/// The object without what the API server and its controllers have added.
+fn as_new(object: &DynamicObject) -> DynamicObject {
+    let mut anew = DynamicObject {
+        types: object.types.clone(),
+        metadata: Default::default(),
+        data: object.data.clone(),
+    };
+    anew.metadata.name = object.metadata.name.clone();
+    anew.metadata.labels = object.metadata.labels.clone();
+    anew.metadata.annotations = object.metadata.annotations.clone();
+    anew.metadata.owner_references = object.metadata.owner_references.clone();
+    if let Value::Object(data) = &mut anew.data {
+        data.remove("status");
+        if let Some(Value::Object(spec)) = data.get_mut("spec")
+            && spec.get("clusterIP").is_some_and(|ip| ip != "None")
+        {
+            // Another Service may have the address by now.
+            spec.remove("clusterIP");
+            spec.remove("clusterIPs");
+            spec.remove("healthCheckNodePort");
+        }
+    }
+    anew
+}

@@ -1,0 +1,328 @@
+//! A whole server is replaced with its volumes, and comes back.
+
+use serde_json::Value;
+
+use super::*;
+use crate::model::RunId;
+
+/// What goes, and what comes.
+pub(super) const HOW: &str = r#"
+objects = ["job/migrate", "sts/db", "svc/db"]
+manifests = ["server.yaml"]
+timeout = "60s"
+"#;
+
+/// A namespace with a hundred rows in the database, and the manifest of a new server.
+pub(super) async fn filled() -> World {
+    let world = World::start().await;
+    world.write("server.yaml", &World::server_manifest());
+    world
+        .sql(
+            "create table public.item (id int primary key);
+             insert into public.item select generate_series(1, 100)",
+        )
+        .await;
+    world
+}
+
+/// The volume of the server's claim.
+pub(super) async fn volume(world: &World) -> String {
+    let claim = world.get("claim", "data-db-0").await.expect("a claim");
+    claim["spec"]["volumeName"]
+        .as_str()
+        .expect("bound")
+        .to_owned()
+}
+
+pub(super) async fn volume_state(world: &World, name: &str) -> (String, String) {
+    let volume = world.get("volume", name).await.expect("a volume");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    (
+        text(&volume["status"]["phase"]),
+        text(&volume["spec"]["persistentVolumeReclaimPolicy"]),
+    )
+}
+
+pub(super) async fn server(world: &World) -> String {
+    world
+        .sql("select system_identifier::text from pg_control_system()")
+        .await
+}
+
+pub(super) async fn rows(world: &World) -> String {
+    world.sql("select count(*)::text from public.item").await
+}
+
+async fn run(world: &World, more: &str, how: &str) -> crate::engine::Report {
+    let project = world.open(&world.replacing(more, how)).await;
+    let report = project.expect("a project").run(None, None).await;
+    report.expect("a run")
+}
+
+async fn rollback(world: &World, run: &RunId, accept_writes: bool) -> crate::engine::Report {
+    let project = world
+        .open(&world.replacing("", HOW))
+        .await
+        .expect("a project");
+    let back = project.rollback(run, None, accept_writes).await;
+    back.expect("a way back")
+}
+
+#[tokio::test]
+async fn a_server_gets_new_volumes_and_comes_back_on_the_old_ones() {
+    let world = filled().await;
+    let (old_volume, old_server) = (volume(&world).await, server(&world).await);
+
+    let project = world
+        .open(&world.replacing("", HOW))
+        .await
+        .expect("a project");
+    let plan = project.plan(true).await.expect("a plan");
+    assert_eq!(plan.refusals, []);
+    let shown = plan.render();
+    for line in [
+        format!(
+            "move the server aside: keep volume {old_volume}, then delete job/migrate, \
+             statefulset/db, service/db, claim/data-db-0"
+        ),
+        "apply service/db, statefulset/db, wait for the server".to_owned(),
+        format!("volume {old_volume} (1Gi, reclaim policy Delete) is set to Retain"),
+        "service/db is made anew and may get another address".to_owned(),
+    ] {
+        assert!(shown.contains(&line), "{line}: {shown}");
+    }
+
+    let report = run(&world, "", HOW).await;
+    let told = world.told.text();
+    assert_eq!(report.ending, Ending::Done, "{report:?} {told}");
+    assert_eq!(rows(&world).await, "100");
+    let (new_volume, new_server) = (volume(&world).await, server(&world).await);
+    assert_ne!(new_volume, old_volume);
+    assert_ne!(new_server, old_server);
+    let kept = ("Released".to_owned(), "Retain".to_owned());
+    assert_eq!(volume_state(&world, &old_volume).await, kept);
+    let set = world
+        .get("statefulset", "db")
+        .await
+        .expect("the new server");
+    let marks = set["metadata"]["annotations"].to_string();
+    assert!(!marks.contains("made-by"), "in service: {marks}");
+    assert_eq!(world.names("lease").await, [""; 0]);
+
+    world.sql("insert into public.item values (101)").await;
+    let project = world
+        .open(&world.replacing("", HOW))
+        .await
+        .expect("a project");
+    let refused = project.rollback(&report.run, None, false).await;
+    let refused = refused.expect_err("rows would go out of service");
+    assert!(refused.to_string().contains("public.item"), "{refused}");
+
+    let back = rollback(&world, &report.run, true).await;
+    let told = world.told.text();
+    assert_eq!(back.ending, Ending::RolledBack, "{back:?} {told}");
+    assert_eq!(server(&world).await, old_server);
+    assert_eq!(volume(&world).await, old_volume);
+    assert_eq!(rows(&world).await, "100");
+    let used = ("Bound".to_owned(), "Delete".to_owned());
+    assert_eq!(volume_state(&world, &old_volume).await, used);
+    // What was in service is kept: its rows are nowhere else.
+    assert_eq!(volume_state(&world, &new_volume).await, kept);
+    assert_eq!(world.names("lease").await, [""; 0]);
+
+    // It goes by its typed name alone, for no backup holds it.
+    let project = world
+        .open(&world.replacing("", HOW))
+        .await
+        .expect("a project");
+    let refused = project.purge(&report.run, None, true).await;
+    assert!(refused.expect_err("no name").is_refusal());
+    let name = format!("app_new_{}", report.run.short());
+    let gone = project.purge(&report.run, Some(&name), true).await;
+    assert_eq!(gone.expect("purged"), Some(name));
+    assert_eq!(world.get("volume", &new_volume).await, None);
+    assert_eq!(rows(&world).await, "100");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_old_volumes_go_when_they_are_purged_and_not_before() {
+    let world = filled().await;
+    let old_volume = volume(&world).await;
+    let report = run(&world, "", HOW).await;
+    assert_eq!(report.ending, Ending::Done, "{report:?}");
+    let project = world
+        .open(&world.replacing("", HOW))
+        .await
+        .expect("a project");
+    let kept = project.purge(&report.run, None, false).await;
+    let kept = kept.expect_err("the retention runs");
+    assert!(kept.to_string().contains("is kept until"), "{kept}");
+    let gone = project
+        .purge(&report.run, None, true)
+        .await
+        .expect("purged");
+    assert_eq!(gone, Some(format!("app_old_{}", report.run.short())));
+    assert_eq!(world.get("volume", &old_volume).await, None);
+    let again = project.purge(&report.run, None, true).await;
+    again.expect("what is gone is no error");
+    assert_eq!(rows(&world).await, "100");
+    let refused = project.rollback(&report.run, None, true).await;
+    let refused = refused.expect_err("there is nothing to go back to");
+    assert!(refused.to_string().contains("was purged"), "{refused}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_new_server_that_does_not_come_takes_the_run_back() {
+    let world = filled().await;
+    let (old_volume, old_server) = (volume(&world).await, server(&world).await);
+    let broken = World::server_manifest().replace("postgres:16", "postgres:99");
+    world.write("server.yaml", &broken);
+    let report = run(&world, "", &HOW.replace("60s", "8s")).await;
+    let told = world.told.text();
+    assert_eq!(report.ending, Ending::RolledBack, "{report:?} {told}");
+    let error = report.error.as_deref().unwrap_or_default();
+    assert!(
+        error.contains("the rollout of statefulset/db took longer") && error.contains("Pull"),
+        "{error}"
+    );
+    assert_eq!(server(&world).await, old_server);
+    assert_eq!(volume(&world).await, old_volume);
+    assert_eq!(rows(&world).await, "100");
+    let used = ("Bound".to_owned(), "Delete".to_owned());
+    assert_eq!(volume_state(&world, &old_volume).await, used);
+    assert_eq!(world.names("claim").await, ["data-db-0"]);
+    assert_eq!(world.names("lease").await, [""; 0]);
+    world.end().await;
+}
+
+/// What the plan says that stands in the way.
+async fn obstacles(world: &World, how: &str) -> String {
+    let project = world
+        .open(&world.replacing("", how))
+        .await
+        .expect("a project");
+    let plan = project.plan(true).await.expect("a plan");
+    let refusals = plan.refusals.iter().filter(|r| r.guard == "replace");
+    refusals
+        .map(|r| r.message.clone())
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+#[tokio::test]
+async fn what_would_be_lost_with_the_server_stands_in_the_way() {
+    let world = filled().await;
+    assert_eq!(obstacles(&world, HOW).await, "");
+
+    world.sql("create database payroll").await;
+    let found = obstacles(&world, HOW).await;
+    assert!(
+        found.contains("database \"payroll\" of the same server would go"),
+        "{found}"
+    );
+    let allowed = format!("{HOW}databases = [\"payroll\"]");
+    assert_eq!(obstacles(&world, &allowed).await, "");
+    let project = world
+        .open(&world.replacing("", &allowed))
+        .await
+        .expect("a project");
+    let losses = project.plan(true).await.expect("a plan").losses.join("; ");
+    assert!(
+        losses.contains("database \"payroll\" of the same server goes with it"),
+        "{losses}"
+    );
+    world.sql("drop database payroll").await;
+
+    let bare = "objects = [\"sts/db\"]";
+    let found = obstacles(&world, &bare.replace("sts/db", "deploy/api")).await;
+    assert!(found.contains("the database runs in pod db-0"), "{found}");
+    let found = obstacles(&world, &bare.replace("sts/db", "sts/other")).await;
+    assert!(found.contains("there is no statefulset/other"), "{found}");
+
+    // A pod of somebody else mounts the claim.
+    world
+        .apply(
+            "{apiVersion: v1, kind: Pod, metadata: {name: reader}, spec: {containers: [
+               {name: sleep, image: 'postgres:16', command: [sleep, '1000'],
+                volumeMounts: [{name: d, mountPath: /scratch}]}],
+             volumes: [{name: d, persistentVolumeClaim: {claimName: data-db-0}}]}}",
+        )
+        .await;
+    let found = obstacles(&world, HOW).await;
+    assert!(
+        found.contains("is mounted by pod reader as well"),
+        "{found}"
+    );
+    let reader = world.api("pod").delete("reader", &Default::default()).await;
+    reader.expect("it goes");
+
+    let Some(inside) = world.inside("an account without rights, and an operator") else {
+        return world.end().await;
+    };
+    inside.deny("patch", "persistentvolumes");
+    let found = obstacles(&world, HOW).await;
+    assert!(
+        found.contains("this account may not patch persistentvolumes"),
+        "{found}"
+    );
+    inside.allow("patch", "persistentvolumes");
+    let mut set = world.get("statefulset", "db").await.expect("the server");
+    set["metadata"]["ownerReferences"] = serde_json::json!([{
+        "apiVersion": "acid.zalan.do/v1", "kind": "postgresql", "name": "db",
+        "uid": "0b3e3a1e-0000-4000-8000-000000000000", "controller": true,
+    }]);
+    inside.put(&set.to_string()).expect("it is put");
+    let found = obstacles(&world, HOW).await;
+    assert!(
+        found.contains("belongs to postgresql \"db\", which would make it again"),
+        "{found}"
+    );
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_claim_that_does_not_go_is_told_with_its_cause_and_freed_only_if_the_spec_says_so() {
+    let world = filled().await;
+    let old_volume = volume(&world).await;
+    let hold = serde_json::json!({ "metadata": {
+        "finalizers": ["kubernetes.io/pvc-protection", "example.com/snapshots"],
+    }});
+    let (api, params) = (world.api("claim"), kube::api::PatchParams::default());
+    let patch = kube::api::Patch::Merge(&hold);
+    let held = api.patch("data-db-0", &params, &patch).await;
+    held.expect("a finalizer");
+
+    let short = HOW.replace("60s", "5s");
+    let report = run(&world, "", &short).await;
+    // The claim is going and cannot be taken back: only what holds it can let it go.
+    assert_eq!(report.ending, Ending::Stuck, "{report:?}");
+    let error = report.error.as_deref().unwrap_or_default();
+    assert!(
+        error.contains("deleting persistentvolumeclaim/data-db-0 took longer than 5s")
+            && error.contains("it waits for finalizer example.com/snapshots"),
+        "{error}"
+    );
+    let (_, policy) = volume_state(&world, &old_volume).await;
+    assert_eq!(policy, "Retain");
+
+    let free = format!("{short}remove_finalizers = [\"example.com/snapshots\"]");
+    let project = world
+        .open(&world.replacing("", &free))
+        .await
+        .expect("a project");
+    let back = project
+        .rollback(&report.run, None, false)
+        .await
+        .expect("a way back");
+    let told = world.told.text();
+    assert_eq!(back.ending, Ending::RolledBack, "{back:?} {told}");
+    assert!(
+        told.contains("taking off [\\\"example.com/snapshots\\\"]"),
+        "{told}"
+    );
+    assert_eq!(volume(&world).await, old_volume);
+    assert_eq!(rows(&world).await, "100");
+    world.end().await;
+}
