@@ -268,15 +268,20 @@ async fn what_would_be_lost_with_the_server_stands_in_the_way() {
         "{found}"
     );
     inside.allow("patch", "persistentvolumes");
+    // Whatever its kind, an owner that controls it makes it again.
+    world
+        .apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: operator}}")
+        .await;
+    let owner = world.get("configmap", "operator").await.expect("an owner");
     let mut set = world.get("statefulset", "db").await.expect("the server");
     set["metadata"]["ownerReferences"] = serde_json::json!([{
-        "apiVersion": "acid.zalan.do/v1", "kind": "postgresql", "name": "db",
-        "uid": "0b3e3a1e-0000-4000-8000-000000000000", "controller": true,
+        "apiVersion": "v1", "kind": "ConfigMap", "name": "operator",
+        "uid": owner["metadata"]["uid"], "controller": true,
     }]);
     inside.put(&set.to_string()).expect("it is put");
     let found = obstacles(&world, HOW).await;
     assert!(
-        found.contains("belongs to postgresql \"db\", which would make it again"),
+        found.contains("belongs to ConfigMap \"operator\", which would make it again"),
         "{found}"
     );
     world.end().await;

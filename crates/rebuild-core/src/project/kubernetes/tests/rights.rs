@@ -13,8 +13,8 @@ use super::*;
 /// What may be done to what: verb, group, resource.
 type Right = (String, String, String);
 
-/// The rights of the roles in the chart, with everything in it that this spec needs.
-fn given() -> BTreeSet<Right> {
+/// The rights of the roles in the chart with these values.
+fn given(values: &str) -> BTreeSet<Right> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let tools = Command::new(root.join("scripts/kubernetes-tools")).output();
     let tools = String::from_utf8(tools.expect("the tools").stdout).expect("a path");
@@ -24,10 +24,8 @@ fn given() -> BTreeSet<Right> {
         .arg("nightly")
         .arg(&chart)
         .args(["--show-only", "templates/rights.yaml"])
-        .args([
-            "--set",
-            "spec=x,image.repository=x,rights.secrets={db},rights.restarts=true,rights.volumes=true",
-        ])
+        .args(["--set", "spec=x,image.repository=x,rights.secrets={db}"])
+        .args(["--set", values])
         .output()
         .expect("helm");
     assert!(rendered.status.success(), "{rendered:?}");
@@ -107,7 +105,7 @@ async fn the_chart_gives_the_rights_that_a_run_needs_and_no_others() {
     assert_eq!(report.ending, Ending::Done, "{report:?}");
 
     let needed: BTreeSet<Right> = cluster.requests()[before..].iter().map(needed).collect();
-    let given = given();
+    let given = given("rights.restarts=true,rights.volumes=true");
     let missing: Vec<&Right> = needed.difference(&given).collect();
     assert!(missing.is_empty(), "{missing:?}");
     let unused: Vec<String> = given
@@ -125,6 +123,56 @@ async fn the_chart_gives_the_rights_that_a_run_needs_and_no_others() {
     ];
     let idle = |right: &&String| !rare.contains(&right.as_str());
     assert_eq!(unused.iter().filter(idle).count(), 0, "{unused:?}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_chart_gives_the_rights_to_replace_a_server() {
+    let world = super::replace::filled().await;
+    let Some(cluster) = world.inside("what is asked of the API server") else {
+        return world.end().await;
+    };
+    let before = cluster.requests().len();
+    let text = world.replacing("", super::replace::HOW);
+    let project = world.open(&text).await.expect("a project");
+    let report = project.run(None, None).await.expect("a run");
+    assert_eq!(report.ending, Ending::Done, "{report:?}");
+    let back = project.rollback(&report.run, None, false).await;
+    assert_eq!(back.expect("a way back").ending, Ending::RolledBack);
+    let name = format!("app_new_{}", report.run.short());
+    let gone = project.purge(&report.run, Some(&name), true).await;
+    assert_eq!(gone.expect("purged"), Some(name));
+
+    // What anybody may ask: which kinds there are, and what he himself may do.
+    let asked = cluster.requests()[before..].to_vec();
+    let known = |request: &&Request| {
+        !request.path.contains("selfsubjectaccessreviews") && request.path.split('/').count() > 4
+    };
+    let needed: BTreeSet<Right> = asked.iter().filter(known).map(needed).collect();
+    let given = given("rights.replace=true,rights.workloads=false,rights.jobs=false");
+    let missing: Vec<&Right> = needed.difference(&given).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let unused: Vec<String> = given
+        .difference(&needed)
+        .map(|(verb, _, resource)| format!("{verb} {resource}"))
+        .collect();
+    // No Deployment and no Job is replaced here, the Lease is not held for long, what is waited for
+    // may be there before it is watched, a provisioner made the volume, nothing has to be freed of
+    // a finalizer, and nobody asks for the status.
+    let others = [
+        "create pods/portforward",
+        "update leases",
+        "delete persistentvolumes",
+        "list persistentvolumes",
+        "patch persistentvolumeclaims",
+    ];
+    let rare = |right: &String| {
+        let (verb, kind) = right.split_once(' ').expect("a verb and a kind");
+        ["deployments", "deployments/scale", "jobs"].contains(&kind)
+            || verb == "watch"
+            || others.contains(&right.as_str())
+    };
+    assert!(unused.iter().all(rare), "{unused:?}");
     world.end().await;
 }
 
