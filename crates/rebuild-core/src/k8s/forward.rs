@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Cluster;
 use super::failure::api_error;
 use super::pods::{is_ready, phase};
-use super::tunnel;
+use super::tunnel::{self, Through};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 
@@ -69,9 +69,14 @@ impl Forward {
     ///
     /// # Errors
     /// No pod or more than one pod is ready; this account may not look.
-    pub async fn open(cluster: &Cluster, ctx: &Ctx, choice: PodChoice) -> Result<Self> {
+    pub async fn open(
+        cluster: &Cluster,
+        ctx: &Ctx,
+        choice: PodChoice,
+        through: Through,
+    ) -> Result<Self> {
         find(cluster, ctx, &choice).await?;
-        Self::listen(cluster, ctx, choice).await
+        Self::listen(cluster, ctx, choice, through).await
     }
 
     /// Listens, whether or not there is a pod now: a server that is being replaced has none for a
@@ -79,13 +84,19 @@ impl Forward {
     ///
     /// # Errors
     /// This machine has no port for it.
-    pub async fn listen(cluster: &Cluster, ctx: &Ctx, choice: PodChoice) -> Result<Self> {
+    pub async fn listen(
+        cluster: &Cluster,
+        ctx: &Ctx,
+        choice: PodChoice,
+        through: Through,
+    ) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let way = Arc::new(Way {
             cluster: cluster.clone(),
             ctx: ctx.clone(),
             choice,
+            through,
             opening: Semaphore::new(OPENING),
         });
         Ok(Self {
@@ -104,6 +115,7 @@ struct Way {
     cluster: Cluster,
     ctx: Ctx,
     choice: PodChoice,
+    through: Through,
     opening: Semaphore,
 }
 
@@ -135,7 +147,7 @@ async fn carry(way: &Way, local: TcpStream) -> Result<()> {
         let _turn = way.opening.acquire().await;
         let (pod, port) = find(&way.cluster, &way.ctx, &way.choice).await?;
         let what = format!("could not reach port {port} of pod {pod}");
-        let remote = tunnel::open(&way.cluster.api::<Pod>(), &pod, port).await;
+        let remote = tunnel::open(&way.cluster.api::<Pod>(), &pod, port, &way.through).await;
         let remote = remote.map_err(|e| api_error(&what, &way.cluster.describe(), e))?;
         Ok::<_, Error>((pod, port, remote))
     };
@@ -147,7 +159,7 @@ async fn carry(way: &Way, local: TcpStream) -> Result<()> {
                 format!("no pod's port answered within {OPEN_WITHIN:?}"),
             )
         })??;
-    tunnel::carry(local, remote)
+    tunnel::carry(local, remote, &way.through)
         .await
         .map_err(|e| e.context(format!("port {port} of pod {pod}")))
 }

@@ -24,7 +24,7 @@ impl Project {
     pub async fn backup(&self) -> Result<(BackupSummary, Verdict)> {
         let ctx = self.ctx();
         let target = self.target(&ctx).await?;
-        let backup = self.pg_backup();
+        let backup = self.backup_maker()?;
         let id = BackupId::generate();
         let taking = backup.take(&ctx, &target, &id, self.spec.backup.mode);
         ctx.step("backup", "back up schema and rows", taking)
@@ -97,7 +97,7 @@ impl Project {
     /// # Errors
     /// There is none of that id, or the store could not be read.
     pub async fn check_backup(&self, id: &BackupId) -> Result<(BackupSummary, Verdict)> {
-        self.pg_backup().check(&self.ctx(), id).await
+        self.backup_maker()?.check(&self.ctx(), id).await
     }
 
     /// Writes a backup's CSV files into `folder`.

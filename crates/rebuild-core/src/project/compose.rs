@@ -22,7 +22,7 @@ use crate::spec::{
     CheckSpec, CommandSpec, EndSessionsSpec, FileOrder, MigratorSpec, RestoreFrom, SchemaSource,
     Spec, StrategySpec, TablePatterns, WorkloadSpec,
 };
-use crate::traits::{Restorer, SchemaApplier, Task, Verifier, Workload};
+use crate::traits::{Backup, Restorer, SchemaApplier, Task, Verifier, Workload};
 
 /// How long one schema file may take.
 const FILE_LIMIT: Duration = Duration::from_secs(3600);
@@ -129,6 +129,14 @@ impl Project {
             self.environment.clone(),
         )
         .with_csv(self.spec.backup.csv)
+    }
+
+    /// What takes and proves backups: of the rows, and of the volumes if the spec asks for that.
+    pub(super) fn backup_maker(&self) -> Result<Arc<dyn Backup>> {
+        let backup: Arc<dyn Backup> = Arc::new(self.pg_backup());
+        #[cfg(feature = "k8s")]
+        let backup = self.with_snapshots(backup)?;
+        Ok(backup)
     }
 
     /// True if rows come from the backup or from CSV files, by a restorer that finishes the schema
@@ -362,14 +370,13 @@ impl Project {
         source: Option<&Identity>,
     ) -> Result<Backends> {
         let spec = &self.spec;
-        let backup = Arc::new(self.pg_backup());
         let refresh = self.refresh(target, source)?.map(Arc::new);
         Ok(Backends {
             teardown: Arc::new(PgTeardown::new(
                 self.maintenance(),
                 lock.clone(),
                 policy(spec)?,
-                backup.clone(),
+                Arc::new(self.pg_backup()),
             )),
             provision: Arc::new(PgProvision::new(
                 self.maintenance(),
@@ -391,7 +398,7 @@ impl Project {
             verifier: self.verifier()?,
             workloads: self.workloads(target, &lock)?,
             tasks: self.commands(&spec.after)?,
-            backup,
+            backup: self.backup_maker()?,
             #[cfg(feature = "k8s")]
             lock: self.with_lease(lock, &target.name),
             #[cfg(not(feature = "k8s"))]

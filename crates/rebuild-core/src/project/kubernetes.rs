@@ -10,15 +10,15 @@ use crate::event::Ctx;
 use crate::k8s::{
     BothLocks, Cluster, ClusterAddress, ClusterCheck, ClusterVerifier, ClusterWorkload,
     Credentials, Forward, JobSource, JobTask, LeaseLock, PodChoice, RestartTask, SecretKeys,
-    ServiceAddress, WorkloadKind, WorkloadRef,
+    ServiceAddress, SnapshotBackup, Through, WorkloadKind, WorkloadRef, require_snapshots,
 };
 use crate::model::{ClusterFacts, Endpoint, Host};
 use crate::postgres::{FunctionMigrator, TargetLock};
 use crate::spec::{
-    CheckSpec, ClusterTaskSpec, CommandSpec, MigratorSpec, Spec, TargetPodSpec, Within,
-    WorkloadSpec,
+    CheckSpec, ClusterTaskSpec, CommandSpec, MigratorSpec, SnapshotSpec, Spec, TargetPodSpec,
+    ViaSpec, Within, WorkloadSpec,
 };
-use crate::traits::{Lock, SchemaApplier, Task, Verifier, Workload};
+use crate::traits::{Backup, Lock, SchemaApplier, Task, Verifier, Workload};
 
 /// The cluster, and the way to the database in it.
 pub(super) struct Reached {
@@ -81,10 +81,14 @@ impl Reached {
 
 /// A server that is being replaced may have no pod at the moment.
 async fn open_forward(cluster: &Cluster, ctx: &Ctx, pod: &TargetPodSpec) -> Result<Forward> {
-    match Forward::open(cluster, ctx, choice(pod)).await {
+    let through = match pod.via {
+        ViaSpec::PortForward => Through::PortForward,
+        ViaSpec::Exec => Through::Exec(pod.container.clone()),
+    };
+    match Forward::open(cluster, ctx, choice(pod), through.clone()).await {
         Err(e) if pod.replace.is_some() => {
             ctx.events.warn(e.chain());
-            Forward::listen(cluster, ctx, choice(pod)).await
+            Forward::listen(cluster, ctx, choice(pod), through).await
         }
         opened => opened,
     }
@@ -182,9 +186,30 @@ impl Project {
         let Some(reached) = &self.reached else {
             return Ok(None);
         };
+        if self.snapshots().is_some() {
+            require_snapshots(&reached.cluster, ctx).await?;
+        }
         let mut facts = reached.cluster.facts(ctx).await?;
         facts.replaced = self.replaced_server(ctx).await?;
         Ok(Some(facts))
+    }
+
+    fn snapshots(&self) -> Option<&SnapshotSpec> {
+        self.spec.target.kubernetes.as_ref()?.snapshot.as_ref()
+    }
+
+    /// `backup`, and snapshots of the volumes besides, if the spec asks for them.
+    pub(super) fn with_snapshots(&self, backup: Arc<dyn Backup>) -> Result<Arc<dyn Backup>> {
+        let (Some(wanted), Some(pod)) = (self.snapshots(), &self.spec.target.kubernetes) else {
+            return Ok(backup);
+        };
+        Ok(Arc::new(SnapshotBackup {
+            rows: backup,
+            cluster: self.cluster()?.clone(),
+            pod: choice(pod),
+            class: wanted.class.clone(),
+            limit: wanted.timeout.0,
+        }))
     }
 
     /// The workload, if it is one of the cluster.

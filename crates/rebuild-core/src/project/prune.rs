@@ -8,7 +8,7 @@ use super::Project;
 use crate::error::{Error, Result};
 use crate::journal::RunSummary;
 use crate::model::BackupId;
-use crate::traits::{Backup, BackupMode, BackupSummary, DestroyPermit};
+use crate::traits::{BackupMode, BackupSummary, DestroyPermit};
 
 impl Project {
     /// Removes the backups of databases called like the target that neither rule keeps; without a
@@ -36,7 +36,7 @@ impl Project {
                 .hint("give --keep-last or --keep-days, or set them in [retention]"));
         }
         let ctx = self.ctx();
-        let backup = self.pg_backup();
+        let backup = self.backup_maker()?;
         let mut all = backup.list(&ctx).await?;
         // A store may be shared; other databases have rules of their own.
         all.retain(|b| b.of.name == self.endpoint.database);

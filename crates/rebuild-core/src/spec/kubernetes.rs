@@ -43,10 +43,44 @@ pub struct TargetPodSpec {
     /// The Secret with the role's password.
     #[serde(default)]
     pub secret: Option<TargetSecretSpec>,
+    /// How the pod's port is reached.
+    #[serde(default)]
+    pub via: ViaSpec,
+    /// The container that `via = "exec"` runs its program in; without it, the pod's first.
+    #[serde(default)]
+    pub container: Option<String>,
+    /// Take a snapshot of the volumes with each backup, besides the rows.
+    #[serde(default)]
+    pub snapshot: Option<SnapshotSpec>,
     /// Replace the whole server with its volumes, and not the database alone. Needs
     /// `strategy = "in-place"`.
     #[serde(default)]
     pub replace: Option<ReplaceSpec>,
+}
+
+/// How the pod's port is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ViaSpec {
+    /// A port-forward of the API server.
+    #[default]
+    PortForward,
+    /// A program in the container that carries bytes to the port: `bash`, or `nc`. For clusters that
+    /// allow exec and no port-forward.
+    Exec,
+}
+
+/// `[target.kubernetes.snapshot]`: a VolumeSnapshot of each claim of the database's pod. It is as the
+/// volume was in the middle of work, and a server that starts on it recovers as after a crash.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SnapshotSpec {
+    /// The VolumeSnapshotClass; without it, the cluster's default for the driver.
+    #[serde(default)]
+    pub class: Option<String>,
+    /// How long it may take until they can be used.
+    #[serde(default = "half_an_hour")]
+    pub timeout: Within,
 }
 
 /// `[target.kubernetes.replace]`: the server and its volumes make room for new ones. The old volumes
@@ -141,6 +175,13 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
         }
     }
     check_replace(spec)?;
+    let pod = spec.target.kubernetes.as_ref();
+    if pod.is_some_and(|pod| pod.container.is_some() && pod.via != ViaSpec::Exec) {
+        return wrong(
+            "target.kubernetes.container",
+            "a port-forward leads to the pod; only via = \"exec\" asks for a container",
+        );
+    }
     match &spec.target.kubernetes {
         Some(pod) if pod.service.is_some() == pod.selector.is_some() => wrong(
             "target.kubernetes",
@@ -226,6 +267,10 @@ fn yes() -> bool {
 
 fn postgres_port() -> u16 {
     5432
+}
+
+fn half_an_hour() -> Within {
+    Within::seconds(1800)
 }
 
 fn ten_minutes() -> Within {

@@ -29,7 +29,8 @@ pub use checks::{CheckSpec, Expected};
 pub use duration::Within;
 pub use infrastructure::{InfrastructureSpec, InfrastructureTool, InfrastructureVariable};
 pub use kubernetes::{
-    ClusterTaskSpec, KubernetesSpec, ReplaceSpec, TargetPodSpec, TargetSecretSpec,
+    ClusterTaskSpec, KubernetesSpec, ReplaceSpec, SnapshotSpec, TargetPodSpec, TargetSecretSpec,
+    ViaSpec,
 };
 pub use load::{from_value, json_schema, load, parse};
 pub use patterns::{NamePatterns, TablePatterns};

@@ -35,7 +35,11 @@ const ENTRY_POINT: &str = r#"
         rm "$data/password"
         echo "create database $POSTGRES_DB" | postgres --single -D "$data/pgdata" postgres > /dev/null
     fi
-    exec postgres -D "$data/pgdata" -k "$socket" -c listen_addresses= -c fsync=off
+    # In a container of its own, no other server could have the pid that a copied folder names.
+    pid="$data/pgdata/postmaster.pid"
+    if [ -e "$pid" ] && ! grep -qxF "$data/pgdata" "$pid"; then rm "$pid"; fi
+    exec postgres -D "$data/pgdata" -k "$socket" -c fsync=off \
+                  -c listen_addresses="${PGPORT:+127.0.0.1}"
 "#;
 
 /// Everything that a project tells.
@@ -160,6 +164,7 @@ impl World {
             "pod" => ("", "v1", "Pod"),
             "volume" => ("", "v1", "PersistentVolume"),
             "claim" | "persistentvolumeclaim" => ("", "v1", "PersistentVolumeClaim"),
+            "volumesnapshot" => ("snapshot.storage.k8s.io", "v1", "VolumeSnapshot"),
             "configmap" => ("", "v1", "ConfigMap"),
             "deployment" => ("apps", "v1", "Deployment"),
             "statefulset" => ("apps", "v1", "StatefulSet"),
@@ -244,6 +249,11 @@ impl World {
         format!("{text}[target.kubernetes.replace]\n{how}\n")
     }
 
+    /// Everything in the world.
+    pub(crate) fn manifests() -> &'static str {
+        MANIFESTS
+    }
+
     /// The manifest of the server and its Service alone.
     pub(crate) fn server_manifest() -> String {
         let documents: Vec<&str> = MANIFESTS.split("---\n").collect();
@@ -290,18 +300,8 @@ impl World {
     }
 
     /// Runs SQL in the database, through a forward of its own.
-    pub(crate) async fn sql(&self, sql: &str) -> String {
-        let project = self.project("").await;
-        let session = Session::open(project.endpoint(), "test").await;
-        let session = session.expect("a session");
-        let answer = session.simple_query(sql).await.expect(sql);
-        let rows = answer.iter().filter_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(ToOwned::to_owned),
-            _ => None,
-        });
-        let text = rows.collect::<Vec<_>>().join(" ");
-        session.close().await;
-        text
+    pub(crate) async fn sql(&self, statements: &str) -> String {
+        sql(&self.project("").await, statements).await
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) {
@@ -316,6 +316,20 @@ impl World {
             gone.expect("the namespace is deleted");
         }
     }
+}
+
+/// Runs SQL in the target of `project`, and gives what it answers.
+pub(crate) async fn sql(project: &Project, statements: &str) -> String {
+    let session = Session::open(project.endpoint(), "test").await;
+    let session = session.expect("a session");
+    let answer = session.simple_query(statements).await.expect(statements);
+    let rows = answer.iter().filter_map(|message| match message {
+        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(ToOwned::to_owned),
+        _ => None,
+    });
+    let text = rows.collect::<Vec<_>>().join(" ");
+    session.close().await;
+    text
 }
 
 /// A cluster of this process whose images are programs of this machine.
@@ -348,7 +362,13 @@ fn postgres(container: &Container, path: &str, sockets: &Path) -> Program {
     let folder = sockets.join(&container.pod);
     std::fs::create_dir_all(&folder).expect("a folder for the socket");
     open_to_all(&folder);
-    let socket = Address::Unix(folder.join(".s.PGSQL.5432"));
+    // With a port of its own it listens there as well, as every server of the real image does.
+    let port = container
+        .env
+        .get("PGPORT")
+        .and_then(|port| port.parse().ok());
+    let port: u16 = port.unwrap_or(5432);
+    let socket = Address::Unix(folder.join(format!(".s.PGSQL.{port}")));
     let argv: Vec<std::ffi::OsString> = vec![
         "bash".into(),
         "-euc".into(),
@@ -360,7 +380,7 @@ fn postgres(container: &Container, path: &str, sockets: &Path) -> Program {
     Program::new(argv)
         .env("PATH", path)
         .user(65534, 65534)
-        .port(5432, socket.clone())
+        .port(port, socket.clone())
         .ready(Ready::Accepts(socket))
 }
 

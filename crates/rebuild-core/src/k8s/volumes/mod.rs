@@ -30,6 +30,7 @@ use kube::api::{ApiResource, DynamicObject};
 pub use lock::ServerLock;
 pub use manifests::check_manifest;
 pub use provision::ServerProvision;
+pub(super) use removal::claims_of;
 pub use teardown::ServerTeardown;
 
 use super::{Cluster, ObjectRef, PodChoice};

@@ -164,7 +164,7 @@ impl ServerReplacement {
 }
 
 /// The claims that a pod mounts.
-pub(super) fn claims_of(pod: &Pod) -> impl Iterator<Item = &str> {
+pub(in crate::k8s) fn claims_of(pod: &Pod) -> impl Iterator<Item = &str> {
     let volumes = pod
         .spec
         .iter()

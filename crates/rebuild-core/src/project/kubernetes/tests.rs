@@ -1,8 +1,10 @@
 //! Rebuilds of a database in a cluster.
 
+mod exec;
 mod killed;
 mod replace;
 mod rights;
+mod snapshots;
 mod trouble;
 mod whole;
 
