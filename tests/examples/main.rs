@@ -3,6 +3,7 @@
 
 mod everything;
 mod gpu_dev;
+mod gpu_dev_cluster;
 mod hmpps_refresh;
 mod kidney_genetics;
 mod quickstart;

@@ -102,6 +102,11 @@ impl Site {
         Ended::from(output)
     }
 
+    /// The server beside the shell.
+    pub(crate) fn server(&self) -> &LocalCluster {
+        &self.cluster
+    }
+
     /// The superuser on `database`.
     pub(crate) fn endpoint(&self, database: &str) -> Endpoint {
         self.cluster.endpoint(database)
@@ -170,7 +175,12 @@ pub(crate) struct Readme(VecDeque<String>);
 impl Readme {
     /// The lines of its `sh` blocks, without comments; one that ends with a backslash goes on.
     pub(crate) fn of(site: &Site) -> Self {
-        let text = std::fs::read_to_string(site.folder().join("README.md")).expect("a README");
+        Self::at(site, "README.md")
+    }
+
+    /// As [`of`](Self::of), of another file.
+    pub(crate) fn at(site: &Site, file: &str) -> Self {
+        let text = std::fs::read_to_string(site.folder().join(file)).expect("a README");
         let blocks = text.split("```sh\n").skip(1);
         let lines = blocks.flat_map(|block| {
             let (code, _) = block.split_once("```").expect("the block ends");

@@ -1,7 +1,6 @@
 //! A namespace with a database, and programs that write to it: in a cluster inside this process,
 //! or in the real one that `REBUILD_TEST_KUBECONFIG` names, where it is made and deleted.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
-use rebuild_testkube::{Address, Container, Program, Ready};
+use rebuild_testkube::PostgresImage;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -24,23 +23,6 @@ use crate::testing::{CLIENT_BIN, cluster_options};
 
 /// The database, its Service and Secret, and what writes to it.
 const MANIFESTS: &str = include_str!("kubernetes/world.yaml");
-
-/// What `postgres:16` does with a folder, on this machine: its entry point in short.
-const ENTRY_POINT: &str = r#"
-    data=$1 socket=$2
-    if [ ! -s "$data/pgdata/PG_VERSION" ]; then
-        printf %s "$POSTGRES_PASSWORD" > "$data/password"
-        initdb -N -D "$data/pgdata" -U postgres -E UTF8 -A scram-sha-256 \
-               --pwfile="$data/password" > "$data/log" 2>&1
-        rm "$data/password"
-        echo "create database $POSTGRES_DB" | postgres --single -D "$data/pgdata" postgres > /dev/null
-    fi
-    # In a container of its own, no other server could have the pid that a copied folder names.
-    pid="$data/pgdata/postmaster.pid"
-    if [ -e "$pid" ] && ! grep -qxF "$data/pgdata" "$pid"; then rm "$pid"; fi
-    exec postgres -D "$data/pgdata" -k "$socket" -c fsync=off \
-                  -c listen_addresses="${PGPORT:+127.0.0.1}"
-"#;
 
 /// Everything that a project tells.
 #[derive(Default)]
@@ -339,68 +321,8 @@ async fn inside(sockets: &Path) -> rebuild_testkube::Cluster {
     let bin = bin.expect("server programs");
     let clients = std::env::var_os(CLIENT_BIN).map_or_else(|| bin.clone(), PathBuf::from);
     let path = format!("{}:{}:/usr/bin:/bin", bin.display(), clients.display());
-    let sockets = sockets.to_owned();
-    open_to_all(&sockets);
-    cluster.image("postgres:16", move |container| {
-        postgres(container, &path, &sockets)
-    });
+    let image = PostgresImage::new(path, sockets).expect("a folder of ours");
+    let image = image.service("db", "db-0");
+    cluster.image("postgres:16", move |container| image.program(container));
     cluster
-}
-
-/// Programs that are not root come to the sockets in it.
-fn open_to_all(folder: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    let open = std::fs::Permissions::from_mode(0o777);
-    std::fs::set_permissions(folder, open).expect("a folder of ours");
-}
-
-fn postgres(container: &Container, path: &str, sockets: &Path) -> Program {
-    let data = container.mounts.get("/var/lib/postgresql/data");
-    let (Some(data), []) = (data, &container.command[..]) else {
-        return client(container, path, sockets);
-    };
-    let folder = sockets.join(&container.pod);
-    std::fs::create_dir_all(&folder).expect("a folder for the socket");
-    open_to_all(&folder);
-    // With a port of its own it listens there as well, as every server of the real image does.
-    let port = container
-        .env
-        .get("PGPORT")
-        .and_then(|port| port.parse().ok());
-    let port: u16 = port.unwrap_or(5432);
-    let socket = Address::Unix(folder.join(format!(".s.PGSQL.{port}")));
-    let argv: Vec<std::ffi::OsString> = vec![
-        "bash".into(),
-        "-euc".into(),
-        ENTRY_POINT.into(),
-        "entry-point".into(),
-        data.into(),
-        folder.into(),
-    ];
-    Program::new(argv)
-        .env("PATH", path)
-        .user(65534, 65534)
-        .port(port, socket.clone())
-        .ready(Ready::Accepts(socket))
-}
-
-/// Any other program of the image. The name of the Service is the folder of its pod's socket.
-fn client(container: &Container, path: &str, sockets: &Path) -> Program {
-    let known: BTreeMap<_, _> = [("db", sockets.join("db-0"))].into();
-    let named = container.env.get("PGHOST").and_then(|h| known.get(&**h));
-    let script = match named {
-        Some(folder) => format!("PGHOST='{}' exec \"$@\"", folder.display()),
-        None => "exec \"$@\"".to_owned(),
-    };
-    let own = container.command.iter().chain(&container.args).cloned();
-    let argv = ["bash".to_owned(), "-c".to_owned(), script, "sh".to_owned()];
-    // What is mounted is a folder of this machine.
-    let scratch = container.mounts.get("/scratch");
-    let scratch = scratch.map_or_else(|| "/scratch".into(), |folder| folder.as_os_str().to_owned());
-    // One that ends at once is never ready.
-    let ready = Ready::Command(vec!["sleep".into(), "0.3".into()]);
-    Program::new(argv.into_iter().chain(own))
-        .env("PATH", path)
-        .env("SCRATCH", scratch)
-        .ready(ready)
 }
