@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use rebuild_core::Result;
 use rebuild_core::model::BackupId;
 use rebuild_core::plan::{bytes, cluster_lines, drift_lines, source_lines};
-use rebuild_core::project::{Project, Status};
+use rebuild_core::project::{InfrastructureStatus, Project, Status};
 
 use super::backups::{checks, code};
 use super::runs;
@@ -78,6 +78,12 @@ fn text(status: &Status) -> String {
             let _ = writeln!(out, "  {line}");
         }
     }
+    if !status.infrastructure.is_empty() {
+        let _ = writeln!(out, "\nInfrastructure");
+    }
+    for found in &status.infrastructure {
+        let _ = writeln!(out, "  {}: {}", found.name, managed(found));
+    }
     if let Some(drift) = &status.survey.drift {
         let _ = writeln!(out, "\nDrift (live -> schema)");
         for line in drift_lines(drift) {
@@ -92,4 +98,29 @@ fn text(status: &Status) -> String {
         let _ = write!(out, "  {}", runs::line(run));
     }
     out
+}
+
+/// How many of the resources that a tool manages are listed.
+const LISTED: usize = 8;
+
+fn managed(found: &InfrastructureStatus) -> String {
+    let Some(state) = &found.state else {
+        let trouble = found.trouble.as_deref().unwrap_or("nothing is known of it");
+        return trouble.replace('\n', "; ");
+    };
+    let all = &state.addresses;
+    let mut listed: Vec<&str> = all.iter().take(LISTED).map(String::as_str).collect();
+    let more = format!("and {} more", all.len().saturating_sub(LISTED));
+    if all.len() > LISTED {
+        listed.push(&more);
+    }
+    let (tool, version, workspace) = (state.tool, &state.version, &state.workspace);
+    match listed.as_slice() {
+        [] => format!("{tool} {version}, workspace {workspace}, manages nothing"),
+        listed => format!(
+            "{tool} {version}, workspace {workspace}, manages {}: {}",
+            all.len(),
+            listed.join(", ")
+        ),
+    }
 }

@@ -50,6 +50,7 @@ pub(super) async fn act(
         }
         Intent::Task { name, db } => {
             let task = match kind {
+                StepKind::Infrastructure { .. } => backends.infrastructure(name)?,
                 StepKind::Load { .. } => backends.load(name)?,
                 _ => backends.task(name)?,
             };

@@ -16,6 +16,8 @@ pub struct Backends {
     pub backup: Arc<dyn Backup>,
     /// The old database.
     pub teardown: Arc<dyn Teardown>,
+    /// What infrastructure-as-code tools apply, in order. The database they are given is the target.
+    pub infrastructure: Vec<Arc<dyn Task>>,
     /// The new database.
     pub provision: Arc<dyn Provision>,
     /// Its schema.
@@ -49,17 +51,22 @@ impl Backends {
             })
     }
 
+    pub(super) fn infrastructure(&self, name: &str) -> Result<&Arc<dyn Task>> {
+        named(&self.infrastructure, "infrastructure", name)
+    }
+
     pub(super) fn load(&self, name: &str) -> Result<&Arc<dyn Task>> {
-        self.loads.iter().find(|t| t.name() == name).ok_or_else(|| {
-            Error::refused(format!("the spec has no load {name:?} any more"))
-                .hint("put it back into the spec, then go on")
-        })
+        named(&self.loads, "load", name)
     }
 
     pub(super) fn task(&self, name: &str) -> Result<&Arc<dyn Task>> {
-        self.tasks.iter().find(|t| t.name() == name).ok_or_else(|| {
-            Error::refused(format!("the spec has no after-step {name:?} any more"))
-                .hint("put it back into the spec, then go on")
-        })
+        named(&self.tasks, "after-step", name)
     }
+}
+
+fn named<'a>(tasks: &'a [Arc<dyn Task>], what: &str, name: &str) -> Result<&'a Arc<dyn Task>> {
+    tasks.iter().find(|t| t.name() == name).ok_or_else(|| {
+        Error::refused(format!("the spec has no {what} {name:?} any more"))
+            .hint("put it back into the spec, then go on")
+    })
 }

@@ -137,6 +137,29 @@ impl Facts<'_> {
             .unwrap_or_default()
     }
 
+    /// What infrastructure-as-code tools may have changed in this run, a line for each that was begun. In
+    /// place there may have been more to do than was planned.
+    pub(super) fn infrastructure_left(&self) -> Vec<String> {
+        let in_place = self.plan.strategy == Strategy::InPlace;
+        let begun = self.intents().filter_map(|(step, _)| match &step.kind {
+            StepKind::Infrastructure { name } => Some(name),
+            _ => None,
+        });
+        let planned = begun.filter_map(|name| {
+            let mut planned = self.plan.survey.infrastructure.iter();
+            planned.find(|planned| planned.name == *name)
+        });
+        planned
+            .filter(|planned| in_place || !planned.changes.is_empty())
+            .map(|planned| {
+                format!(
+                    "anything that {} has changed for the infrastructure {:?} stays; to look: `{}`",
+                    planned.changes.tool, planned.name, planned.by_hand
+                )
+            })
+            .collect()
+    }
+
     /// True once clients may have used the new database, so that it must be kept on the way back.
     pub(super) fn live(&self) -> bool {
         self.outcome(|k| *k == StepKind::Promote).is_some()
@@ -198,6 +221,10 @@ impl Facts<'_> {
                     "the new database must be looked at before it goes into service",
                 ));
             }
+            StepKind::Infrastructure { name } => Intent::Task {
+                name: name.clone(),
+                db: self.plan.target.clone(),
+            },
             StepKind::Provision => Intent::Provision {
                 request: self.provision_request(),
             },

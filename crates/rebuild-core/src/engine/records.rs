@@ -74,7 +74,7 @@ pub enum Intent {
         /// What it goes back to.
         before: WorkloadState,
     },
-    /// Run a command that loads rows, or an after-step.
+    /// Run an infrastructure-as-code tool, a command that loads rows, or an after-step.
     Task {
         /// Its name.
         name: String,

@@ -135,5 +135,8 @@ fn left(active: &Active, ending: Ending) -> Vec<String> {
             active.run
         )),
     }
+    if ending != Ending::Done {
+        left.extend(facts.infrastructure_left());
+    }
     left
 }

@@ -100,6 +100,9 @@ impl Engine {
                 return self.end(active, Ending::Halted, Some(e), began).await;
             }
         }
+        for line in active.facts().infrastructure_left() {
+            active.events.warn(line);
+        }
         let steps = active.plan.steps.clone();
         for step in steps.iter().rev() {
             if !step.kind.has_undo() || !active.journal.state().needs_undo(&step.id) {
@@ -216,6 +219,7 @@ impl Engine {
             StepKind::Provision => self.discard(active, ctx, step).await,
             StepKind::Backup { .. }
             | StepKind::CheckBackup
+            | StepKind::Infrastructure { .. }
             | StepKind::Schema
             | StepKind::Restore
             | StepKind::Migrate

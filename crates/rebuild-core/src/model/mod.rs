@@ -5,6 +5,7 @@ mod endpoint;
 mod fingerprint;
 mod identity;
 mod ids;
+pub mod infrastructure;
 mod inventory;
 mod verdict;
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     PLAN_VERSION, Plan, PlannedStep, RowsFrom, Rules, SchemaFrom, StepKind, Strategy, Survey,
-    guards, refresh, replaced,
+    guards, infrastructure, refresh, replaced,
 };
 use crate::error::{Error, Result};
 use crate::model::{ReplacedServer, TableKind};
@@ -26,7 +26,7 @@ impl Plan {
             losses: losses(rules, &survey),
             warnings: warnings(rules, &survey),
             refusals: guards::check(rules, &survey),
-            needs_confirmation: rules.is_production(),
+            needs_confirmation: rules.is_production() || survey.destroys_data(),
             spec_digest: rules.spec_digest.to_owned(),
             digest: digest(rules, &survey)?,
             survey,
@@ -52,6 +52,7 @@ fn digest(rules: &Rules<'_>, survey: &Survey) -> Result<String> {
         fixtures: &'a [AppliedFile],
         tools: Vec<(&'a str, u32)>,
         replaced: Option<&'a ReplacedServer>,
+        infrastructure: Vec<(&'a str, &'a str)>,
     }
     let identity = &survey.inventory.database.identity;
     let state = State {
@@ -74,6 +75,7 @@ fn digest(rules: &Rules<'_>, survey: &Survey) -> Result<String> {
             .map(|t| (t.path.as_str(), t.major))
             .collect(),
         replaced: replaced::server(survey),
+        infrastructure: infrastructure::digests(survey),
     };
     let bytes = serde_json::to_vec(&state)
         .map_err(|e| Error::internal("the state has no JSON form").caused_by(e))?;
@@ -114,6 +116,12 @@ fn steps(rules: &Rules<'_>, survey: &Survey) -> Vec<PlannedStep> {
                 }
             },
         );
+    }
+    for (name, title) in infrastructure::steps(survey) {
+        let kind = StepKind::Infrastructure {
+            name: name.to_owned(),
+        };
+        steps.add(format!("infrastructure-{}", slug(name)), kind, title);
     }
     let made = match (rules.strategy, replaced::server(survey)) {
         (_, Some(server)) => replaced::provision(server, name),
@@ -295,6 +303,7 @@ fn losses(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
             }
         }
     }
+    losses.extend(infrastructure::losses(survey));
     losses
 }
 
@@ -346,6 +355,7 @@ fn warnings(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
         );
     }
     warnings.extend(replaced::warnings(survey));
+    warnings.extend(infrastructure::warnings(survey));
     warnings.extend(migrations(rules, survey));
     let source = survey.source.iter();
     warnings.extend(source.flat_map(|source| source.notes.clone()));

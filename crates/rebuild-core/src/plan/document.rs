@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Drift, Survey};
+use super::{Drift, Survey, infrastructure};
 use crate::error::{Error, Result};
 use crate::model::Identity;
 use crate::traits::{AppliedFile, BackupMode};
@@ -42,6 +42,11 @@ pub enum StepKind {
     CheckBackup,
     /// Move the old database aside (in place only).
     Retire,
+    /// Apply what an infrastructure-as-code tool manages.
+    Infrastructure {
+        /// Its name.
+        name: String,
+    },
     /// Make the new database.
     Provision,
     /// Apply the schema.
@@ -212,11 +217,16 @@ impl Plan {
         }
         if self.needs_confirmation && typed != Some(self.target.name.as_str()) {
             let label = self.environment.as_deref().unwrap_or("unlabelled");
-            return Err(Error::refused(format!(
-                "{:?} is labelled {label}, so its name must be typed",
-                self.target.name
-            ))
-            .hint(format!("give --confirm {}", self.target.name)));
+            let why = if self.survey.destroys_data() {
+                "the plan destroys infrastructure that holds data".to_owned()
+            } else {
+                format!("{:?} is labelled {label}", self.target.name)
+            };
+            let name = &self.target.name;
+            return Err(
+                Error::refused(format!("{why}, so the name {name:?} must be typed"))
+                    .hint(format!("give --confirm {name}")),
+            );
         }
         Ok(())
     }
@@ -237,6 +247,8 @@ impl Plan {
             "the schema of the target has changed".to_owned()
         } else if let Some(path) = self.changed_file(now) {
             format!("{path} has changed")
+        } else if let Some(name) = infrastructure::changed(&self.survey, &now.survey) {
+            format!("what there is to do for the infrastructure {name:?} has changed")
         } else if self.survey.new_schema_hash != now.survey.new_schema_hash {
             "the new schema has changed".to_owned()
         } else {

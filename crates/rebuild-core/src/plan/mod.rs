@@ -4,6 +4,7 @@ mod build;
 mod cluster;
 mod document;
 mod guards;
+mod infrastructure;
 mod names;
 mod refresh;
 mod render;
@@ -15,8 +16,9 @@ mod tests;
 
 pub use cluster::cluster_lines;
 pub use document::{PLAN_VERSION, Plan, PlannedStep, Refusal, StepKind, Strategy};
+pub use infrastructure::infrastructure_lines;
 pub use names::Names;
 pub use refresh::source_lines;
 pub use render::{bytes, drift_lines};
 pub use rules::{MayDrop, MayEnd, RowsFrom, Rules, SchemaFrom};
-pub use survey::{Drift, SourceSurvey, Survey, TableDrift, ToolFacts};
+pub use survey::{Drift, PlannedInfrastructure, SourceSurvey, Survey, TableDrift, ToolFacts};

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Drift, Plan, Strategy, cluster_lines, replaced, source_lines};
+use super::{Drift, Plan, Strategy, cluster_lines, infrastructure_lines, replaced, source_lines};
 
 impl Plan {
     /// The plan as text, ending with a newline.
@@ -22,6 +22,8 @@ impl Plan {
         if let Some(cluster) = &self.survey.cluster {
             section(&mut out, "Cluster", cluster_lines(cluster), false);
         }
+        let planned = infrastructure_lines(&self.survey.infrastructure);
+        section(&mut out, "Infrastructure", planned, false);
         if let Some(drift) = self.drift() {
             section(
                 &mut out,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Refusal;
+use crate::model::infrastructure::PlannedChanges;
 use crate::model::{ClusterFacts, Identity, Inventory, TableName};
 use crate::traits::{AppliedFile, SchemaState};
 
@@ -80,6 +81,17 @@ pub struct SourceSurvey {
     pub refusals: Vec<Refusal>,
 }
 
+/// What an infrastructure-as-code tool would do in a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedInfrastructure {
+    /// Its name in the spec.
+    pub name: String,
+    /// What it would change. The run does nothing else.
+    pub changes: PlannedChanges,
+    /// The command line by which a person sees what there is to do, or what is there.
+    pub by_hand: String,
+}
+
 /// What a [`Surveyor`](crate::traits::Surveyor) found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Survey {
@@ -100,6 +112,9 @@ pub struct Survey {
     /// What is in the namespace of the cluster that the spec names.
     #[serde(default)]
     pub cluster: Option<ClusterFacts>,
+    /// What infrastructure-as-code tools would change, in the order of the spec.
+    #[serde(default)]
+    pub infrastructure: Vec<PlannedInfrastructure>,
     /// The drift, where the spec has schema files or a migrator and it was asked for; of a
     /// refresh, the way to the source's schema.
     pub drift: Option<Drift>,
@@ -121,6 +136,12 @@ pub struct Survey {
 }
 
 impl Survey {
+    /// True if infrastructure goes that is known to hold data.
+    pub(super) fn destroys_data(&self) -> bool {
+        let mut planned = self.infrastructure.iter();
+        planned.any(|planned| planned.changes.destroys_data())
+    }
+
     /// The tables whose rows have no place in the new schema, with the rows they are estimated to
     /// hold. A partition is not one of them if the root of its tree stays: other partitions take
     /// its rows, or the table does that the root is then.

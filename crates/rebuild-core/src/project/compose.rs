@@ -378,6 +378,8 @@ impl Project {
                 policy(spec)?,
                 Arc::new(self.pg_backup()),
             )),
+            // A plan says what of it may be done.
+            infrastructure: Vec::new(),
             provision: Arc::new(PgProvision::new(
                 self.maintenance(),
                 lock.clone(),

@@ -7,6 +7,7 @@ mod compose;
 mod copy;
 mod dump;
 mod functions;
+mod infrastructure;
 mod init;
 mod into;
 #[cfg(feature = "k8s")]
@@ -30,6 +31,7 @@ use crate::store::Store;
 use crate::traits::Functions;
 
 pub use copy::copy;
+pub use infrastructure::InfrastructureStatus;
 pub use init::template;
 pub use verbs::Status;
 

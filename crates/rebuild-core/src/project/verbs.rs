@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Project;
+use super::{InfrastructureStatus, Project};
 use crate::engine::{Engine, Report, RollbackOptions};
 use crate::error::{Error, Result};
 use crate::journal::{self, RunSummary};
@@ -19,6 +19,8 @@ pub struct Status {
     pub endpoint: String,
     /// The target, its server, its drift.
     pub survey: Survey,
+    /// What infrastructure-as-code tools manage.
+    pub infrastructure: Vec<InfrastructureStatus>,
     /// The last runs, newest first.
     pub runs: Vec<RunSummary>,
 }
@@ -36,6 +38,7 @@ impl Project {
         Ok(Status {
             endpoint: self.endpoint.describe(),
             survey: self.survey(drift).await?,
+            infrastructure: self.infrastructure_status(&self.ctx()).await?,
             runs,
         })
     }
@@ -57,7 +60,9 @@ impl Project {
         if let Some(folder) = self.csv_folder() {
             PgCsvRestorer::check_folder(&folder).await?;
         }
-        self.survey(drift).await
+        let mut survey = self.survey(drift).await?;
+        survey.infrastructure = self.planned_infrastructure(&self.ctx()).await?;
+        Ok(survey)
     }
 
     async fn survey(&self, drift: bool) -> Result<Survey> {
@@ -233,10 +238,12 @@ impl Project {
         compare(&self.ctx(), &self.endpoint, other, rows).await
     }
 
-    /// An engine for what `plan` has pinned.
+    /// An engine for what `plan` has pinned and shown.
     fn engine(&self, plan: &Plan) -> Result<Engine> {
+        let mut backends = self.backends_of(plan)?;
+        backends.infrastructure = self.infrastructure_tasks(plan)?;
         Ok(Engine::new(
-            self.backends_of(plan)?,
+            backends,
             self.store.clone(),
             self.events.clone(),
             self.stop.clone(),

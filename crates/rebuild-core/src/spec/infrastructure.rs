@@ -4,47 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::Within;
 use crate::error::{Error, Result};
-
-/// A tool that makes infrastructure what its files say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum InfrastructureTool {
-    /// OpenTofu.
-    Tofu,
-    /// HashiCorp Terraform.
-    Terraform,
-    /// Pulumi.
-    Pulumi,
-    /// Helm, for one release of a chart.
-    Helm,
-}
-
-impl InfrastructureTool {
-    /// The name of its program.
-    pub fn program(self) -> &'static str {
-        match self {
-            Self::Tofu => "tofu",
-            Self::Terraform => "terraform",
-            Self::Pulumi => "pulumi",
-            Self::Helm => "helm",
-        }
-    }
-
-    /// True for OpenTofu and Terraform, which share their command line.
-    fn is_terraform_like(self) -> bool {
-        matches!(self, Self::Tofu | Self::Terraform)
-    }
-}
-
-impl fmt::Display for InfrastructureTool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.program())
-    }
-}
+use crate::model::infrastructure::InfrastructureTool;
 
 /// The value of a variable: text, a number, true or false, a list, or a table. It may be a secret:
 /// it is passed on in the environment or in a file that the owner alone may read, and shown as
@@ -60,10 +24,12 @@ impl fmt::Debug for InfrastructureVariable {
 }
 
 /// `[[infrastructure]]`: what a tool manages in one folder and one workspace, stack or release. It is
-/// planned, shown, and applied exactly as it was shown.
+/// planned and shown with the rest of the plan, and applied right before the new database is made.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InfrastructureSpec {
+    /// Its name.
+    pub name: String,
     /// Which tool: `tofu`, `terraform`, `pulumi` or `helm`. Another is never run in its place.
     pub tool: InfrastructureTool,
     /// The program, where it is not the tool's name in PATH; a relative path is relative to
@@ -76,7 +42,8 @@ pub struct InfrastructureSpec {
     /// The workspace (tofu, terraform; without it `default`) or the stack (pulumi, which needs one).
     #[serde(default)]
     pub workspace: Option<String>,
-    /// Whether a workspace or stack that does not exist is made, empty, when it is planned.
+    /// Whether a workspace or stack that does not exist is made when the run comes to it. What is done
+    /// in it is then known only there, and not when the run is planned.
     #[serde(default)]
     pub create_workspace: bool,
     /// Only these resources and what they depend on: addresses for tofu and terraform, URNs for
@@ -263,7 +230,7 @@ mod tests {
     use super::*;
 
     fn checked(text: &str) -> Result<()> {
-        let spec: InfrastructureSpec = toml::from_str(text).expect(text);
+        let spec: InfrastructureSpec = toml::from_str(&format!("name='x'\n{text}")).expect(text);
         spec.check()
     }
 
@@ -340,9 +307,9 @@ mod tests {
     #[test]
     fn unknown_keys_and_tools_are_refused_and_values_do_not_show() {
         for text in ["tool='terragrunt'", "tool='tofu'\nauto_approve=true"] {
-            toml::from_str::<InfrastructureSpec>(text).expect_err(text);
+            toml::from_str::<InfrastructureSpec>(&format!("name='x'\n{text}")).expect_err(text);
         }
-        let text = "tool='tofu'\n[variables]\npassword='hunter2'";
+        let text = "name='x'\ntool='tofu'\n[variables]\npassword='hunter2'";
         let spec: InfrastructureSpec = toml::from_str(text).expect(text);
         assert!(!format!("{spec:?}").contains("hunter2"), "{spec:?}");
         assert_eq!(spec.timeout, Within::seconds(3600));

@@ -25,9 +25,10 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use crate::model::infrastructure::InfrastructureTool;
 pub use checks::{CheckSpec, Expected};
 pub use duration::Within;
-pub use infrastructure::{InfrastructureSpec, InfrastructureTool, InfrastructureVariable};
+pub use infrastructure::{InfrastructureSpec, InfrastructureVariable};
 pub use kubernetes::{
     ClusterTaskSpec, KubernetesSpec, ReplaceSpec, SnapshotSpec, TargetPodSpec, TargetSecretSpec,
     ViaSpec,
@@ -83,6 +84,9 @@ pub struct Spec {
     /// The backup.
     #[serde(default)]
     pub backup: BackupSpec,
+    /// What infrastructure-as-code tools apply, in this order, right before the new database is made.
+    #[serde(default)]
+    pub infrastructure: Vec<InfrastructureSpec>,
     /// The new database, where it is to differ from the old one.
     #[serde(default)]
     pub provision: ProvisionSpec,

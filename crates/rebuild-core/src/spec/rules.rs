@@ -16,6 +16,7 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
     schema(spec)?;
     names(spec)?;
     programs(spec)?;
+    infrastructure(spec)?;
     rows(spec)?;
     refresh(spec)?;
     if !(-7..=19).contains(&spec.backup.compression) {
@@ -62,6 +63,10 @@ fn names(spec: &Spec) -> Result<()> {
         (
             "workload",
             spec.workloads.iter().map(|w| &w.name).collect::<Vec<_>>(),
+        ),
+        (
+            "infrastructure",
+            spec.infrastructure.iter().map(|i| &i.name).collect(),
         ),
         ("load", spec.loads.iter().map(|c| &c.name).collect()),
         ("after", spec.after.iter().map(|c| &c.name).collect()),
@@ -141,6 +146,18 @@ fn programs(spec: &Spec) -> Result<()> {
     (hooks.on_success.iter().map(|p| ("hooks.on_success", p)))
         .chain(hooks.on_failure.iter().map(|p| ("hooks.on_failure", p)))
         .try_for_each(|(key, program)| named(key, program))
+}
+
+fn infrastructure(spec: &Spec) -> Result<()> {
+    spec.infrastructure.iter().try_for_each(|tool| {
+        tool.check().map_err(|e| {
+            let error = Error::usage(format!("infrastructure {:?}: {e}", tool.name));
+            match e.advice() {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
+        })
+    })
 }
 
 fn named(key: &str, program: &Program) -> Result<()> {

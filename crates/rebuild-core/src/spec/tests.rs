@@ -74,6 +74,31 @@ fn what_is_wrong_is_named_with_its_place_and_a_suggestion() {
             Some("export UNSET=..."),
         ),
         (
+            "[[infrastructure]]\nname = \"net\"\ntool = \"tofu\"\nrelease = \"x\"\n",
+            "rebuild.toml: infrastructure \"net\": release does not fit the tool tofu",
+            None,
+        ),
+        (
+            "[[infrastructure]]\nname = \"net\"\ntool = \"tofu\"\nenv = { TF_VAR_a = \"1\" }\n",
+            "infrastructure \"net\": env.TF_VAR_a changes what the plan says",
+            Some("say it with variables"),
+        ),
+        (
+            "[[infrastructure]]\ntool = \"tofu\"\n",
+            "rebuild.toml:6:1: infrastructure[0]: missing field `name`",
+            None,
+        ),
+        (
+            "[[infrastructure]]\nname = \"\"\ntool = \"tofu\"\n",
+            "infrastructure.name: is empty",
+            None,
+        ),
+        (
+            "[[infrastructure]]\nname = \"a\"\ntool = \"tofu\"\n[[infrastructure]]\nname = \"a\"\ntool = \"tofu\"\n",
+            "infrastructure.name: \"a\" is there twice",
+            None,
+        ),
+        (
             "[[after]]\nname = \"x\"\ncommand = []\n",
             "after.command: names no program",
             None,
@@ -249,6 +274,7 @@ fn the_specs_in_the_documentation_are_specs() {
         ("README.md", ""),
         ("docs/REFRESH.md", HEAD),
         ("docs/KUBERNETES.md", ""),
+        ("docs/INFRASTRUCTURE.md", HEAD),
     ] {
         let text = std::fs::read_to_string(root.join(page)).expect(page);
         let (_, block) = text.split_once("```toml\n").expect("a block");

@@ -16,6 +16,7 @@ mod progress;
 #[cfg(feature = "postgres")]
 mod proxy;
 mod python;
+mod scripts;
 #[cfg(feature = "postgres")]
 mod server;
 pub mod sim;
@@ -34,6 +35,7 @@ pub use progress::progress_told;
 #[cfg(feature = "postgres")]
 pub use proxy::CutProxy;
 pub use python::python_env;
+pub use scripts::programs_of;
 #[cfg(feature = "postgres")]
 pub use server::{
     CLIENT_BIN, SERVER_BIN, client_bin_dir, cluster, cluster_options, guarded_cluster,

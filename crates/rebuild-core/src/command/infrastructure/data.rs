@@ -1,5 +1,7 @@
 //! The kinds of resources that hold data, which is lost when they are deleted or replaced.
 
+use crate::model::infrastructure::{Action, Change};
+
 /// The beginning of a type's name, and what it holds.
 const KINDS: &[(&str, &str)] = &[
     // tofu and terraform
@@ -83,6 +85,20 @@ pub(super) fn held_by(kind: &str) -> Option<&'static str> {
     }
     let found = KINDS.iter().find(|(start, _)| kind.starts_with(start));
     found.map(|(_, holds)| *holds)
+}
+
+/// `action` on a resource of which nothing else is known.
+pub(super) fn change(address: String, kind: String, action: Action) -> Change {
+    Change {
+        holds: held_by(&kind).map(ToOwned::to_owned),
+        address,
+        kind,
+        action,
+        deposed: None,
+        moved_from: None,
+        imported: false,
+        why: None,
+    }
 }
 
 #[cfg(test)]

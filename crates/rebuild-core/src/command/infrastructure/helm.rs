@@ -1,22 +1,26 @@
 //! Helm: one release of one chart.
 //!
 //! Helm saves no plan. What it would make is rendered by a dry run against the server and
-//! compared, object by object, with what the release's last revision made; what it has made in
-//! the end is compared again. What was changed by hand in the cluster since is not seen.
+//! compared, object by object, with what the release's last revision made and is still there; what it
+//! has made in the end is compared again. What was changed by hand in the cluster since is not seen.
 //!
-//! The flags: <https://helm.sh/docs/helm/helm_upgrade/>. Helm 4 has renamed `--atomic`.
+//! The flags: <https://helm.sh/docs/helm/helm_upgrade/>. Helm 4 has renamed `--atomic`, and shows the
+//! objects of a release without being asked.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::changes::{PlannedChanges, digest};
+use super::InfrastructurePlan;
+use super::digest::digest;
 use super::manifests::{self, Objects};
+use super::masks;
 use super::program::{Program, private_file, private_folder, require_files};
-use super::{InfrastructurePlan, InfrastructureState};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
+use crate::model::infrastructure::{InfrastructureState, PlannedChanges};
 use crate::spec::InfrastructureSpec;
 
 /// A release in a namespace of a cluster.
@@ -70,6 +74,19 @@ impl Helm {
         )
     }
 
+    /// The command line by which a person sees what is there. Helm shows no difference by itself.
+    pub(super) fn by_hand(&self) -> String {
+        let words = [&["get", "manifest"][..], &[&self.release]].concat();
+        let words = words.into_iter().map(ToOwned::to_owned);
+        let words: Vec<String> = words.chain(self.place.iter().cloned()).collect();
+        self.program.by_hand(&words)
+    }
+
+    /// A kind and a name without what may not be shown.
+    fn masked(&self, address: &str) -> String {
+        masks::name(address, " ", |name| self.program.redaction().line(name))
+    }
+
     async fn prepare(&self, ctx: &Ctx) -> Result<String> {
         let folder = self.program.folder();
         require_files(folder, "values", &self.spec.values)?;
@@ -93,7 +110,7 @@ impl Helm {
 
     pub(super) async fn look(&self, ctx: &Ctx) -> Result<InfrastructureState> {
         let version = self.prepare(ctx).await?;
-        let deployed = self.deployed(ctx).await?;
+        let deployed = self.deployed(ctx, &version).await?;
         Ok(InfrastructureState {
             tool: self.spec.tool,
             version,
@@ -101,13 +118,14 @@ impl Helm {
             addresses: deployed
                 .objects
                 .keys()
-                .map(manifests::Key::address)
+                .map(|key| self.masked(&key.address()))
                 .collect(),
         })
     }
 
-    /// What the last revision of the release made; nothing if there is no release.
-    async fn deployed(&self, ctx: &Ctx) -> Result<Deployed> {
+    /// What the last revision of the release made, as far as it is still there; nothing if there is no
+    /// release.
+    async fn deployed(&self, ctx: &Ctx, version: &str) -> Result<Deployed> {
         let nothing = Deployed {
             objects: Objects::new(),
             incomplete: None,
@@ -135,11 +153,25 @@ impl Helm {
         let mut arguments = self.about(&["get", "manifest"]);
         arguments.push(&revision);
         let text = self.program.read(ctx, &arguments).await?;
+        let mut objects = manifests::read("the manifest of the release", &text)?;
+        let there = self.there(ctx, version).await?;
+        objects.retain(|key, _| there.iter().any(|object| key.is_of(object)));
         Ok(Deployed {
-            objects: manifests::read("the manifest of the release", &text)?,
+            objects,
             incomplete: (last.status != "deployed")
                 .then(|| format!("revision {} is {}", last.revision, last.status)),
         })
+    }
+
+    /// The objects of the release that are in the cluster.
+    async fn there(&self, ctx: &Ctx, version: &str) -> Result<Vec<Value>> {
+        let mut arguments = self.about(&["status"]);
+        arguments.push("--output=json");
+        if is_before_4(version) {
+            arguments.push("--show-resources");
+        }
+        let status: Status = self.program.read_json(ctx, &arguments).await?;
+        Ok(status.info.resources.into_values().flatten().collect())
     }
 
     fn at_work(&self, last: &Revision) -> Error {
@@ -185,7 +217,7 @@ impl Helm {
     pub(super) async fn plan(&self, ctx: &Ctx) -> Result<InfrastructurePlan> {
         let version = self.prepare(ctx).await?;
         ctx.events.info(format!("{} is planned", self.name()));
-        let deployed = self.deployed(ctx).await?;
+        let deployed = self.deployed(ctx, &version).await?;
         let files = private_folder()?;
         let values = self.values(files.path())?;
         let wanted = self.wanted(values.as_deref());
@@ -207,9 +239,10 @@ impl Helm {
         ));
         let workspace = self.place();
         let about = json!([self.spec.tool, &workspace]);
-        let changes = PlannedChanges {
+        let mut changes = PlannedChanges {
             tool: self.spec.tool,
             version,
+            new_workspace: false,
             targets: Vec::new(),
             outputs: Vec::new(),
             unchanged,
@@ -217,6 +250,7 @@ impl Helm {
             changes,
             workspace,
         };
+        masks::resources(&mut changes, |address| self.masked(address));
         let lines = changes.lines().into_iter().chain(hooks);
         let lines = lines.map(|l| self.program.redaction().line(&l));
         Ok(InfrastructurePlan {
@@ -247,15 +281,29 @@ impl Helm {
 
 /// The flag that makes helm go back when an upgrade fails.
 fn going_back(version: &str) -> &'static str {
-    let major = version
-        .split('.')
-        .next()
-        .and_then(|m| m.parse::<u32>().ok());
-    if major.is_some_and(|major| major < 4) {
-        "--atomic"
-    } else {
-        "--rollback-on-failure"
+    match is_before_4(version) {
+        true => "--atomic",
+        false => "--rollback-on-failure",
     }
+}
+
+fn is_before_4(version: &str) -> bool {
+    let major = version.split('.').next();
+    let major = major.and_then(|m| m.parse::<u32>().ok());
+    major.is_some_and(|major| major < 4)
+}
+
+/// What `status` prints of a release.
+#[derive(Deserialize)]
+struct Status {
+    info: Info,
+}
+
+/// The objects that there are, by version and kind.
+#[derive(Deserialize)]
+struct Info {
+    #[serde(default)]
+    resources: BTreeMap<String, Vec<Value>>,
 }
 
 /// A line of `history`.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::changes::{Action, Change};
+use super::data;
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::infrastructure::{Action, Change};
 
 /// The annotation by which a chart keeps helm from deleting an object.
 const POLICY: &str = "/metadata/annotations/helm.sh~1resource-policy";
@@ -21,6 +22,14 @@ pub(super) struct Key {
 }
 
 impl Key {
+    /// True if it is the key of `object`, which a cluster has given a namespace if it needs one.
+    pub(super) fn is_of(&self, object: &Value) -> bool {
+        key(object).is_some_and(|there| {
+            let elsewhere = !self.namespace.is_empty() && self.namespace != there.namespace;
+            self.kind == there.kind && self.name == there.name && !elsewhere
+        })
+    }
+
     /// The kind and the name; the namespace where the manifest names one.
     pub(super) fn address(&self) -> String {
         match self.namespace.as_str() {
@@ -95,7 +104,7 @@ pub(super) fn compare(
                 continue;
             }
         };
-        let mut change = Change::new(key.address(), key.kind.clone(), action);
+        let mut change = data::change(key.address(), key.kind.clone(), action);
         change.why = why.map(ToOwned::to_owned);
         values.push(json!([&change, before, after]));
         changes.push(change);

@@ -2,8 +2,8 @@
 //!
 //! What a tool would do is planned first, and read as typed [`PlannedChanges`] that can be shown and
 //! kept. [`Infrastructure::apply`] plans again and goes on only if the changes are those that were
-//! shown; then it applies exactly what it has just planned, and plans a last time to see that
-//! nothing is left to do.
+//! shown, with as much [`Leeway`] as it is given; then it applies exactly what it has just planned,
+//! and plans a last time to see that nothing is left to do.
 //!
 //! No tool asks a question: standard input is empty, and each is told so in its own way. The values of
 //! variables are passed in the environment (tofu, terraform) or in a file that the owner alone may read
@@ -13,14 +13,18 @@
 //! A run that is to end early (the deadline, the operator) asks the tool to end and gives it a
 //! minute to write down what it did. Whatever it had begun, the next plan shows what is left to do.
 
-mod changes;
+mod approval;
+mod by_hand;
 mod data;
+mod digest;
 mod helm;
 mod locks;
 mod manifests;
+mod masks;
 mod program;
 mod pulumi;
 mod pulumi_preview;
+mod task;
 mod terraform;
 mod terraform_plan;
 #[cfg(test)]
@@ -33,30 +37,22 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-pub use changes::{Action, Change, OutputChange, PlannedChanges, destroys};
+pub use approval::Leeway;
 use helm::Helm;
+use program::private_folder;
 use pulumi::Pulumi;
+pub use task::InfrastructureTask;
 use terraform::Terraform;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
+pub use crate::model::infrastructure::{
+    Action, Change, InfrastructureState, OutputChange, PlannedChanges, destroys,
+};
 use crate::spec::{InfrastructureSpec, InfrastructureTool};
 
 /// How many changes an error lists.
 const LINES_IN_ERROR: usize = 20;
-
-/// What a tool manages now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct InfrastructureState {
-    /// The tool.
-    pub tool: InfrastructureTool,
-    /// Its version.
-    pub version: String,
-    /// The workspace or stack; for helm the context, namespace and release.
-    pub workspace: String,
-    /// The addresses of what it manages, sorted; the URNs of pulumi, kinds and names for helm.
-    pub addresses: Vec<String>,
-}
 
 /// What a tool would do, and the file it would do it by. The file goes with the value.
 pub struct InfrastructurePlan {
@@ -74,6 +70,34 @@ impl fmt::Debug for InfrastructurePlan {
         f.debug_struct("InfrastructurePlan")
             .field("changes", &self.changes)
             .finish_non_exhaustive()
+    }
+}
+
+impl InfrastructurePlan {
+    /// For a workspace that is yet to be made, of which nothing can be planned.
+    fn of_new_workspace(
+        spec: &InfrastructureSpec,
+        version: String,
+        workspace: &str,
+    ) -> Result<Self> {
+        let about = serde_json::json!([spec.tool, workspace, &spec.targets, "new"]);
+        let changes = PlannedChanges {
+            tool: spec.tool,
+            version,
+            workspace: workspace.to_owned(),
+            new_workspace: true,
+            targets: spec.targets.clone(),
+            changes: Vec::new(),
+            outputs: Vec::new(),
+            unchanged: 0,
+            digest: digest::digest(&about, []),
+        };
+        Ok(Self {
+            text: changes.lines().join("\n"),
+            changes,
+            files: private_folder()?,
+            saved: String::new(),
+        })
     }
 }
 
@@ -127,6 +151,15 @@ impl Infrastructure {
             Driver::Terraform(tool) => tool.name(),
             Driver::Pulumi(tool) => tool.name(),
             Driver::Helm(tool) => tool.name(),
+        }
+    }
+
+    /// The command line by which a person sees what there is to do, or, for helm, what is there.
+    pub fn by_hand(&self) -> String {
+        match &self.driver {
+            Driver::Terraform(tool) => tool.by_hand(),
+            Driver::Pulumi(tool) => tool.by_hand(),
+            Driver::Helm(tool) => tool.by_hand(),
         }
     }
 
@@ -186,8 +219,8 @@ impl Infrastructure {
     ///
     /// *Repeats:* plans again; the digest is the same while neither the files nor the world
     /// change. (It is not if the files themselves say something new each time, as
-    /// `plantimestamp()` or a chart's `randAlphaNum` does.) *Destroys:* nothing; it makes the
-    /// workspace if that is allowed and needed, and tofu and terraform are initialised.
+    /// `plantimestamp()` or a chart's `randAlphaNum` does.) *Destroys:* nothing; a workspace is not
+    /// made, and tofu and terraform are initialised in their folder.
     ///
     /// # Errors
     /// [`ErrorKind::Refused`] if the program is another tool, the workspace or a file of variables
@@ -201,20 +234,28 @@ impl Infrastructure {
         }
     }
 
-    /// Does what `planned` shows: plans again, compares, applies that very plan, and plans once
-    /// more to see that nothing is left. Where there is nothing to do, nothing is done.
+    /// Does what `shown` shows: makes the workspace if that is part of it, plans again, compares, tells
+    /// of each change, applies that very plan, and plans once more to see that nothing is left. Where
+    /// there is nothing to do, nothing is done.
     ///
-    /// *Repeats:* does nothing once it is done. Where it was ended on the way, what is left is
-    /// something else than what was shown, and is refused; plan again. *Destroys:* what
-    /// [`destroys`] says of `planned`.
+    /// *Repeats:* does nothing once it is done. Where it was ended on the way, it does what is left of
+    /// what was shown. *Destroys:* what [`destroys`] says of `shown`, and nothing else.
     ///
     /// # Errors
-    /// [`ErrorKind::Refused`] if there is something else to do than what was shown, and as
-    /// [`plan`](Self::plan): then nothing was changed. [`ErrorKind::Program`],
-    /// [`ErrorKind::Deadline`] and [`ErrorKind::Interrupted`] if it fails or is ended on the way,
-    /// with an unknown part of it done. [`ErrorKind::Mismatch`] if it succeeded and something is
-    /// left to do; it lists what.
-    pub async fn apply(&self, ctx: &Ctx, planned: &PlannedChanges) -> Result<Applied> {
+    /// [`ErrorKind::Refused`] if there is something else to do than what was shown, with no `leeway`
+    /// for it, and as [`plan`](Self::plan): then nothing was changed but that the workspace was made.
+    /// [`ErrorKind::Program`], [`ErrorKind::Deadline`] and [`ErrorKind::Interrupted`] if it fails or
+    /// is ended on the way, with an unknown part of it done. [`ErrorKind::Mismatch`] if it succeeded
+    /// and something is left to do; it lists what.
+    pub async fn apply(
+        &self,
+        ctx: &Ctx,
+        shown: &PlannedChanges,
+        leeway: Leeway,
+    ) -> Result<Applied> {
+        if shown.new_workspace {
+            self.make_workspace(ctx).await?;
+        }
         let fresh = self.plan(ctx).await?;
         let mut applied = Applied {
             workspace: fresh.changes.workspace.clone(),
@@ -223,8 +264,11 @@ impl Infrastructure {
         if fresh.changes.is_empty() {
             return Ok(applied);
         }
-        if fresh.changes.digest != planned.digest {
-            return Err(self.changed(planned, &fresh.changes));
+        if let Some(lines) = approval::refusal(shown, &fresh.changes, leeway) {
+            return Err(self.changed(&lines));
+        }
+        for line in fresh.changes.lines() {
+            ctx.events.info(format!("{} will now {line}", self.name()));
         }
         applied.changes.clone_from(&fresh.changes.changes);
         match &self.driver {
@@ -247,6 +291,14 @@ impl Infrastructure {
         .hint("a resource may change by itself, or its provider may not keep to its plan"))
     }
 
+    async fn make_workspace(&self, ctx: &Ctx) -> Result<()> {
+        match &self.driver {
+            Driver::Terraform(tool) => tool.make_workspace(ctx).await,
+            Driver::Pulumi(tool) => tool.make_stack(ctx).await,
+            Driver::Helm(_) => Ok(()),
+        }
+    }
+
     /// Brings the tool's record of the world up to date, and changes nothing in the world. helm
     /// keeps no such record, and nothing is run.
     ///
@@ -262,19 +314,11 @@ impl Infrastructure {
         }
     }
 
-    fn changed(&self, planned: &PlannedChanges, fresh: &PlannedChanges) -> Error {
-        let (shown, now) = (planned.lines(), fresh.lines());
-        let gone = shown.iter().filter(|l| !now.contains(l));
-        let new = now.iter().filter(|l| !shown.contains(l));
-        let mut lines: Vec<String> = gone.map(|l| format!("no longer: {l}")).collect();
-        lines.extend(new.map(|l| format!("new: {l}")));
-        if lines.is_empty() {
-            lines.push("the same resources, with other values".to_owned());
-        }
+    fn changed(&self, lines: &[String]) -> Error {
         Error::refused(format!(
-            "{}: what there is to do has changed since it was shown:\n{}",
+            "{}: what there is to do is not what was shown:\n{}",
             self.name(),
-            shortened(&lines)
+            shortened(lines)
         ))
         .hint("plan again, and look at what has changed")
     }

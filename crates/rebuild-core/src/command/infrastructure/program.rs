@@ -70,6 +70,11 @@ impl Program {
         self
     }
 
+    /// The program, as the spec names it.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// The folder it runs in.
     pub(super) fn folder(&self) -> &Path {
         &self.folder

@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::InfrastructurePlan;
+use super::masks;
 use super::program::{Program, private_file, private_folder};
 use super::pulumi_preview::Preview;
-use super::{InfrastructurePlan, InfrastructureState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
+use crate::model::infrastructure::InfrastructureState;
 use crate::spec::InfrastructureSpec;
 
 /// What ends every command, so that nothing is asked.
@@ -45,26 +47,52 @@ impl Pulumi {
         format!("pulumi stack {}", self.stack)
     }
 
-    /// Sees to it that the stack is there; the tool's version.
-    async fn prepare(&self, ctx: &Ctx, create: bool) -> Result<String> {
+    /// The tool's version, and whether the stack is there.
+    async fn prepare(&self, ctx: &Ctx) -> Result<(String, bool)> {
         let version = self.program.version(ctx).await?;
+        let stacks = self.stacks(ctx).await?;
+        let there = self.is_in(&stacks);
+        if !there && !self.spec.create_workspace {
+            return Err(self.no_stack(&stacks));
+        }
+        Ok((version, there))
+    }
+
+    async fn stacks(&self, ctx: &Ctx) -> Result<Vec<Stack>> {
         let list = [&["stack", "ls", "--json"][..], &QUIETLY].concat();
-        let stacks: Vec<Stack> = self.program.read_json(ctx, &list).await?;
-        let there = |name: &str| {
+        self.program.read_json(ctx, &list).await
+    }
+
+    fn is_in(&self, stacks: &[Stack]) -> bool {
+        let is_it = |name: &str| {
             name == self.stack
                 || self.stack.ends_with(&format!("/{name}"))
                 || name.ends_with(&format!("/{}", self.stack))
         };
-        if !stacks.iter().any(|s| there(&s.name)) {
-            if !create {
-                return Err(self.no_stack(&stacks));
-            }
-            ctx.events
-                .info(format!("{} does not exist and is made", self.name()));
-            let init = [&["stack", "init", &self.stack, "--no-select"][..], &QUIETLY].concat();
-            self.program.run_ok(ctx, &init).await?;
+        stacks.iter().any(|s| is_it(&s.name))
+    }
+
+    /// Makes the stack, if it is not there.
+    pub(super) async fn make_stack(&self, ctx: &Ctx) -> Result<()> {
+        if self.is_in(&self.stacks(ctx).await?) {
+            return Ok(());
         }
-        Ok(version)
+        ctx.events
+            .info(format!("{} does not exist and is made", self.name()));
+        let init = [&["stack", "init", &self.stack, "--no-select"][..], &QUIETLY].concat();
+        self.program.run_ok(ctx, &init).await
+    }
+
+    /// The command line by which a person sees what there is to do.
+    pub(super) fn by_hand(&self) -> String {
+        let folder = self.program.folder().display().to_string();
+        let mut words = vec!["--cwd".to_owned(), folder];
+        words.extend(["preview", "--diff", "--refresh", "--stack"].map(ToOwned::to_owned));
+        words.push(self.stack.clone());
+        for target in &self.spec.targets {
+            words.extend(["--target".to_owned(), target.clone()]);
+        }
+        self.program.by_hand(&words)
     }
 
     fn no_stack(&self, stacks: &[Stack]) -> Error {
@@ -76,6 +104,11 @@ impl Pulumi {
             self.program.redaction().line(&names.join(", "))
         ))
         .hint("correct the name, or let it be made with create_workspace = true")
+    }
+
+    /// A URN without what may not be shown.
+    fn masked(&self, urn: &str) -> String {
+        masks::name(urn, "::", |name| self.program.redaction().line(name))
     }
 
     /// A command on the stack; its configuration is in `config` if the spec adds to it.
@@ -93,12 +126,16 @@ impl Pulumi {
     }
 
     pub(super) async fn look(&self, ctx: &Ctx) -> Result<InfrastructureState> {
-        let version = self.prepare(ctx, false).await?;
+        let version = self.program.version(ctx).await?;
+        let stacks = self.stacks(ctx).await?;
+        if !self.is_in(&stacks) {
+            return Err(self.no_stack(&stacks));
+        }
         let export = ["stack", "export", "--stack", &self.stack];
         let export = [&export[..], &QUIETLY].concat();
         let exported: Exported = self.program.read_json(ctx, &export).await?;
         let resources = exported.deployment.resources.into_iter();
-        let mut addresses: Vec<String> = resources.map(|r| r.urn).collect();
+        let mut addresses: Vec<String> = resources.map(|r| self.masked(&r.urn)).collect();
         addresses.sort();
         Ok(InfrastructureState {
             tool: self.spec.tool,
@@ -109,15 +146,19 @@ impl Pulumi {
     }
 
     pub(super) async fn plan(&self, ctx: &Ctx) -> Result<InfrastructurePlan> {
-        let version = self.prepare(ctx, self.spec.create_workspace).await?;
+        let (version, there) = self.prepare(ctx).await?;
         ctx.events.info(format!("{} is planned", self.name()));
+        if !there {
+            return InfrastructurePlan::of_new_workspace(&self.spec, version, &self.stack);
+        }
         let files = private_folder()?;
         let saved = private_file(files.path(), "plan", b"")?;
         let config = self.config(files.path())?;
         let preview = ["preview", "--json", "--refresh", "--save-plan", &saved];
         let preview = self.on_the_stack(&preview, config.as_deref());
         let preview: Preview = self.program.read_json(ctx, &preview).await?;
-        let changes = preview.changes(&self.spec, version, &self.stack)?;
+        let mut changes = preview.changes(&self.spec, version, &self.stack)?;
+        masks::resources(&mut changes, |urn| self.masked(urn));
         let lines = changes.lines().into_iter();
         let lines = lines.map(|l| self.program.redaction().line(&l));
         Ok(InfrastructurePlan {
@@ -145,7 +186,9 @@ impl Pulumi {
     }
 
     pub(super) async fn refresh(&self, ctx: &Ctx) -> Result<()> {
-        self.prepare(ctx, self.spec.create_workspace).await?;
+        if !self.prepare(ctx).await?.1 {
+            self.make_stack(ctx).await?;
+        }
         let files = private_folder()?;
         let config = self.config(files.path())?;
         let refresh = ["refresh", "--skip-preview", "--yes"];

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::changes::{Action, Change, PlannedChanges, digest};
+use super::data;
+use super::digest::digest;
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::infrastructure::{Action, Change, PlannedChanges};
 use crate::spec::InfrastructureSpec;
 
 #[derive(Deserialize)]
@@ -68,6 +70,7 @@ impl Preview {
             tool: spec.tool,
             version,
             workspace: stack.to_owned(),
+            new_workspace: false,
             targets: spec.targets.clone(),
             changes: changes.into_values().collect(),
             outputs: Vec::new(),
@@ -97,7 +100,7 @@ impl Step {
                 ));
             }
         };
-        let mut change = Change::new(self.urn.clone(), kind(&self.urn), action);
+        let mut change = data::change(self.urn.clone(), kind(&self.urn), action);
         change.imported = imported;
         if !self.replace_reasons.is_empty() {
             change.why = Some(format!("because of {}", self.replace_reasons.join(", ")));
@@ -132,7 +135,7 @@ mod tests {
     use super::*;
 
     fn planned(steps: Value) -> Result<PlannedChanges> {
-        let spec = "tool='pulumi'\nworkspace='dev'";
+        let spec = "name='x'\ntool='pulumi'\nworkspace='dev'";
         let spec: InfrastructureSpec = toml::from_str(spec).expect("a spec");
         let preview: Preview = serde_json::from_value(json!({ "steps": steps })).expect("JSON");
         preview.changes(&spec, "3.140.0".to_owned(), "dev")

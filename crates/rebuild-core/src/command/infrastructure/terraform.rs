@@ -7,11 +7,14 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::InfrastructurePlan;
+use super::by_hand;
+use super::masks;
 use super::program::{Program, private_file, private_folder, require_files};
 use super::terraform_plan::PlanFile;
-use super::{InfrastructurePlan, InfrastructureState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
+use crate::model::infrastructure::InfrastructureState;
 use crate::spec::InfrastructureSpec;
 
 /// `plan -detailed-exitcode` ends with this if there is something to do.
@@ -74,6 +77,21 @@ impl Terraform {
         format!("{} workspace {}{removal}", self.spec.tool, self.workspace)
     }
 
+    /// The command line by which a person sees what there is to do.
+    pub(super) fn by_hand(&self) -> String {
+        let mut words = vec![format!("-chdir={}", self.program.folder().display())];
+        words.push("plan".to_owned());
+        let targets = self.spec.targets.iter();
+        words.extend(targets.map(|t| format!("-target={t}")));
+        let files = self.spec.var_files.iter();
+        words.extend(files.map(|f| format!("-var-file={f}")));
+        let workspace = format!("TF_WORKSPACE={}", by_hand::quoted(&self.workspace));
+        let variables = self.spec.variables.keys();
+        let variables = variables.map(|name| format!("TF_VAR_{name}='***'"));
+        let settings: Vec<String> = std::iter::once(workspace).chain(variables).collect();
+        format!("{} {}", settings.join(" "), self.program.by_hand(&words))
+    }
+
     /// The same, with nothing wanted to be there.
     pub(super) fn to_remove(&self) -> Self {
         Self {
@@ -82,17 +100,25 @@ impl Terraform {
         }
     }
 
-    /// Initialises the folder and sees to it that the workspace is there; the tool's version.
-    async fn prepare(&self, ctx: &Ctx, create: bool) -> Result<String> {
+    /// Initialises the folder: the tool's version, and whether the workspace is there.
+    async fn prepare(&self, ctx: &Ctx) -> Result<(String, bool)> {
         let version = self.initialise(ctx).await?;
         let list = self.workspaces(ctx).await?;
-        if !self.is_in(&list) {
-            if !create {
-                return Err(self.no_workspace(&list));
-            }
-            self.create(ctx, &list).await?;
+        let there = self.is_in(&list);
+        if !there && !self.spec.create_workspace {
+            return Err(self.no_workspace(&list));
         }
-        Ok(version)
+        Ok((version, there))
+    }
+
+    /// Makes the workspace, if it is not there.
+    pub(super) async fn make_workspace(&self, ctx: &Ctx) -> Result<()> {
+        self.initialise(ctx).await?;
+        let list = self.workspaces(ctx).await?;
+        if self.is_in(&list) {
+            return Ok(());
+        }
+        self.create(ctx, &list).await
     }
 
     /// Initialises the folder; the tool's version.
@@ -152,13 +178,18 @@ impl Terraform {
     }
 
     pub(super) async fn look(&self, ctx: &Ctx) -> Result<InfrastructureState> {
-        let version = self.prepare(ctx, false).await?;
+        let version = self.initialise(ctx).await?;
+        let list = self.workspaces(ctx).await?;
+        if !self.is_in(&list) {
+            return Err(self.no_workspace(&list));
+        }
         let state: State = self
             .program
             .read_json(ctx, &["show", "-no-color", "-json"])
             .await?;
         let mut addresses = Vec::new();
         state.values.root_module.collect(&mut addresses);
+        let mut addresses: Vec<String> = addresses.iter().map(|a| self.masked(a)).collect();
         addresses.sort();
         Ok(InfrastructureState {
             tool: self.spec.tool,
@@ -169,14 +200,17 @@ impl Terraform {
     }
 
     pub(super) async fn plan(&self, ctx: &Ctx) -> Result<InfrastructurePlan> {
-        let version = self.prepare(ctx, self.spec.create_workspace).await?;
+        let (version, there) = self.prepare(ctx).await?;
         ctx.events.info(format!("{} is planned", self.name()));
+        if !there {
+            return InfrastructurePlan::of_new_workspace(&self.spec, version, &self.workspace);
+        }
         let files = private_folder()?;
         let more: &[&str] = if self.removal { &["-destroy"] } else { &[] };
         let (saved, something) = self.save(ctx, files.path(), more).await?;
         let show = ["show", "-no-color", "-json", &saved];
         let plan: PlanFile = self.program.read_json(ctx, &show).await?;
-        let changes = plan.changes(&self.spec, version, &self.workspace, self.removal)?;
+        let mut changes = plan.changes(&self.spec, version, &self.workspace, self.removal)?;
         if something && changes.changes.is_empty() && changes.outputs.is_empty() {
             return Err(Error::new(
                 ErrorKind::Program,
@@ -187,6 +221,7 @@ impl Terraform {
             )
             .hint("apply it by hand, or use a version of the tool without it"));
         }
+        masks::resources(&mut changes, |address| self.masked(address));
         let text = self
             .program
             .read(ctx, &["show", "-no-color", &saved])
@@ -198,6 +233,11 @@ impl Terraform {
             files,
             saved,
         })
+    }
+
+    /// An address without what may not be shown.
+    fn masked(&self, address: &str) -> String {
+        masks::keys(address, |key| self.program.redaction().line(key))
     }
 
     /// Plans into a file in `folder`: its path, and whether there is something to do.
@@ -252,7 +292,9 @@ impl Terraform {
     }
 
     pub(super) async fn refresh(&self, ctx: &Ctx) -> Result<()> {
-        self.prepare(ctx, self.spec.create_workspace).await?;
+        if !self.prepare(ctx).await?.1 {
+            self.make_workspace(ctx).await?;
+        }
         let files = private_folder()?;
         let (saved, _) = self.save(ctx, files.path(), &["-refresh-only"]).await?;
         self.program

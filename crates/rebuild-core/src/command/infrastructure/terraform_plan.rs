@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::changes::{Action, Change, OutputChange, PlannedChanges, digest};
 use super::data;
+use super::digest::digest;
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::infrastructure::{Action, Change, OutputChange, PlannedChanges};
 use crate::spec::InfrastructureSpec;
 
 #[derive(Deserialize)]
@@ -85,6 +86,7 @@ impl PlanFile {
             tool: spec.tool,
             version,
             workspace: workspace.to_owned(),
+            new_workspace: false,
             targets: spec.targets.clone(),
             changes,
             outputs,
@@ -96,7 +98,7 @@ impl PlanFile {
 
 impl ResourceChange {
     fn change(&self) -> Result<Change> {
-        let mut change = Change::new(
+        let mut change = data::change(
             self.address.clone(),
             self.kind.clone(),
             action(&self.change)?,
@@ -162,7 +164,7 @@ mod tests {
     use super::*;
 
     fn planned(resources: Value) -> Result<PlannedChanges> {
-        let spec: InfrastructureSpec = toml::from_str("tool='tofu'").expect("a spec");
+        let spec: InfrastructureSpec = toml::from_str("name='x'\ntool='tofu'").expect("a spec");
         let plan = json!({ "format_version": "1.2", "resource_changes": resources });
         let plan: PlanFile = serde_json::from_value(plan).expect("a plan");
         plan.changes(&spec, "1.8.0".to_owned(), "default", false)

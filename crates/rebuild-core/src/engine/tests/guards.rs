@@ -72,6 +72,7 @@ async fn a_migrator_that_comes_to_another_version_than_planned_is_not_promoted()
         mocks.lock_is_free();
         mocks.web_stops_and_starts();
         mocks.backup_is_proven();
+        mocks.network_is_applied();
         let provision = mocks.provision.expect_provision().times(1);
         provision.returning(|_, request| Ok(made(&request.name)));
         let apply = mocks.schema.expect_apply().times(1);

@@ -19,6 +19,7 @@ pub(super) struct Mocks {
     pub(super) lock: MockLock,
     pub(super) backup: MockBackup,
     pub(super) teardown: MockTeardown,
+    pub(super) network: MockTask,
     pub(super) provision: MockProvision,
     pub(super) schema: MockSchemaApplier,
     pub(super) restorer: MockRestorer,
@@ -89,6 +90,7 @@ impl Mocks {
             lock: MockLock::new(),
             backup: MockBackup::new(),
             teardown: MockTeardown::new(),
+            network: MockTask::new(),
             provision: MockProvision::new(),
             schema: MockSchemaApplier::new(),
             restorer: MockRestorer::new(),
@@ -99,6 +101,8 @@ impl Mocks {
             web: MockWorkload::new(),
             smoke: MockTask::new(),
         };
+        let name = "network".to_owned();
+        mocks.network.expect_name().return_const(name);
         mocks.seed.expect_name().return_const("seed".to_owned());
         mocks.web.expect_name().return_const("web".to_owned());
         mocks.smoke.expect_name().return_const("smoke".to_owned());
@@ -138,8 +142,15 @@ impl Mocks {
         check.returning(|_, id| Ok((summary(id), passed())));
     }
 
+    /// The infrastructure is applied, once.
+    pub(super) fn network_is_applied(&mut self) {
+        let apply = self.network.expect_run().times(1);
+        apply.withf(|_, db| *db == app()).returning(|_, _| Ok(()));
+    }
+
     /// A new database is made and filled, once, and its marks can be read.
     pub(super) fn database_is_built(&mut self) {
+        self.network_is_applied();
         let provision = self.provision.expect_provision().times(1);
         provision.returning(|_, request| Ok(made(&request.name)));
         let apply = self.schema.expect_apply().times(1);
@@ -190,6 +201,7 @@ impl Mocks {
             lock: Arc::new(self.lock),
             backup: Arc::new(self.backup),
             teardown: Arc::new(self.teardown),
+            infrastructure: vec![Arc::new(self.network)],
             provision: Arc::new(self.provision),
             schema: Arc::new(self.schema),
             restorer: Arc::new(self.restorer),

@@ -72,6 +72,8 @@ fn expect_in_order(m: &mut Mocks, strategy: Strategy) {
         retire!();
     }
     held!();
+    then!(seq, m.network.expect_run(), |_, _| Ok(())).withf(|_, db| *db == app());
+    held!();
     then!(seq, m.provision.expect_provision(), |_, request| Ok(made(
         &request.name
     )))

@@ -8,7 +8,7 @@ use crate::engine::{Backends, Boundary, Engine, Report};
 use crate::error::{Error, ErrorKind};
 use crate::event::Events;
 use crate::model::RunId;
-use crate::plan::{Plan, Rules, Strategy};
+use crate::plan::{Plan, PlannedInfrastructure, Rules, Strategy};
 use crate::store::Store;
 use crate::testing::sim::Sim;
 use crate::testing::survey::{rules, survey};
@@ -114,7 +114,22 @@ pub(super) fn plan(sim: &Sim, strategy: Strategy) -> Plan {
         may_end: &|_| true,
         ..rules()
     };
-    Plan::build(&rules, survey(sim.identity("app").expect("app"))).expect("a plan")
+    let mut survey = survey(sim.identity("app").expect("app"));
+    survey.infrastructure = vec![network()];
+    Plan::build(&rules, survey).expect("a plan")
+}
+
+/// What a tool is to change.
+pub(super) fn network() -> PlannedInfrastructure {
+    let changes = serde_json::json!({
+        "tool": "tofu", "version": "1.9.1", "workspace": "default", "digest": "0",
+        "changes": [{ "address": "a.b", "kind": "a", "action": "create" }],
+    });
+    PlannedInfrastructure {
+        name: "network".to_owned(),
+        changes: serde_json::from_value(changes).expect("changes"),
+        by_hand: "tofu plan".to_owned(),
+    }
 }
 
 /// The steps of a plan and the undo steps that a failure at its end would take.

@@ -115,12 +115,14 @@ impl Sim {
         self.state().find(name).map(|oid| identity(oid, name))
     }
 
-    /// Every contract on this server, with the workload `web` and the after-step `smoke`.
+    /// Every contract on this server, with the workload `web`, the infrastructure `network`, the load `seed` and the
+    /// after-step `smoke`.
     pub fn backends(&self) -> Backends {
         Backends {
             lock: Arc::new(self.clone()),
             backup: Arc::new(self.clone()),
             teardown: Arc::new(self.clone()),
+            infrastructure: vec![Arc::new(SimTask("network"))],
             provision: Arc::new(self.clone()),
             schema: Arc::new(self.clone()),
             restorer: Arc::new(self.clone()),

@@ -16,6 +16,10 @@ case "$*" in
   "history app $PLACE --max=1 --output=json")
     test -e history || { echo "Error: release: not found" >&2; exit 1; }
     cat history;;
+  "status app $PLACE --output=json"|"status app $PLACE --output=json --show-resources")
+    test "$(cat version | cut -c2)" = 4 -o "${*%--show-resources}" != "$*" || exit 65
+    test "${*%--show-resources}" = "$*" -o "$(cat version | cut -c2)" = 3 || exit 65
+    cat there;;
   "get manifest app $PLACE --revision=1") cat old.yaml;;
   "get manifest app $PLACE --revision=2") cat new.yaml;;
   "upgrade app $PLACE ./chart --install --values=prod.yaml --values="*"/values.yaml --dry-run=server --output=json")
@@ -37,6 +41,13 @@ fn release(dir: &TempDir, version: &str) -> Infrastructure {
     write(dir, "prod.yaml", "");
     write(dir, "old.yaml", OLD);
     write(dir, "new.yaml", NEW);
+    there(
+        dir,
+        &[
+            ("apps/v1", "StatefulSet", "db"),
+            ("v1", "PersistentVolumeClaim", "disk"),
+        ],
+    );
     std::fs::create_dir_all(dir.path().join("chart")).expect("a chart");
     let hook = serde_json::json!({ "name": "migrate", "kind": "Job", "events": ["pre-upgrade"] });
     let rendered = serde_json::json!({ "name": "app", "manifest": NEW, "hooks": [hook] });
@@ -46,6 +57,19 @@ fn release(dir: &TempDir, version: &str) -> Infrastructure {
         dir,
         &format!("{SPEC}variables={{db={{password={quoted}}}}}"),
     )
+}
+
+/// What is in the cluster.
+fn there(dir: &TempDir, objects: &[(&str, &str, &str)]) {
+    let mut resources = serde_json::Map::new();
+    for (version, kind, name) in objects {
+        let object = serde_json::json!({
+            "apiVersion": version, "kind": kind, "metadata": { "name": name, "namespace": "prod" },
+        });
+        resources.insert(format!("v1/{kind}"), serde_json::json!([object]));
+    }
+    let status = serde_json::json!({ "name": "app", "info": { "resources": resources } });
+    write(dir, "there", &status.to_string());
 }
 
 fn revision(dir: &TempDir, status: &str) {
@@ -77,7 +101,9 @@ async fn a_release_is_compared_object_by_object_and_upgraded() {
         let values = std::fs::read_to_string(dir.path().join("values")).expect("values");
         let values: serde_json::Value = serde_json::from_str(&values).expect("JSON");
         assert_eq!(values["db"]["password"], MARK);
-        tool.apply(&ctx, &plan.changes).await.expect("applied");
+        tool.apply(&ctx, &plan.changes, Leeway::None)
+            .await
+            .expect("applied");
         let state = tool.look(&ctx).await.expect("a state");
         assert_eq!(state.addresses, ["StatefulSet.apps db"]);
         let calls = std::fs::read_to_string(dir.path().join("calls")).expect("calls");
@@ -99,6 +125,20 @@ async fn a_release_that_is_not_there_or_failed_or_is_worked_on() {
     let change = &plan.changes.changes[0];
     assert_eq!(change.action, Action::Update);
     assert_eq!(change.why.as_deref(), Some("revision 1 is failed"));
+    // What the release has made, and somebody has removed.
+    revision(&dir, "deployed");
+    assert!(planned(&tool).await.changes.is_empty());
+    there(
+        &dir,
+        &[
+            ("v1", "StatefulSet", "db"),
+            ("apps/v1", "StatefulSet", "other"),
+        ],
+    );
+    let plan = planned(&tool).await;
+    assert_eq!(plan.changes.lines(), ["create StatefulSet.apps db"]);
+    let state = tool.look(&Ctx::quiet()).await.expect("a state");
+    assert_eq!(state.addresses, Vec::<String>::new());
     revision(&dir, "pending-upgrade");
     let error = tool.plan(&Ctx::quiet()).await.expect_err("worked on");
     assert_eq!(error.kind(), ErrorKind::Refused);
@@ -137,8 +177,8 @@ async fn the_real_helm_plans_before_a_cluster_and_changes_nothing() {
     let dir = folder();
     let tool = real_release(&dir, cluster.kubeconfig(), "test");
     let plan = planned(&tool).await;
-    // The name is a value that is not to be seen in what a tool prints.
-    assert_eq!(plan.changes.lines(), ["create ConfigMap settings"]);
+    // The name is a value, which is not to be seen.
+    assert_eq!(plan.changes.lines(), ["create ConfigMap ***"]);
     assert_eq!(plan.text, "create ConfigMap ***");
     assert_eq!(planned(&tool).await.changes, plan.changes);
     let state = tool.look(&Ctx::quiet()).await.expect("a state");

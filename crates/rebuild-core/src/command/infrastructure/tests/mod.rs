@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::{Infrastructure, InfrastructurePlan};
+use super::{Infrastructure, InfrastructurePlan, Leeway};
 use crate::event::{Collected, Ctx, EventKind, Events, Sink};
 use crate::model::RunId;
 use crate::spec::{InfrastructureSpec, InfrastructureTool};
@@ -41,30 +41,24 @@ fn program(dir: &TempDir, name: &str, text: &str) {
     std::fs::rename(path.with_extension("new"), path).expect(name);
 }
 
-/// The real terraform: `scripts/terraform` finds it, or fetches it.
+/// The real terraform.
 fn terraform() -> &'static str {
     static PATH: OnceLock<String> = OnceLock::new();
-    PATH.get_or_init(|| format!("{}/terraform", folder_from("terraform")))
+    PATH.get_or_init(|| program_of("terraform", "terraform"))
 }
 
-/// The real helm, which `scripts/kubernetes-tools` fetches.
 fn real_helm() -> String {
-    format!("{}/helm", folder_from("kubernetes-tools"))
+    program_of("kubernetes-tools", "helm")
 }
 
-/// The folder that a script prints.
-fn folder_from(script: &str) -> String {
-    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts");
-    let output = std::process::Command::new(scripts.join(script)).output();
-    let output = output.expect("a script");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{script}: {said}");
-    let folder = String::from_utf8(output.stdout).expect("a path");
-    folder.trim().to_owned()
+fn program_of(script: &str, name: &str) -> String {
+    let path = crate::testing::programs_of(script).join(name);
+    path.to_str().expect("UTF-8").to_owned()
 }
 
 fn made(dir: &TempDir, spec: &str) -> Infrastructure {
-    let mut spec: InfrastructureSpec = toml::from_str(spec).expect(spec);
+    let spec = format!("name='x'\n{spec}");
+    let mut spec: InfrastructureSpec = toml::from_str(&spec).expect(&spec);
     if spec.tool == InfrastructureTool::Terraform && spec.program.is_none() {
         spec.program = Some(terraform().to_owned());
     }
@@ -89,6 +83,16 @@ fn output(seen: &Collected) -> Vec<String> {
         _ => None,
     });
     lines.collect()
+}
+
+/// What was noted.
+fn notes(seen: &Collected) -> Vec<String> {
+    let events = seen.events().into_iter();
+    let notes = events.filter_map(|e| match e.kind {
+        EventKind::Note { message, .. } => Some(message),
+        _ => None,
+    });
+    notes.collect()
 }
 
 /// Waits until the file is there with a whole line, and returns it.

@@ -55,7 +55,7 @@ async fn tofu_is_called_as_documented() {
         destroys(&plan.changes),
         ["replace google_sql_database.app: HOLDS DATA, a database"]
     );
-    tool.apply(&Ctx::quiet(), &plan.changes)
+    tool.apply(&Ctx::quiet(), &plan.changes, Leeway::None)
         .await
         .expect("applied");
     let calls = calls(&dir);
@@ -159,6 +159,13 @@ async fn pulumi_is_called_as_documented() {
     let tool = made(&dir, &format!("create_workspace=true\n{spec}"));
     let (ctx, seen) = watched();
     let plan = tool.plan(&ctx).await.expect("a plan");
+    assert!(plan.changes.new_workspace && !calls(&dir).iter().any(|c| c.starts_with("stack init")));
+    // What turns out to be in the new stack is not done unless it adds something.
+    let error = tool.apply(&ctx, &plan.changes, Leeway::None).await;
+    let error = error.expect_err("a loss");
+    let lines = format!("\nnot shown: delete {urn}");
+    assert!(error.to_string().ends_with(&lines), "{error}");
+    let plan = tool.plan(&ctx).await.expect("a plan");
     assert_eq!(
         destroys(&plan.changes),
         [format!(
@@ -174,7 +181,9 @@ async fn pulumi_is_called_as_documented() {
     );
     let kept = std::fs::read_to_string(dir.path().join("Pulumi.dev.yaml")).expect("its own");
     assert_eq!(kept, own);
-    tool.apply(&ctx, &plan.changes).await.expect("applied");
+    tool.apply(&ctx, &plan.changes, Leeway::None)
+        .await
+        .expect("applied");
     assert_eq!(tool.look(&ctx).await.expect("a state").addresses, [urn]);
     tool.refresh(&ctx).await.expect("refreshed");
     let said = output(&seen);

@@ -55,7 +55,10 @@ async fn it_is_planned_shown_applied_and_found_empty() {
     let again = planned(&tool).await;
     assert_eq!(again.changes, plan.changes);
 
-    let applied = tool.apply(&ctx, &plan.changes).await.expect("applied");
+    let applied = tool
+        .apply(&ctx, &plan.changes, Leeway::None)
+        .await
+        .expect("applied");
     assert_eq!(applied.changes, plan.changes.changes);
     drop(plan);
     assert!(!Path::new(&saved).exists(), "{saved} is left");
@@ -77,7 +80,7 @@ async fn it_is_planned_shown_applied_and_found_empty() {
     assert!(rest.is_empty() && rest.unchanged == 3, "{rest:?}");
     // Once it is done, doing it again does nothing.
     let repeated = tool
-        .apply(&ctx, &again.changes)
+        .apply(&ctx, &again.changes, Leeway::None)
         .await
         .expect("nothing to do");
     assert!(repeated.changes.is_empty());
@@ -91,7 +94,7 @@ async fn var_files_variables_and_targets_are_passed_on() {
     let all = "tool='terraform'\nvar_files=['prod.tfvars']\n[variables]\nnames=['x','y']\n";
     let tool = made(&dir, all);
     let plan = planned(&tool).await;
-    tool.apply(&Ctx::quiet(), &plan.changes)
+    tool.apply(&Ctx::quiet(), &plan.changes, Leeway::None)
         .await
         .expect("applied");
     let state = std::fs::read_to_string(dir.path().join("terraform.tfstate")).expect("a state");
@@ -107,7 +110,7 @@ async fn var_files_variables_and_targets_are_passed_on() {
         ["update terraform_data.app", "update output size"]
     );
     assert_eq!(plan.changes.targets, ["terraform_data.app"]);
-    tool.apply(&Ctx::quiet(), &plan.changes)
+    tool.apply(&Ctx::quiet(), &plan.changes, Leeway::None)
         .await
         .expect("applied");
     let rest = planned(&made(
@@ -123,7 +126,7 @@ async fn a_replacement_says_why_and_is_a_loss() {
     let dir = infrastructure();
     let tool = made(&dir, "tool='terraform'");
     let plan = planned(&tool).await;
-    tool.apply(&Ctx::quiet(), &plan.changes)
+    tool.apply(&Ctx::quiet(), &plan.changes, Leeway::None)
         .await
         .expect("applied");
     let tool = made(&dir, "tool='terraform'\nvariables={size=2}");
@@ -136,7 +139,7 @@ async fn a_replacement_says_why_and_is_a_loss() {
     );
     let kept = serde_json::to_string(&plan.changes).expect("JSON");
     let kept = serde_json::from_str(&kept).expect("changes");
-    tool.apply(&Ctx::quiet(), &kept)
+    tool.apply(&Ctx::quiet(), &kept, Leeway::None)
         .await
         .expect("applied as kept");
 }
@@ -162,11 +165,22 @@ async fn a_workspace_is_named_and_the_selected_one_stays() {
     assert_eq!(tool.name(), "terraform workspace scratch");
     let plan = planned(&tool).await;
     assert_eq!(plan.changes.workspace, "scratch");
+    assert_eq!(planned(&tool).await.changes, plan.changes);
+    assert!(!plan.changes.is_empty());
+    assert_eq!(
+        actions(&plan),
+        ["create workspace scratch; what is done in it is known once it is there"]
+    );
+    // A plan makes nothing.
+    assert!(!dir.path().join("terraform.tfstate.d").exists());
+    let (ctx, seen) = watched();
+    let applied = tool.apply(&ctx, &plan.changes, Leeway::None).await;
+    assert_eq!(applied.expect("applied").changes.len(), 3);
+    let notes = notes(&seen);
+    let shown = "terraform workspace scratch will now create terraform_data.app";
+    assert!(notes.iter().any(|note| note == shown), "{notes:?}");
     let selected = std::fs::read_to_string(dir.path().join(".terraform/environment"));
     assert_eq!(selected.expect("a selection"), "default");
-    tool.apply(&Ctx::quiet(), &plan.changes)
-        .await
-        .expect("applied");
     assert!(
         dir.path()
             .join("terraform.tfstate.d/scratch/terraform.tfstate")
@@ -175,7 +189,7 @@ async fn a_workspace_is_named_and_the_selected_one_stays() {
     assert!(!dir.path().join("terraform.tfstate").exists());
     // The same changes of another workspace are not the ones that were shown.
     let error = made(&dir, "tool='terraform'")
-        .apply(&Ctx::quiet(), &plan.changes)
+        .apply(&Ctx::quiet(), &plan.changes, Leeway::None)
         .await
         .expect_err("another workspace");
     assert_eq!(error.kind(), ErrorKind::Refused);
@@ -188,21 +202,21 @@ async fn a_world_that_changed_since_is_refused_and_left_alone() {
     let plan = planned(&tool).await;
     write(&dir, "more.tf", "resource \"terraform_data\" \"more\" {}");
     let error = tool
-        .apply(&Ctx::quiet(), &plan.changes)
+        .apply(&Ctx::quiet(), &plan.changes, Leeway::None)
         .await
         .expect_err("changed");
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert!(
         error
             .to_string()
-            .ends_with("\nnew: create terraform_data.more"),
+            .ends_with("not what was shown:\nnew: create terraform_data.more"),
         "{error}"
     );
     assert!(!dir.path().join("terraform.tfstate").exists());
     // Other values alone are another plan, too.
     std::fs::remove_file(dir.path().join("more.tf")).expect("removed");
     let error = made(&dir, "tool='terraform'\nvariables={size=9}")
-        .apply(&Ctx::quiet(), &plan.changes)
+        .apply(&Ctx::quiet(), &plan.changes, Leeway::None)
         .await
         .expect_err("other values");
     assert!(
@@ -231,17 +245,27 @@ resource "terraform_data" "leak" {
 "#,
     );
     let quoted = toml::Value::from(MARK).to_string();
+    write(
+        &dir,
+        "keys.tf",
+        "resource \"terraform_data\" \"key\" { for_each = toset([var.password]) }",
+    );
     let tool = made(
         &dir,
         &format!("tool='terraform'\nvariables={{password={quoted}}}"),
     );
     let (ctx, seen) = watched();
     let plan = tool.plan(&ctx).await.expect("a plan");
-    let error = tool.apply(&ctx, &plan.changes).await.expect_err("exit 1");
+    let error = tool
+        .apply(&ctx, &plan.changes, Leeway::None)
+        .await
+        .expect_err("exit 1");
     assert_eq!(error.kind(), ErrorKind::Program, "{error:?}");
     let arguments = std::fs::read_to_string(dir.path().join("seen")).expect("arguments");
     assert!(arguments.contains("terraform apply"), "{arguments}");
     let kept = serde_json::to_string(&plan.changes).expect("JSON");
+    let key = r#"create terraform_data.key["***"]"#;
+    assert!(actions(&plan).contains(&key.to_owned()), "{kept}");
     let events = format!("{:?}", seen.events());
     assert!(events.contains("leaked ***"), "{events}");
     assert!(plan.text.contains("***"), "{}", plan.text);
@@ -257,17 +281,76 @@ resource "terraform_data" "leak" {
 }
 
 #[tokio::test]
+async fn what_an_earlier_apply_left_undone_is_done_and_additions_where_they_may_be() {
+    let dir = infrastructure();
+    let ctx = Ctx::quiet();
+    let tool = made(&dir, "tool='terraform'");
+    let shown = planned(&tool).await.changes;
+    let some = made(&dir, "tool='terraform'\ntargets=['terraform_data.app']");
+    let part = planned(&some).await.changes;
+    some.apply(&ctx, &part, Leeway::None).await.expect("a part");
+    let applied = tool.apply(&ctx, &shown, Leeway::None).await;
+    let applied: Vec<String> = applied
+        .expect("the rest")
+        .changes
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        applied,
+        ["create terraform_data.db", "create terraform_data.login"]
+    );
+    // Now there is nothing to do, and then something comes that was not shown.
+    let shown = planned(&tool).await.changes;
+    write(&dir, "more.tf", "resource \"terraform_data\" \"more\" {}");
+    let error = tool.apply(&ctx, &shown, Leeway::None).await;
+    let error = error.expect_err("not shown");
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
+    let applied = tool.apply(&ctx, &shown, Leeway::Additions).await;
+    assert_eq!(applied.expect("an addition").changes.len(), 1);
+    std::fs::remove_file(dir.path().join("more.tf")).expect("removed");
+    let error = tool.apply(&ctx, &shown, Leeway::Additions).await;
+    let error = error.expect_err("a loss");
+    assert!(
+        error
+            .to_string()
+            .ends_with("not shown: delete terraform_data.more (delete because no resource config)"),
+        "{error}"
+    );
+    assert_eq!(tool.look(&ctx).await.expect("a state").addresses.len(), 4);
+}
+
+#[tokio::test]
+async fn a_person_is_told_the_command_that_shows_what_there_is_to_do() {
+    let dir = infrastructure();
+    write(&dir, "prod.tfvars", "size = 3\n");
+    let spec = "tool='terraform'\nvar_files=['prod.tfvars']\n[variables]\npassword='hunter2'";
+    let line = made(&dir, spec).by_hand();
+    assert!(!line.contains("hunter2"), "{line}");
+    let script = format!("{} init -no-color\n{line} -no-color", terraform());
+    let mut shell = std::process::Command::new("sh");
+    let output = shell
+        .args(["-ec", &script])
+        .current_dir(dir.path())
+        .output();
+    let said = String::from_utf8(output.expect("a shell").stdout).expect("text");
+    assert!(said.contains("Plan: 3 to add"), "{line}: {said}");
+}
+
+#[tokio::test]
 async fn a_rehearsal_is_taken_down_and_the_real_thing_stays() {
     let dir = infrastructure();
     let ctx = Ctx::quiet();
     let real = made(&dir, "tool='terraform'");
     let plan = planned(&real).await;
-    real.apply(&ctx, &plan.changes).await.expect("applied");
+    real.apply(&ctx, &plan.changes, Leeway::None)
+        .await
+        .expect("applied");
     let spec = "tool='terraform'\nworkspace='rehearsal'\ncreate_workspace=true";
     let rehearsal = made(&dir, spec);
     let plan = planned(&rehearsal).await;
     rehearsal
-        .apply(&ctx, &plan.changes)
+        .apply(&ctx, &plan.changes, Leeway::None)
         .await
         .expect("rehearsed");
     let error = rehearsal.remove_workspace(&ctx).await.expect_err("in use");
@@ -278,10 +361,13 @@ async fn a_rehearsal_is_taken_down_and_the_real_thing_stays() {
     let plan = planned(&removal).await;
     assert_eq!(destroys(&plan.changes).len(), 3);
     // What was shown as a removal is not what the others have to do.
-    let rest = rehearsal.apply(&ctx, &plan.changes).await.expect("nothing");
+    let rest = rehearsal
+        .apply(&ctx, &plan.changes, Leeway::None)
+        .await
+        .expect("nothing");
     assert!(rest.changes.is_empty());
     removal
-        .apply(&ctx, &plan.changes)
+        .apply(&ctx, &plan.changes, Leeway::None)
         .await
         .expect("taken down");
     rehearsal.remove_workspace(&ctx).await.expect("deleted");
@@ -306,7 +392,7 @@ async fn the_backend_is_set_up_from_a_file() {
     write(&dir, "prod.tfbackend", "path = \"elsewhere.tfstate\"\n");
     let tool = made(&dir, "tool='terraform'\nbackend_files=['prod.tfbackend']");
     let plan = planned(&tool).await;
-    tool.apply(&Ctx::quiet(), &plan.changes)
+    tool.apply(&Ctx::quiet(), &plan.changes, Leeway::None)
         .await
         .expect("applied");
     assert!(dir.path().join("elsewhere.tfstate").exists());

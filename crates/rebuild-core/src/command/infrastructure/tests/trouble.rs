@@ -48,7 +48,7 @@ async fn a_state_that_is_locked_is_a_refusal_that_names_the_holder() {
     let tool = made(&dir, "tool='terraform'");
     let plan = planned(&tool).await;
     let ctx = Ctx::quiet();
-    let (applied, error) = tokio::join!(tool.apply(&ctx, &plan.changes), async {
+    let (applied, error) = tokio::join!(tool.apply(&ctx, &plan.changes, Leeway::None), async {
         written(&dir.path().join("waiting")).await;
         let error = tool.plan(&Ctx::quiet()).await.expect_err("locked");
         write(&dir, "go", "");
@@ -79,7 +79,7 @@ async fn the_deadline_ends_everything_and_the_next_plan_shows_what_is_left() {
     let plan = planned(&made(&dir, "tool='terraform'")).await;
     let brief = made(&dir, "tool='terraform'\ntimeout='5s'");
     let error = brief
-        .apply(&Ctx::quiet(), &plan.changes)
+        .apply(&Ctx::quiet(), &plan.changes, Leeway::None)
         .await
         .expect_err("late");
     assert_eq!(error.kind(), ErrorKind::Deadline, "{error:?}");
@@ -98,7 +98,7 @@ async fn what_is_left_is_shown_and_done(dir: &TempDir) {
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("terraform_data.waits"), "{lines:?}");
     write(dir, "go", "");
-    tool.apply(&Ctx::quiet(), &rest.changes)
+    tool.apply(&Ctx::quiet(), &rest.changes, Leeway::None)
         .await
         .expect("the rest");
 }
@@ -110,7 +110,7 @@ async fn after_the_group_was_killed_the_next_plan_shows_what_is_left() {
     let tool = made(&dir, "tool='terraform'");
     let plan = planned(&tool).await;
     let ctx = Ctx::quiet();
-    let (error, ()) = tokio::join!(tool.apply(&ctx, &plan.changes), async {
+    let (error, ()) = tokio::join!(tool.apply(&ctx, &plan.changes, Leeway::None), async {
         let shell = written(&dir.path().join("shell")).await;
         written(&dir.path().join("waiting")).await;
         let pid = rustix::process::Pid::from_raw(shell.parse().expect("a number")).expect("a pid");
@@ -130,7 +130,7 @@ async fn the_operator_stops_it_and_the_tool_writes_down_what_it_did() {
     let tool = made(&dir, "tool='terraform'");
     let plan = planned(&tool).await;
     let ctx = Ctx::quiet();
-    let (error, ()) = tokio::join!(tool.apply(&ctx, &plan.changes), async {
+    let (error, ()) = tokio::join!(tool.apply(&ctx, &plan.changes, Leeway::None), async {
         written(&dir.path().join("waiting")).await;
         ctx.stop.cancel();
     });
@@ -158,7 +158,7 @@ async fn a_program_that_asks_gets_no_answer_and_fails() {
     let tool = made(&dir, "tool='terraform'");
     let plan = planned(&tool).await;
     let error = tool
-        .apply(&Ctx::quiet(), &plan.changes)
+        .apply(&Ctx::quiet(), &plan.changes, Leeway::None)
         .await
         .expect_err("no input");
     assert_eq!(error.kind(), ErrorKind::Program, "{error:?}");
@@ -183,7 +183,7 @@ async fn what_is_never_done_is_listed() {
     let tool = made(&dir, "tool='terraform'");
     let plan = planned(&tool).await;
     let error = tool
-        .apply(&Ctx::quiet(), &plan.changes)
+        .apply(&Ctx::quiet(), &plan.changes, Leeway::None)
         .await
         .expect_err("never done");
     assert_eq!(error.kind(), ErrorKind::Mismatch, "{error:?}");
@@ -199,7 +199,7 @@ async fn what_is_never_done_is_listed() {
     let later = Instant::now() + Duration::from_millis(1100);
     tokio::time::sleep_until(later.into()).await;
     let error = tool
-        .apply(&Ctx::quiet(), &plan.changes)
+        .apply(&Ctx::quiet(), &plan.changes, Leeway::None)
         .await
         .expect_err("another time");
     assert_eq!(error.kind(), ErrorKind::Refused);

@@ -1,12 +1,59 @@
-//! What a tool would change, as data.
+//! Infrastructure-as-code tools: which there are, what they manage, and what they would change.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::data;
-use crate::spec::InfrastructureTool;
+/// A tool that makes infrastructure what its files say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum InfrastructureTool {
+    /// OpenTofu.
+    Tofu,
+    /// HashiCorp Terraform.
+    Terraform,
+    /// Pulumi.
+    Pulumi,
+    /// Helm, for one release of a chart.
+    Helm,
+}
+
+impl InfrastructureTool {
+    /// The name of its program.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Tofu => "tofu",
+            Self::Terraform => "terraform",
+            Self::Pulumi => "pulumi",
+            Self::Helm => "helm",
+        }
+    }
+
+    /// True for OpenTofu and Terraform, which share their command line.
+    pub(crate) fn is_terraform_like(self) -> bool {
+        matches!(self, Self::Tofu | Self::Terraform)
+    }
+}
+
+impl fmt::Display for InfrastructureTool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.program())
+    }
+}
+
+/// What a tool manages now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InfrastructureState {
+    /// The tool.
+    pub tool: InfrastructureTool,
+    /// Its version.
+    pub version: String,
+    /// The workspace or stack; for helm the context, namespace and release.
+    pub workspace: String,
+    /// The addresses of what it manages, sorted; the URNs of pulumi, kinds and names for helm.
+    pub addresses: Vec<String>,
+}
 
 /// What is done to a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -75,22 +122,6 @@ pub struct Change {
     pub holds: Option<String>,
 }
 
-impl Change {
-    /// `action` on a resource of which nothing else is known.
-    pub(super) fn new(address: String, kind: String, action: Action) -> Self {
-        Self {
-            holds: data::held_by(&kind).map(ToOwned::to_owned),
-            address,
-            kind,
-            action,
-            deposed: None,
-            moved_from: None,
-            imported: false,
-            why: None,
-        }
-    }
-}
-
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.action, self.address)?;
@@ -128,6 +159,10 @@ pub struct PlannedChanges {
     pub version: String,
     /// The workspace or stack; for helm the context, namespace and release.
     pub workspace: String,
+    /// True if the workspace or stack does not exist yet. It is made when the changes are applied,
+    /// and what is to be done in it is known only then.
+    #[serde(default)]
+    pub new_workspace: bool,
     /// The targets it was narrowed to; none is everything.
     #[serde(default)]
     pub targets: Vec<String>,
@@ -147,17 +182,31 @@ pub struct PlannedChanges {
 impl PlannedChanges {
     /// True if there is nothing to do: no change but reads.
     pub fn is_empty(&self) -> bool {
-        self.outputs.is_empty() && self.changes.iter().all(|c| c.action == Action::Read)
+        !self.new_workspace
+            && self.outputs.is_empty()
+            && self.changes.iter().all(|c| c.action == Action::Read)
     }
 
     /// A line for each change, without those that are only reads.
     pub fn lines(&self) -> Vec<String> {
+        let workspace = format!(
+            "create workspace {}; what is done in it is known once it is there",
+            self.workspace
+        );
+        let workspace = self.new_workspace.then_some(workspace);
         let changes = self.changes.iter().filter(|c| c.action != Action::Read);
         let outputs = self.outputs.iter();
-        changes
-            .map(ToString::to_string)
+        workspace
+            .into_iter()
+            .chain(changes.map(ToString::to_string))
             .chain(outputs.map(|o| format!("{} output {}", o.action, o.name)))
             .collect()
+    }
+
+    /// True if something is destroyed that is known to hold data.
+    pub fn destroys_data(&self) -> bool {
+        let mut changes = self.changes.iter();
+        changes.any(|change| change.action.destroys() && change.holds.is_some())
     }
 }
 
@@ -170,20 +219,4 @@ pub fn destroys(changes: &PlannedChanges) -> Vec<String> {
         None => change.to_string(),
     })
     .collect()
-}
-
-/// The digest of changes: `about` (the tool, the workspace, the targets) and then each change with
-/// its values, in order.
-pub(super) fn digest<'a>(
-    about: &'a serde_json::Value,
-    changes: impl IntoIterator<Item = &'a serde_json::Value>,
-) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for value in std::iter::once(about).chain(changes) {
-        let text = value.to_string();
-        // The length says where one ends, so that no two lists of changes read the same.
-        hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
-    }
-    hasher.finalize().to_hex().to_string()
 }
