@@ -15,7 +15,7 @@ use crate::resources::{self, NODES, PODS};
 use crate::server;
 use crate::state::{Request, State};
 use crate::store::Key;
-use crate::write::{self, Options};
+use crate::write::{self, DeleteOptions, Options};
 
 /// What a cluster has.
 #[derive(Debug, Clone)]
@@ -179,6 +179,20 @@ impl Cluster {
         program: impl Fn(&Container) -> Program + Send + Sync + 'static,
     ) {
         self.state.node.add_image(image, Arc::new(program));
+    }
+
+    /// Deletes an object as a user does, past authorisation, faults and the list of requests.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn delete(&self, kind: &str, namespace: &str, name: &str) -> io::Result<()> {
+        let resource = resources::by_name(kind);
+        let resource = resource.ok_or_else(|| io::Error::other(format!("no kind {kind}")))?;
+        let key = Key::new(resource, namespace, name);
+        let deleted = write::delete(&mut self.state.store(), &key, &DeleteOptions::default());
+        deleted
+            .map(|_| ())
+            .map_err(|e| io::Error::other(format!("{e:?}")))
     }
 
     /// Fails a pod as the node does when it runs out of something: reason `Evicted`.

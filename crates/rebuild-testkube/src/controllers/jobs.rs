@@ -20,6 +20,8 @@ use crate::{clock, events};
 /// Keeps a pod until its job has counted it.
 const TRACKING: &str = "batch.kubernetes.io/job-tracking";
 const INDEX: &str = "batch.kubernetes.io/job-completion-index";
+/// How often the index of a pod has failed before.
+const FAILURES: &str = "batch.kubernetes.io/job-index-failure-count";
 
 /// Runs the pods of each job until the job has succeeded or failed.
 pub(super) fn reconcile(store: &mut Store) {
@@ -103,8 +105,41 @@ fn count(store: &mut Store, key: &Key, job: &Value) {
                 job["status"]["completedIndexes"] = json!(ranges(&indexes));
             }
         });
+        if !succeeded && let Some(index) = index {
+            index_failed(store, key, &pod, index);
+        }
         untrack(store, &pod);
     }
+}
+
+/// Where each index has a limit of its own: puts another pod in the place of one that failed, or
+/// gives the index up.
+fn index_failed(store: &mut Store, key: &Key, pod: &Value, index: i64) {
+    let Some(job) = store.get(key).cloned() else {
+        return;
+    };
+    let Some(limit) = number(&job, "/spec/backoffLimitPerIndex") else {
+        return;
+    };
+    let decided = ["SuccessCriteriaMet", "FailureTarget"];
+    if decided.iter().any(|kind| condition_is(&job, kind, "True")) {
+        return;
+    }
+    let failures = failures_of(pod) + 1;
+    if failures > limit {
+        write::modify(store, key, |job| {
+            let mut failed = failed(job);
+            failed.insert(index);
+            job["status"]["failedIndexes"] = json!(ranges(&failed));
+        });
+    } else if !completed(&job).contains(&index) && !flag(&job, "/spec/suspend") {
+        create(store, &job, Some(index), failures);
+    }
+}
+
+fn failures_of(pod: &Value) -> i64 {
+    let said = pod["metadata"]["annotations"][FAILURES].as_str();
+    said.and_then(|said| said.parse().ok()).unwrap_or(0)
 }
 
 fn index_of(pod: &Value) -> Option<i64> {
@@ -113,7 +148,16 @@ fn index_of(pod: &Value) -> Option<i64> {
 
 /// The indexes that have succeeded.
 fn completed(job: &Value) -> BTreeSet<i64> {
-    let ranges = text(job, "/status/completedIndexes").split(',');
+    indexes(job, "/status/completedIndexes")
+}
+
+/// The indexes that have failed for good.
+fn failed(job: &Value) -> BTreeSet<i64> {
+    indexes(job, "/status/failedIndexes")
+}
+
+fn indexes(job: &Value, field: &str) -> BTreeSet<i64> {
+    let ranges = text(job, field).split(',');
     let ranges = ranges.filter_map(|range| {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         Some(first.parse::<i64>().ok()?..=last.parse::<i64>().ok()?)
@@ -208,6 +252,18 @@ fn verdict(job: &Value, pods: &[Arc<Value>], active: usize, succeeded: i64) -> O
             "Reached expected number of succeeded pods",
         );
     }
+    let (failed_indexes, wanted) = (failed(job).len(), number(job, "/spec/completions"));
+    let failed_indexes = i64::try_from(failed_indexes).unwrap_or(i64::MAX);
+    if number(job, "/spec/maxFailedIndexes").is_some_and(|most| failed_indexes > most) {
+        return say(
+            false,
+            "MaxFailedIndexesExceeded",
+            "Job has exceeded the specified maximal number of failed indexes",
+        );
+    }
+    if failed_indexes > 0 && wanted.is_some_and(|wanted| succeeded + failed_indexes >= wanted) {
+        return say(false, "FailedIndexes", "Job has failed indexes");
+    }
     let limit = number(job, "/spec/backoffLimit").unwrap_or(6);
     let failed = number(job, "/status/failed").unwrap_or(0);
     let restarts: i64 = pods
@@ -242,7 +298,10 @@ fn start(store: &mut Store, job: &Value, active: &[&Arc<Value>], succeeded: i64)
     let parallelism = number(job, "/spec/parallelism").unwrap_or(1);
     let running = i64::try_from(active.len()).unwrap_or(0);
     let left = match number(job, "/spec/completions") {
-        Some(completions) => completions - succeeded - running,
+        Some(completions) => {
+            let given_up = i64::try_from(failed(job).len()).unwrap_or(0);
+            completions - succeeded - given_up - running
+        }
         // Without a number of completions no pod is added once one has succeeded.
         None if succeeded > 0 => 0,
         None => i64::MAX,
@@ -251,19 +310,20 @@ fn start(store: &mut Store, job: &Value, active: &[&Arc<Value>], succeeded: i64)
     let missing = usize::try_from(missing).unwrap_or(0);
     if text(job, "/spec/completionMode") != "Indexed" {
         for _ in 0..missing {
-            create(store, job, None);
+            create(store, job, None, 0);
         }
         return;
     }
     let mut taken = completed(job);
+    taken.extend(failed(job));
     taken.extend(active.iter().filter_map(|pod| index_of(pod)));
     let all = 0..number(job, "/spec/completions").unwrap_or(0);
     for index in all.filter(|index| !taken.contains(index)).take(missing) {
-        create(store, job, Some(index));
+        create(store, job, Some(index), 0);
     }
 }
 
-fn create(store: &mut Store, job: &Value, index: Option<i64>) {
+fn create(store: &mut Store, job: &Value, index: Option<i64>, failures: i64) {
     let mut pod = workload::pod_from(job, &job["spec"]["template"]);
     pod["metadata"]["finalizers"] = json!([TRACKING]);
     let own = name(job);
@@ -274,6 +334,9 @@ fn create(store: &mut Store, job: &Value, index: Option<i64>) {
         pod["metadata"]["name"] = json!(format!("{own}-{index}-{suffix}"));
         pod["metadata"]["annotations"][INDEX] = json!(index_text);
         pod["metadata"]["labels"][INDEX] = json!(index_text);
+        if number(job, "/spec/backoffLimitPerIndex").is_some() {
+            pod["metadata"]["annotations"][FAILURES] = json!(failures.to_string());
+        }
         pod["spec"]["hostname"] = json!(format!("{own}-{index}"));
         for list in ["initContainers", "containers"] {
             let containers = pod["spec"].get_mut(list).and_then(Value::as_array_mut);

@@ -135,7 +135,12 @@ fn job(spec: &mut Value) {
         set(spec, "completions", json!(1));
     }
     set(spec, "parallelism", json!(1));
-    set(spec, "backoffLimit", json!(6));
+    // Where each index has a limit of its own, all of them together have none.
+    let limit = match spec.get("backoffLimitPerIndex") {
+        Some(_) => i32::MAX,
+        None => 6,
+    };
+    set(spec, "backoffLimit", json!(limit));
     set(spec, "completionMode", json!("NonIndexed"));
     set(spec, "suspend", json!(false));
     set(spec, "manualSelector", json!(false));

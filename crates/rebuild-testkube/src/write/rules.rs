@@ -66,6 +66,36 @@ pub(crate) fn check_new(resource: &Resource, new: &Value) -> Result<()> {
         let why = "Required value: valid values: \"OnFailure\", \"Never\"";
         return invalid("spec.template.spec.restartPolicy", why);
     }
+    if resource.kind == "Job" {
+        return check_indexes(resource, new, policy);
+    }
+    Ok(())
+}
+
+/// A limit for each index needs indexes, and pods that are replaced when they fail.
+fn check_indexes(resource: &Resource, job: &Value, policy: &str) -> Result<()> {
+    let invalid = |field: &str, why: &str| Err(ApiError::invalid(resource, name(job), field, why));
+    let spec = &job["spec"];
+    let indexed = spec["completionMode"] == "Indexed";
+    if indexed && spec["completions"].is_null() {
+        let why = "Required value: when completion mode is Indexed";
+        return invalid("spec.completions", why);
+    }
+    let limited = !spec["backoffLimitPerIndex"].is_null();
+    if limited && !indexed {
+        let why = "Invalid value: requires indexed completion mode";
+        return invalid("spec.backoffLimitPerIndex", why);
+    }
+    if !limited && !spec["maxFailedIndexes"].is_null() {
+        let why = "Required value: when maxFailedIndexes is specified";
+        return invalid("spec.backoffLimitPerIndex", why);
+    }
+    let replaced = limited || !spec["podFailurePolicy"].is_null();
+    if replaced && policy != "Never" {
+        let why = "Invalid value: only \"Never\" is supported with backoffLimitPerIndex or \
+                   podFailurePolicy";
+        return invalid("spec.template.spec.restartPolicy", why);
+    }
     Ok(())
 }
 

@@ -68,6 +68,57 @@ async fn jobs_succeed_fail_and_run_out_of_time() {
     }
 }
 
+#[tokio::test]
+async fn each_index_of_a_job_has_tries_of_its_own() {
+    let cluster = Cluster::start().await.unwrap();
+    let jobs: Api<Job> = Api::default_namespaced(client(&cluster).await);
+    cluster.image("shell:1", |container: &Container| {
+        Program::new(&container.command)
+    });
+    let scratch = tempfile::TempDir::new().unwrap();
+    let scratch = scratch.path().display();
+    let limits = "  completions: 3\n  parallelism: 3\n  completionMode: Indexed\n  \
+                  backoffLimitPerIndex: 1\n";
+    // The number 1 fails once, and in the second job always.
+    let once =
+        format!("[ $JOB_COMPLETION_INDEX != 1 ] || ! mkdir {scratch}/tried 2> /dev/null || exit 1");
+    let always = "[ $JOB_COMPLETION_INDEX != 1 ]";
+    let given_up = format!("{limits}  maxFailedIndexes: 0\n");
+    for (name, limits, script) in [
+        ("once", limits, &*once),
+        ("always", limits, always),
+        ("given-up", &*given_up, always),
+    ] {
+        cluster.put(&job(name, limits, script)).unwrap();
+    }
+    let done = until(&jobs, "once", conditions::is_job_completed()).await;
+    let status = done.unwrap().status.unwrap();
+    assert_eq!((status.succeeded, status.failed), (Some(3), Some(1)));
+    assert_eq!(status.completed_indexes.as_deref(), Some("0-2"));
+    for (name, reason) in [
+        ("always", "FailedIndexes"),
+        ("given-up", "MaxFailedIndexesExceeded"),
+    ] {
+        let failure = |job: Option<&Job>| {
+            let conditions = job.and_then(|job| job.status.as_ref()?.conditions.clone());
+            conditions.is_some_and(|all| all.iter().any(|it| it.type_ == "Failed"))
+        };
+        let status = until(&jobs, name, failure).await.unwrap().status.unwrap();
+        assert_eq!(status.failed_indexes.as_deref(), Some("1"), "{name}");
+        assert_eq!(status.failed, Some(2), "{name}");
+        let conditions = status.conditions.unwrap();
+        let told =
+            |it: &k8s_openapi::api::batch::v1::JobCondition| it.reason.as_deref() == Some(reason);
+        assert!(conditions.iter().all(told), "{conditions:?}");
+    }
+    let wrong = job("wrong", "  backoffLimitPerIndex: 1\n", "exit 0");
+    let refused = cluster.put(&wrong).unwrap_err().to_string();
+    assert!(
+        refused.contains("requires indexed completion mode"),
+        "{refused}"
+    );
+}
+
 const CLAIM: &str = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: NAME}\n\
     spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}, EXTRA}\n";
 
