@@ -12,4 +12,5 @@ mod killed_refresh;
 mod refusals;
 mod secrets;
 mod stores;
+mod workers;
 mod world;

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use rebuild_core::model::{BackupId, RunId};
+use rebuild_core::project::{Sharing, Workers};
+use rebuild_core::spec::Within;
+use rebuild_core::work::WorkId;
 
 /// Rebuild a PostgreSQL database, with a proven copy of the data at every instant.
 #[derive(Debug, Parser)]
@@ -113,7 +116,10 @@ pub(crate) enum Command {
         now: bool,
     },
     /// Take a backup and prove it.
-    Backup,
+    Backup {
+        #[command(flatten)]
+        sharing: SharingArgs,
+    },
     /// List, show, check, export and prune backups.
     #[command(subcommand)]
     Backups(Backups),
@@ -173,6 +179,20 @@ pub(crate) enum Command {
         #[arg(long, requires = "with")]
         rows: bool,
     },
+    /// Do the share of one worker: for the pods of a Job, and the tasks of other engines, that
+    /// `--workers` is told of.
+    Worker {
+        /// The work; without it what REBUILD_WORK names.
+        #[arg(long, value_name = "NAME")]
+        work: Option<WorkId>,
+        /// The number of this worker, from 0; without it what the engine says, for example in
+        /// JOB_COMPLETION_INDEX or CLOUD_RUN_TASK_INDEX.
+        #[arg(long, value_name = "N")]
+        index: Option<u32>,
+        /// How long to wait for the work, if it is not there yet.
+        #[arg(long, value_name = "TIME", default_value = "0s")]
+        wait: Within,
+    },
     /// List and show runs.
     #[command(subcommand)]
     Runs(Runs),
@@ -183,6 +203,32 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
+}
+
+/// Who does the work, if not this process.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SharingArgs {
+    /// Share the rows among N workers: `k8s:N`, the pods of an Indexed Job, or `tasks:N`, whoever
+    /// runs `rebuild worker`.
+    #[arg(long, value_name = "WHO:N")]
+    workers: Option<Workers>,
+    /// The name of the work, which is used once; without it a new one.
+    #[arg(long, value_name = "NAME", requires = "workers")]
+    work: Option<WorkId>,
+    /// How long all workers may take; without it what the spec says, or 12h.
+    #[arg(long, value_name = "TIME", requires = "workers")]
+    workers_timeout: Option<Within>,
+}
+
+impl SharingArgs {
+    /// How the work is shared, if it is.
+    pub(crate) fn sharing(self) -> Option<Sharing> {
+        Some(Sharing {
+            workers: self.workers?,
+            work: self.work,
+            limit: self.workers_timeout.map(|limit| limit.0),
+        })
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -19,12 +19,16 @@ pub mod plan;
 pub mod postgres;
 #[cfg(feature = "postgres")]
 pub mod project;
+// Without a backend nothing writes one.
+#[cfg_attr(not(feature = "postgres"), allow(dead_code))]
+mod sealed;
 pub mod secret;
 pub mod spec;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod traits;
+pub mod work;
 
 pub use environment::Environment;
 pub use error::{Error, ErrorKind, Result};

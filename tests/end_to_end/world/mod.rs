@@ -215,7 +215,7 @@ impl Target<'_> {
     }
 
     /// The variables by which the program finds the server.
-    fn variables(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
         let at = self.endpoint();
         let Host::Socket(folder) = &at.host else {
             panic!("the endpoint is a socket");

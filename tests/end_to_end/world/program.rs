@@ -100,6 +100,24 @@ impl Target<'_> {
         finish(child, Some((point, signal))).await
     }
 
+    /// Runs `rebuild ARGS`, and sends `signal` as soon as `when` is over.
+    pub(crate) async fn signal_when(
+        &self,
+        args: &[&str],
+        when: impl Future<Output = ()>,
+        signal: Signal,
+    ) -> Run {
+        let child = self.start(args);
+        let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let strike = async {
+            when.await;
+            // It may have ended by now: the caller looks at what ended it.
+            let _ = kill_process(pid.expect("it was alive"), signal);
+        };
+        let (run, ()) = tokio::join!(finish(child, None), strike);
+        run
+    }
+
     fn start(&self, args: &[&str]) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rebuild"));
         command.current_dir(&self.folder).args(args);

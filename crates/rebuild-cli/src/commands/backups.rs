@@ -7,15 +7,22 @@ use rebuild_core::Result;
 use rebuild_core::model::{BackupId, Outcome, Verdict};
 use rebuild_core::plan::bytes;
 use rebuild_core::postgres::{Manifest, RoleMap};
-use rebuild_core::project::Project;
+use rebuild_core::project::{Project, Sharing};
 use rebuild_core::traits::BackupSummary;
 
 use crate::args::Backups;
 use crate::exit::Code;
 use crate::output::Output;
 
-pub(super) async fn take(project: &Project, output: &Output) -> Result<Code> {
-    let (summary, verdict) = project.backup().await?;
+pub(super) async fn take(
+    project: &Project,
+    sharing: Option<&Sharing>,
+    output: &Output,
+) -> Result<Code> {
+    let (summary, verdict) = match sharing {
+        Some(sharing) => project.backup_shared(sharing).await?,
+        None => project.backup().await?,
+    };
     output.data(&(&summary, &verdict), |(summary, verdict)| {
         line(summary) + &checks(verdict)
     });

@@ -7,6 +7,7 @@ mod init;
 mod rebuild;
 mod runs;
 mod status;
+mod worker;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -60,7 +61,9 @@ pub(crate) async fn dispatch(
         Command::Purge { run, confirm, now } => {
             rebuild::purge(&open().await?, run, confirm.as_deref(), now, output).await
         }
-        Command::Backup => backups::take(&open().await?, output).await,
+        Command::Backup { sharing } => {
+            backups::take(&open().await?, sharing.sharing().as_ref(), output).await
+        }
         Command::Backups(command) => backups::backups(&open().await?, command, output).await,
         Command::Restore {
             backup,
@@ -104,6 +107,10 @@ pub(crate) async fn dispatch(
             ..
         } => compare::compare(&open().await?, &other, rows, output).await,
         Command::Verify { backup, .. } => status::verify(&open().await?, backup, output).await,
+        Command::Worker { work, index, wait } => {
+            let project = open_worker(&file, output).await?;
+            worker::worker(&project, work, index, wait.0, output).await
+        }
         Command::Runs(command) => runs::runs(&store().await?, command, output).await,
         Command::Schema => {
             output.data(&spec::json_schema(), |schema| format!("{schema:#}\n"));
@@ -128,6 +135,14 @@ async fn open_store(file: &Path, output: &Output) -> Result<Project> {
         crate::signals::stop_token(),
     )
     .await
+}
+
+/// For a worker, which has the cluster around it and asks nothing of it.
+async fn open_worker(file: &Path, output: &Output) -> Result<Project> {
+    let environment = Environment::from_process();
+    let spec = spec::load(file, &|name| environment.get(name).map(str::to_owned))?;
+    let stop = crate::signals::stop_token();
+    Project::open_worker(spec, &environment, output.events(), stop).await
 }
 
 async fn open(

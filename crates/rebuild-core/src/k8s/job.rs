@@ -1,5 +1,6 @@
 //! Jobs: run to their end, with their pods' logs.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,6 +59,9 @@ pub struct ClusterJob {
     /// Variables for all of its containers, before those of the manifest, which may refer to them
     /// as `$(NAME)`.
     pub env: Vec<(String, String)>,
+    /// Run so many pods at once, each with its number in JOB_COMPLETION_INDEX, whatever the manifest
+    /// says: an Indexed Job. A pod that is lost is made again.
+    pub indexed: Option<NonZeroU32>,
     /// How long it may take. A Job without `activeDeadlineSeconds` gets this one, so that it
     /// ends even if nobody waits for it any more.
     pub limit: Duration,
@@ -127,6 +131,9 @@ impl ClusterJob {
             spec["activeDeadlineSeconds"] = json!(limit);
         }
         set_env(&mut spec["template"]["spec"], &self.env);
+        if let Some(count) = self.indexed {
+            indexed::set(spec, count);
+        }
         Ok(job)
     }
 
@@ -229,7 +236,7 @@ impl ClusterJob {
                     Error::new(ErrorKind::Server, format!("job/{name} was deleted"))
                 })?;
                 let pods = self.cluster.pods(ctx, &labels).await?;
-                logs.lock().await.follow(&pods);
+                logs.lock().await.follow(&indexed::to_follow(&pods));
                 let trouble: Vec<String> = pods.iter().filter_map(trouble).collect();
                 Ok(match ending(&job) {
                     Some(ending) => Seen::Done(ending),
@@ -399,5 +406,6 @@ fn set_env(pod: &mut Value, env: &[(String, String)]) {
     }
 }
 
+mod indexed;
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,7 @@ mod tunnel;
 mod verify;
 mod volumes;
 mod wait;
+mod workers;
 mod workload;
 
 pub use cluster::{Cluster, ClusterAddress, IN_CLUSTER};
@@ -33,4 +34,5 @@ pub use task::{JobTask, RestartTask, ServiceAddress};
 pub use tunnel::Through;
 pub use verify::{ClusterCheck, ClusterVerifier};
 pub use volumes::{ServerLock, ServerProvision, ServerReplacement, ServerTeardown, check_manifest};
+pub use workers::ClusterCrew;
 pub use workload::ClusterWorkload;

@@ -84,6 +84,7 @@ impl Task for JobTask {
             cluster: self.cluster.clone(),
             source: self.source.clone(),
             env,
+            indexed: None,
             limit: self.limit,
             redaction: self.redaction.clone(),
         };

@@ -30,10 +30,11 @@ pub mod verify;
 mod warnings;
 
 pub use crate::environment::Environment;
-pub(crate) use backup::{Carry, Chooser, Held};
+pub(crate) use backup::{BACKUP, Carry, Chooser, Held};
 pub use backup::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
-    Membership, PgBackup, RoleEntry, SequenceEntry, TableEntry, fingerprints, roles_needed,
+    Membership, PgBackup, ReadBack, RoleEntry, SequenceEntry, TableEntry, fingerprints,
+    roles_needed,
 };
 pub(crate) use backup::{make_surroundings, require_roles};
 pub use catalog::{CatalogObject, CatalogSnapshot};

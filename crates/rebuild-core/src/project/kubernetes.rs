@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Project;
 use crate::command::Redaction;
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::k8s::{
-    BothLocks, Cluster, ClusterAddress, ClusterCheck, ClusterVerifier, ClusterWorkload,
+    BothLocks, Cluster, ClusterAddress, ClusterCheck, ClusterJob, ClusterVerifier, ClusterWorkload,
     Credentials, Forward, JobSource, JobTask, LeaseLock, PodChoice, RestartTask, SecretKeys,
     ServiceAddress, SnapshotBackup, Through, WorkloadKind, WorkloadRef, require_snapshots,
 };
@@ -16,7 +17,7 @@ use crate::model::{ClusterFacts, Endpoint, Host};
 use crate::postgres::{FunctionMigrator, TargetLock};
 use crate::spec::{
     CheckSpec, ClusterTaskSpec, CommandSpec, MigratorSpec, SnapshotSpec, Spec, TargetPodSpec,
-    ViaSpec, Within, WorkloadSpec,
+    ViaSpec, Within, WorkersSpec, WorkloadSpec,
 };
 use crate::traits::{Backup, Lock, SchemaApplier, Task, Verifier, Workload};
 
@@ -131,6 +132,10 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
             with_pods("verify.workload", workload)?;
         }
     }
+    let workers = spec.kubernetes.as_ref().and_then(|k| k.workers.as_ref());
+    if let Some(source) = workers.and_then(|workers| workers_source(spec, workers)) {
+        source.check()?;
+    }
     let commands = spec.loads.iter().chain(&spec.after);
     let migrators = spec.schema.command.iter().chain(&spec.migrate);
     let tasks = commands.filter_map(|c| c.kubernetes.as_ref());
@@ -171,6 +176,15 @@ fn source(spec: &Spec, task: &ClusterTaskSpec) -> Option<JobSource> {
 }
 
 mod replace;
+
+fn workers_source(spec: &Spec, workers: &WorkersSpec) -> Option<JobSource> {
+    let task = ClusterTaskSpec {
+        job: workers.job.clone(),
+        cronjob: workers.cronjob.clone(),
+        restart: None,
+    };
+    source(spec, &task)
+}
 
 impl Project {
     /// The cluster; specs that need one and name none are refused when they are read.
@@ -278,6 +292,40 @@ impl Project {
             limit,
             redaction: Redaction::new(&self.endpoint.password),
         }))
+    }
+
+    /// The Job of the workers, with `variable`, and how long it may take. Where the database is
+    /// behind a Service, its pods are told so.
+    ///
+    /// # Errors
+    /// The spec names no cluster, or no workers in it.
+    pub(super) fn job_of_workers(
+        &self,
+        variable: (String, String),
+    ) -> Result<(ClusterJob, Duration)> {
+        let named = self.spec.kubernetes.as_ref();
+        let workers = named.and_then(|k| k.workers.as_ref()).ok_or_else(|| {
+            Error::usage("the spec has no [kubernetes.workers] that says what the workers are")
+        })?;
+        let source = workers_source(&self.spec, workers)
+            .ok_or_else(|| Error::internal("the workers are made from nothing"))?;
+        let address = self.service_address();
+        let mut env = vec![variable];
+        if let Some((service, port)) = address.service {
+            env.push(("PGHOST".to_owned(), service));
+            env.push(("PGPORT".to_owned(), port.to_string()));
+            env.push(("PGUSER".to_owned(), address.user));
+        }
+        let limit = workers.timeout.0;
+        let job = ClusterJob {
+            cluster: self.cluster()?.clone(),
+            source,
+            env,
+            indexed: None,
+            limit,
+            redaction: Redaction::new(&self.endpoint.password),
+        };
+        Ok((job, limit))
     }
 
     fn service_address(&self) -> ServiceAddress {

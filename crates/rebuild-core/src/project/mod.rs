@@ -17,6 +17,7 @@ mod prune;
 mod refresh;
 mod runs;
 mod verbs;
+mod workers;
 
 use std::sync::Arc;
 
@@ -34,6 +35,7 @@ pub use copy::copy;
 pub use infrastructure::InfrastructureStatus;
 pub use init::template;
 pub use verbs::Status;
+pub use workers::{ShareDone, Sharing, Workers};
 
 /// A spec with everything it needs to act. Opening it connects to nothing but the store, and the
 /// cluster that the database is in.
@@ -80,11 +82,21 @@ impl Project {
         events: Events,
         stop: CancellationToken,
     ) -> Result<Self> {
-        let mut endpoint = compose::endpoint(&spec, environment)?;
-        if spec.target.kubernetes.is_some() {
+        let mut project = Self::assemble(spec, environment, events, stop).await?;
+        if project.spec.target.kubernetes.is_some() {
             // Whatever listens on the usual port of this machine is another database.
-            endpoint.port = 0;
+            project.endpoint.port = 0;
         }
+        Ok(project)
+    }
+
+    async fn assemble(
+        spec: Spec,
+        environment: &Environment,
+        events: Events,
+        stop: CancellationToken,
+    ) -> Result<Self> {
+        let endpoint = compose::endpoint(&spec, environment)?;
         refresh::check(&spec)?;
         let store = Store::open(&compose::store_url(&spec)?, environment).await?;
         Ok(Self {

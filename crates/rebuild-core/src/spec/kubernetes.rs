@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::workers::{self, WorkersSpec};
 use super::{CheckSpec, Spec, StrategySpec, Within};
 use crate::error::{Error, Result};
 
@@ -23,6 +24,9 @@ pub struct KubernetesSpec {
     /// Hold a Lease in the namespace during a run, besides the database's own lock.
     #[serde(default = "yes")]
     pub lease: bool,
+    /// The pods that share a work, for `--workers k8s:N`.
+    #[serde(default)]
+    pub workers: Option<WorkersSpec>,
 }
 
 /// `[target.kubernetes]`: the pod that the database runs in. It is reached by a port-forward
@@ -173,6 +177,7 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
                 return wrong(key, "is empty");
             }
         }
+        cluster.workers.as_ref().map_or(Ok(()), workers::check)?;
     }
     check_replace(spec)?;
     let pod = spec.target.kubernetes.as_ref();

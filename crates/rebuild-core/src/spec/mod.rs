@@ -19,6 +19,7 @@ mod steps;
 mod target;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,7 @@ pub use steps::{
     RestoreSpec, Retention, SchemaSource, SchemaSpec, WorkloadSpec,
 };
 pub use target::{EndSessionsSpec, Quiesce, SessionPatterns, StoreSpec, StrategySpec, TargetSpec};
+pub use workers::WorkersSpec;
 
 /// The version of the spec's format that this crate reads.
 pub const VERSION: u32 = 1;

@@ -54,6 +54,7 @@ impl Stage {
             cluster: world.cluster().await,
             source: JobSource::Manifest(world.folder.path().join("job.yaml")),
             env: Vec::new(),
+            indexed: None,
             limit: Duration::from_secs(60),
             redaction: Redaction::new(None),
         };

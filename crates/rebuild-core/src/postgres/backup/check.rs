@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt;
 
 use super::PgBackup;
-use super::check_rows::{RowFindings, read_chunks};
+use super::check_rows::{ReadBack, RowFindings, chunks_of, read_chunks};
 use super::large_objects::LargeObjectScript;
 use super::layout::{LARGE_OBJECTS, MANIFEST, SCHEMA_DUMP};
 use super::manifest::{FileEntry, LargeObjectEntry, Manifest};
@@ -18,11 +18,13 @@ use crate::model::{BackupId, Outcome, Verdict};
 use crate::store::{Name, Store};
 use crate::traits::{BackupMode, BackupSummary};
 
-/// As [`Backup::check`](crate::traits::Backup::check).
+/// As [`Backup::check`](crate::traits::Backup::check). The rows need not be read again if somebody
+/// has, and said what was `read`.
 pub(super) async fn check(
     backup: &PgBackup,
     ctx: &Ctx,
     id: &BackupId,
+    read: Option<ReadBack>,
 ) -> Result<(BackupSummary, Verdict)> {
     let shelf = backup.shelf();
     let manifest = shelf.manifest(id).await?;
@@ -32,7 +34,7 @@ pub(super) async fn check(
         folder: shelf.folder(id)?,
         manifest: &manifest,
     };
-    let verdict = checking.run().await?;
+    let verdict = checking.run(read).await?;
     Ok((manifest.summary(), verdict))
 }
 
@@ -44,12 +46,12 @@ struct Checking<'a> {
 }
 
 impl Checking<'_> {
-    async fn run(&self) -> Result<Verdict> {
+    async fn run(&self, read: Option<ReadBack>) -> Result<Verdict> {
         let mut verdict = Verdict::default();
         // Files that are missing or of another size are named once and not read.
         let whole = self.files(&mut verdict).await?;
         let sound = self.checksums(&mut verdict, &whole).await?;
-        self.rows(&mut verdict, &whole).await?;
+        self.rows(&mut verdict, &whole, read).await?;
         if self.manifest.mode != BackupMode::CountsOnly {
             self.schema(&mut verdict, &sound).await?;
         }
@@ -155,25 +157,29 @@ impl Checking<'_> {
     }
 
     /// Every chunk is read and its rows are counted and added up.
-    async fn rows(&self, verdict: &mut Verdict, whole: &BTreeSet<String>) -> Result<()> {
+    async fn rows(
+        &self,
+        verdict: &mut Verdict,
+        whole: &BTreeSet<String>,
+        read: Option<ReadBack>,
+    ) -> Result<()> {
         if self.manifest.mode == BackupMode::CountsOnly {
             return Ok(());
         }
-        let findings = read_chunks(
-            self.ctx,
-            &self.backup.store,
-            &self.folder,
-            self.manifest,
-            whole,
-            self.backup.options.jobs,
-        )
-        .await?;
+        let read = match read {
+            Some(read) => read,
+            None => {
+                let chunks = chunks_of(self.manifest, whole);
+                let (store, jobs) = (&self.backup.store, self.backup.options.jobs);
+                read_chunks(self.ctx, store, &self.folder, chunks, jobs).await?
+            }
+        };
         let RowFindings {
             chunks,
             rows,
             chunk_complaints,
             table_complaints,
-        } = findings;
+        } = read.findings(self.manifest);
         verdict.add_complaints("chunks", format!("{chunks} chunks"), chunk_complaints);
         let looked_at = format!("{} tables, {rows} rows", self.manifest.tables.len());
         verdict.add_complaints("rows", looked_at, table_complaints);

@@ -1,10 +1,12 @@
 //! Reading the rows of a backup back.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -37,45 +39,104 @@ pub(super) struct RowFindings {
     pub(super) table_complaints: Vec<String>,
 }
 
-struct Job {
-    table: usize,
-    form: RowForm,
-    columns: usize,
-    chunk: ChunkEntry,
+/// A chunk to read, and what its rows are.
+pub(super) struct ChunkToRead {
+    pub(super) table: usize,
+    pub(super) form: RowForm,
+    pub(super) columns: usize,
+    pub(super) chunk: ChunkEntry,
+}
+
+/// What was read back of some chunks, for whoever has the manifest to compare with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadBack {
+    /// By the tables' places in the manifest.
+    pub(super) tables: Vec<TableRead>,
+    /// What is wrong with chunks, each named by its file.
+    pub(super) complaints: Vec<String>,
+}
+
+/// What was read back of one table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct TableRead {
+    pub(super) table: usize,
+    /// How many sound chunks.
+    pub(super) chunks: usize,
+    pub(super) tally: Tally,
+}
+
+impl ReadBack {
+    fn of(found: impl IntoIterator<Item = Found>) -> Self {
+        let mut tables: BTreeMap<usize, TableRead> = BTreeMap::new();
+        let mut complaints = Vec::new();
+        for (table, found) in found {
+            match found {
+                Ok(tally) => match tables.entry(table) {
+                    Entry::Vacant(place) => {
+                        place.insert(TableRead {
+                            table,
+                            chunks: 1,
+                            tally,
+                        });
+                    }
+                    Entry::Occupied(mut known) => {
+                        known.get_mut().chunks += 1;
+                        known.get_mut().tally.merge(&tally);
+                    }
+                },
+                Err(complaint) => complaints.push(complaint),
+            }
+        }
+        Self {
+            tables: tables.into_values().collect(),
+            complaints,
+        }
+    }
+
+    /// Adds what somebody else has read of the same backup.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.tables.extend(other.tables);
+        self.complaints.extend(other.complaints);
+    }
+
+    /// Compares with what `manifest` says.
+    pub(super) fn findings(self, manifest: &Manifest) -> RowFindings {
+        let mut findings = RowFindings {
+            chunks: manifest.tables.iter().map(|t| t.chunks.len()).sum(),
+            chunk_complaints: self.complaints,
+            ..RowFindings::default()
+        };
+        let mut sums = Sums::new(manifest);
+        for read in self.tables {
+            findings.rows += read.tally.rows;
+            sums.add(&read);
+        }
+        findings.chunk_complaints.sort();
+        findings.table_complaints = sums.complaints(manifest);
+        findings
+    }
 }
 
 struct Reader {
     ctx: Ctx,
     store: Store,
     folder: Name,
-    queue: Queue<Job>,
+    queue: Queue<ChunkToRead>,
     /// One permit for each KiB.
     memory: Semaphore,
     bytes: AtomicU64,
     total: u64,
 }
 
-/// The rows of a chunk, or why they cannot be had.
+/// The rows of a chunk, by its table, or why they cannot be had.
 type Found = (usize, Result<Tally, String>);
 
-/// Reads every chunk that is in `whole`, several at a time, and compares.
-///
-/// # Errors
-/// The store could not be read.
-pub(super) async fn read_chunks(
-    ctx: &Ctx,
-    store: &Store,
-    folder: &Name,
-    manifest: &Manifest,
-    whole: &BTreeSet<String>,
-    workers: NonZeroUsize,
-) -> Result<RowFindings> {
-    let jobs: Vec<Job> = manifest
-        .tables
-        .iter()
-        .enumerate()
+/// The chunks of `manifest` that are in `whole`.
+pub(super) fn chunks_of(manifest: &Manifest, whole: &BTreeSet<String>) -> Vec<ChunkToRead> {
+    let tables = manifest.tables.iter().enumerate();
+    tables
         .flat_map(|(table, entry)| {
-            entry.chunks.iter().map(move |chunk| Job {
+            entry.chunks.iter().map(move |chunk| ChunkToRead {
                 table,
                 form: entry.form,
                 columns: entry.columns.len(),
@@ -83,37 +144,35 @@ pub(super) async fn read_chunks(
             })
         })
         .filter(|job| whole.contains(&job.chunk.file))
-        .collect();
-    let mut findings = RowFindings {
-        chunks: manifest.tables.iter().map(|t| t.chunks.len()).sum(),
-        ..RowFindings::default()
-    };
-    let mut sums = Sums::new(manifest);
+        .collect()
+}
+
+/// Reads `chunks` of the backup in `folder`, several at a time.
+///
+/// # Errors
+/// The store could not be read.
+pub(super) async fn read_chunks(
+    ctx: &Ctx,
+    store: &Store,
+    folder: &Name,
+    chunks: Vec<ChunkToRead>,
+    workers: NonZeroUsize,
+) -> Result<ReadBack> {
     let reader = Arc::new(Reader {
         ctx: ctx.clone(),
         store: store.clone(),
         folder: folder.clone(),
-        total: jobs.iter().map(|j| j.chunk.stored_bytes).sum(),
+        total: chunks.iter().map(|j| j.chunk.stored_bytes).sum(),
         bytes: AtomicU64::new(0),
-        queue: Queue::new(jobs),
+        queue: Queue::new(chunks),
         memory: Semaphore::new(MEMORY_KIB as usize),
     });
     let mut running = JoinSet::new();
     for _ in 0..workers.get() {
         running.spawn(reader.clone().work());
     }
-    for (table, found) in join_workers(running).await?.into_iter().flatten() {
-        match found {
-            Ok(tally) => {
-                findings.rows += tally.rows;
-                sums.add(table, &tally);
-            }
-            Err(complaint) => findings.chunk_complaints.push(complaint),
-        }
-    }
-    findings.chunk_complaints.sort();
-    findings.table_complaints = sums.complaints(manifest);
-    Ok(findings)
+    let found = join_workers(running).await?;
+    Ok(ReadBack::of(found.into_iter().flatten()))
 }
 
 impl Reader {
@@ -142,7 +201,7 @@ impl Reader {
     }
 }
 
-fn check_chunk(job: &Job, stored: bytes::Bytes) -> Result<Tally, String> {
+fn check_chunk(job: &ChunkToRead, stored: bytes::Bytes) -> Result<Tally, String> {
     let file = &job.chunk.file;
     if checksum(&stored) != job.chunk.blake3 {
         return Err(format!(
@@ -159,7 +218,7 @@ fn check_chunk(job: &Job, stored: bytes::Bytes) -> Result<Tally, String> {
     ))
 }
 
-fn read_rows(job: &Job, stored: bytes::Bytes) -> Result<Tally> {
+fn read_rows(job: &ChunkToRead, stored: bytes::Bytes) -> Result<Tally> {
     let mut unpacker = Unpacker::new(stored, job.chunk.raw_bytes)?;
     let mut sum = Sum::new(job.form, job.columns);
     loop {
@@ -185,12 +244,15 @@ impl Sums {
         )
     }
 
-    fn add(&mut self, table: usize, tally: &Tally) {
-        self.0[table].0.merge(tally);
-        self.0[table].1 += 1;
+    fn add(&mut self, read: &TableRead) {
+        // What a worker says of a table that there is not is in no sum.
+        if let Some((sum, chunks)) = self.0.get_mut(read.table) {
+            sum.merge(&read.tally);
+            *chunks += read.chunks;
+        }
     }
 
-    /// A table that lacks a chunk is not complained about again.
+    /// A table that lacks a chunk is not complained about again: its chunk was.
     fn complaints(&self, manifest: &Manifest) -> Vec<String> {
         self.0
             .iter()

@@ -43,9 +43,14 @@ pub(crate) fn folder(id: &BackupId) -> String {
 }
 
 /// The file of a chunk: the table's place in the manifest, the part of the table that one worker
-/// read, and the chunk's place in it.
-pub(crate) fn chunk_file(table: usize, part: u32, chunk: usize) -> String {
-    format!("{ROWS}/{table:05}-{part:05}-{chunk:05}.copy.zst")
+/// read, and the chunk's place in it. Where a part may be read twice, the `attempt` too: the
+/// second need not cut the rows where the first did, so the chunks of the two must not be mixed.
+pub(crate) fn chunk_file(table: usize, part: u32, chunk: usize, attempt: Option<&str>) -> String {
+    let place = format!("{table:05}-{part:05}-{chunk:05}");
+    match attempt {
+        None => format!("{ROWS}/{place}.copy.zst"),
+        Some(attempt) => format!("{ROWS}/{place}-{attempt}.copy.zst"),
+    }
 }
 
 /// The CSV file of a table: its own name where no file system objects to it, and otherwise what
@@ -104,7 +109,8 @@ mod tests {
         for good in [
             MANIFEST,
             "rows/00000-00000-00000.copy.zst",
-            &chunk_file(1, 2, 3),
+            &chunk_file(1, 2, 3, None),
+            &chunk_file(1, 2, 3, Some("0123456789ab")),
             &csv_file(7, &TableName::new("public", "orders")),
             &csv_file(7, &TableName::new(".É/..", "a b\n")),
         ] {

@@ -11,6 +11,7 @@ use crate::model::{
     BackupId, ContentHash, DatabaseFacts, Identity, RowForm, TableFingerprint, TableKind, TableName,
 };
 use crate::postgres::WriteMarks;
+use crate::sealed;
 use crate::traits::{BackupMode, BackupSummary};
 
 /// The version of the format that this crate writes. It reads this one and older ones.
@@ -189,24 +190,13 @@ pub struct LargeObjectEntry {
     pub hash: ContentHash,
 }
 
-/// What stands between the manifest's last member and its checksum.
-const SEAL: &str = ",\n  \"blake3\": \"";
-const SEAL_END: &str = "\"\n}\n";
-const HEX: usize = 64;
-
 impl Manifest {
     /// The manifest as JSON whose last member is the BLAKE3 of everything before it.
     ///
     /// # Errors
     /// Never for a manifest that was read or made here.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let json = serde_json::to_string_pretty(self)
-            .map_err(|e| Error::internal("a manifest cannot be written as JSON").caused_by(e))?;
-        let body = json
-            .strip_suffix("\n}")
-            .ok_or_else(|| Error::internal("a manifest is no JSON object"))?;
-        let hash = blake3::hash(body.as_bytes()).to_hex();
-        Ok(format!("{body}{SEAL}{hash}{SEAL_END}").into_bytes())
+        sealed::seal(self)
     }
 
     /// Reads a manifest: its format first, then its checksum, then everything else, and last
@@ -216,7 +206,11 @@ impl Manifest {
     /// It was written by a newer version; it is damaged; a name in it leaves the folder.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         refuse_newer(bytes)?;
-        check_seal(bytes)?;
+        if !sealed::is_whole(bytes) {
+            return Err(Error::corrupt(
+                "the manifest is damaged: its checksum does not match",
+            ));
+        }
         let manifest: Self = serde_json::from_slice(bytes)
             .map_err(|e| Error::corrupt("the manifest cannot be read").caused_by(e))?;
         manifest.check_names()?;
@@ -330,19 +324,4 @@ fn refuse_newer(bytes: &[u8]) -> Result<()> {
         .hint("use the version of rebuild that wrote it, or a newer one"));
     }
     Ok(())
-}
-
-fn check_seal(bytes: &[u8]) -> Result<()> {
-    let damaged = || Error::corrupt("the manifest is damaged: its checksum does not match");
-    let split = bytes
-        .len()
-        .checked_sub(SEAL.len() + HEX + SEAL_END.len())
-        .ok_or_else(damaged)?;
-    let (body, seal) = bytes.split_at(split);
-    let hash = blake3::hash(body).to_hex();
-    if seal == format!("{SEAL}{hash}{SEAL_END}").as_bytes() {
-        Ok(())
-    } else {
-        Err(damaged())
-    }
 }

@@ -23,6 +23,7 @@ mod roles;
 mod rows_out;
 mod schema_dump;
 mod script;
+mod shared;
 mod shelf;
 mod surroundings;
 mod take;
@@ -47,6 +48,7 @@ use crate::postgres::{ClientTool, Environment};
 use crate::store::Store;
 use crate::traits::{Backup, BackupMode, BackupSummary, DestroyPermit};
 
+pub use check_rows::ReadBack;
 pub use fingerprints::fingerprints;
 pub(in crate::postgres) use fingerprints::{Compared, compare_rows};
 pub(crate) use held::{Carry, Chooser, Held};
@@ -56,6 +58,7 @@ pub use manifest::{
     SequenceEntry, TableEntry,
 };
 pub use roles::{Membership, RoleEntry, roles_needed};
+pub(crate) use shared::BACKUP;
 pub(in crate::postgres) use shelf::Shelf;
 pub(crate) use surroundings::{make_surroundings, require_roles};
 pub(in crate::postgres) use together::both;
@@ -180,7 +183,7 @@ impl Backup for PgBackup {
     }
 
     async fn check(&self, ctx: &Ctx, id: &BackupId) -> Result<(BackupSummary, Verdict)> {
-        check::check(self, ctx, id).await
+        check::check(self, ctx, id, None).await
     }
 
     async fn remove(&self, _ctx: &Ctx, id: &BackupId, permit: DestroyPermit) -> Result<()> {

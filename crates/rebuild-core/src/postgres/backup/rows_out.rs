@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::BytesMut;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -25,6 +26,7 @@ use crate::postgres::rows::tables::LiveTable;
 use crate::postgres::rows::units::{Extent, Queue, Reading, Unit, units};
 use crate::postgres::{Session, application};
 use crate::store::{Name, Store};
+use crate::work::Share;
 
 /// Bytes of compressed chunks that all workers together may hold. Each has a chunk that grows,
 /// one that waits and one on its way to the store.
@@ -43,11 +45,11 @@ pub(super) struct RowsOut {
     /// The tables, in the order of the manifest.
     pub(super) tables: Vec<LiveTable>,
     pub(super) options: RowOptions,
-    /// Also write every table as CSV.
-    pub(super) csv: bool,
     pub(super) store: Store,
     /// The backup's folder.
     pub(super) folder: Name,
+    /// The share of a work that this is, if it is one.
+    pub(super) share: Option<Share>,
 }
 
 /// The rows of one table, stored.
@@ -57,69 +59,88 @@ pub(super) struct StoredRows {
     pub(super) csv: Option<FileEntry>,
 }
 
-enum Job {
+/// What one session reads at a time.
+pub(super) enum Piece {
     Rows(Unit),
     Csv(usize),
 }
 
-enum Done {
-    Rows(usize, Tally, Vec<ChunkEntry>),
+/// What has been stored of a piece.
+pub(super) enum Done {
+    Rows(UnitDone),
     Csv(usize, FileEntry),
+}
+
+/// The rows of a part of a table, stored.
+#[derive(Serialize, Deserialize)]
+pub(super) struct UnitDone {
+    pub(super) table: usize,
+    pub(super) part: u32,
+    pub(super) tally: Tally,
+    pub(super) chunks: Vec<ChunkEntry>,
 }
 
 struct Work {
     out: RowsOut,
-    queue: Queue<Job>,
+    queue: Queue<Piece>,
     bytes: AtomicU64,
     rows: AtomicU64,
     total: u64,
 }
 
+/// The parts that the tables are read in.
+pub(super) fn parts_of(tables: &[LiveTable], options: &RowOptions) -> Vec<Unit> {
+    let extents: Vec<Extent> = tables.iter().map(LiveTable::extent).collect();
+    units(&extents, options.split_bytes)
+}
+
+/// What has been stored of each of `tables`, in their order.
+pub(super) fn by_table(
+    tables: &[LiveTable],
+    done: impl IntoIterator<Item = Done>,
+) -> Vec<StoredRows> {
+    let nothing = |t: &LiveTable| StoredRows {
+        tally: Tally::new(t.columns.len()),
+        chunks: Vec::new(),
+        csv: None,
+    };
+    let mut stored: Vec<StoredRows> = tables.iter().map(nothing).collect();
+    for done in done {
+        match done {
+            Done::Rows(unit) => {
+                stored[unit.table].tally.merge(&unit.tally);
+                stored[unit.table].chunks.extend(unit.chunks);
+            }
+            Done::Csv(table, file) => stored[table].csv = Some(file),
+        }
+    }
+    for table in &mut stored {
+        table.chunks.sort_by(|a, b| a.file.cmp(&b.file));
+    }
+    stored
+}
+
+impl Piece {
+    /// Bytes of rows in it, about; those of a CSV file are counted with the rows.
+    fn weight(&self) -> u64 {
+        match self {
+            Self::Rows(unit) => unit.weight,
+            Self::Csv(_) => 0,
+        }
+    }
+}
+
 impl RowsOut {
-    /// Reads and stores everything, on several sessions, the largest tables first. What is stored
-    /// comes back in the order of the tables.
+    /// Reads and stores `pieces` in their order, on several sessions.
     ///
     /// # Errors
     /// A table could not be read, or the store could not be written.
-    pub(super) async fn run(self) -> Result<Vec<StoredRows>> {
-        let extents: Vec<Extent> = self.tables.iter().map(LiveTable::extent).collect();
-        let mut stored: Vec<StoredRows> = self
-            .tables
-            .iter()
-            .map(|t| StoredRows {
-                tally: Tally::new(t.columns.len()),
-                chunks: Vec::new(),
-                csv: None,
-            })
-            .collect();
-        let mut jobs: Vec<Job> = units(&extents, self.options.split_bytes)
-            .into_iter()
-            .map(Job::Rows)
-            .collect();
-        if self.csv {
-            jobs.extend((0..self.tables.len()).map(Job::Csv));
-        }
-        for done in self.work_off(jobs).await? {
-            match done {
-                Done::Rows(table, tally, chunks) => {
-                    stored[table].tally.merge(&tally);
-                    stored[table].chunks.extend(chunks);
-                }
-                Done::Csv(table, file) => stored[table].csv = Some(file),
-            }
-        }
-        for table in &mut stored {
-            table.chunks.sort_by(|a, b| a.file.cmp(&b.file));
-        }
-        Ok(stored)
-    }
-
-    async fn work_off(self, jobs: Vec<Job>) -> Result<Vec<Done>> {
-        let count = self.options.jobs.get().min(jobs.len());
+    pub(super) async fn run(self, pieces: Vec<Piece>) -> Result<Vec<Done>> {
+        let count = self.options.jobs.get().min(pieces.len());
         let together = Together::new(&self.ctx);
         let work = Arc::new(Work {
-            total: self.tables.iter().map(|t| t.bytes).sum(),
-            queue: Queue::new(jobs),
+            total: pieces.iter().map(Piece::weight).sum(),
+            queue: Queue::new(pieces),
             bytes: AtomicU64::new(0),
             rows: AtomicU64::new(0),
             out: Self {
@@ -153,11 +174,11 @@ impl Work {
         .await?;
         let mut reader = TableReader::new(session).await?;
         let mut done = Vec::new();
-        while let Some(job) = self.queue.next() {
+        while let Some(piece) = self.queue.next() {
             let session = reader.next().await?;
-            done.push(match job {
-                Job::Rows(unit) => self.rows_of(session, &unit).await?,
-                Job::Csv(table) => self.csv_of(session, table).await?,
+            done.push(match piece {
+                Piece::Rows(unit) => self.rows_of(session, &unit).await?,
+                Piece::Csv(table) => self.csv_of(session, table).await?,
             });
         }
         Ok(done)
@@ -183,14 +204,20 @@ impl Work {
         let store = async move {
             let mut chunks = Vec::new();
             while let Some(chunk) = ready.recv().await {
-                let file = chunk_file(unit.table, unit.part, chunks.len());
+                let attempt = self.out.share.as_ref().map(Share::attempt);
+                let file = chunk_file(unit.table, unit.part, chunks.len(), attempt);
                 chunks.push(self.store_chunk(file, chunk).await?);
             }
             Ok(chunks)
         };
         let (tally, chunks) = tokio::join!(read, store);
         let (tally, chunks) = both(tally, chunks)?;
-        Ok(Done::Rows(unit.table, tally, chunks))
+        Ok(Done::Rows(UnitDone {
+            table: unit.table,
+            part: unit.part,
+            tally,
+            chunks,
+        }))
     }
 
     async fn read(
@@ -233,6 +260,10 @@ impl Work {
             blake3: chunk.checksum,
             file,
         };
+        if let Some(share) = &self.out.share {
+            // Nobody would read it, nor remove it.
+            share.require_open().await?;
+        }
         let name = self.out.folder.join(&entry.file)?;
         self.out.store.put_new(&name, chunk.stored).await?;
         let bytes = self.bytes.fetch_add(entry.raw_bytes, Ordering::Relaxed) + entry.raw_bytes;

@@ -11,8 +11,9 @@ use super::large_objects;
 use super::layout::{MANIFEST, folder};
 use super::manifest::{LargeObjectEntry, Manifest, MatviewEntry, SequenceEntry};
 use super::roles::{RoleEntry, read_roles};
-use super::rows_out::{RowsOut, StoredRows};
+use super::rows_out::{Piece, RowsOut, StoredRows, by_table, parts_of};
 use super::schema_dump::{Dumped, SchemaDump};
+use super::shelf::Shelf;
 use super::together::{Together, both};
 use super::tools::Tools;
 use crate::error::{Error, Result};
@@ -43,10 +44,20 @@ pub(super) async fn take(
         return already_taken(&finished, target, mode);
     }
     shelf.clear(id).await?;
-    let taken = Taking::begin(backup, ctx, target, id, mode)
-        .await?
-        .finish()
-        .await;
+    let taking = Taking::begin(backup, ctx, target, id, mode).await?;
+    whole_or_nothing(&shelf, id, taking.finish()).await
+}
+
+/// A backup that `taking` takes; if it fails, what there is of it is removed.
+///
+/// # Errors
+/// Those of `taking`.
+pub(super) async fn whole_or_nothing<T>(
+    shelf: &Shelf,
+    id: &BackupId,
+    taking: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let taken = taking.await;
     if taken.is_err() {
         // It is no backup without a manifest; what is left of it only takes up room.
         if let Err(e) = shelf.clear(id).await {
@@ -164,7 +175,17 @@ impl<'a> Taking<'a> {
         let together = Together::new(self.ctx);
         let tables = self.with_rows();
         let rows = self.rows(&together.ctx, tables.clone());
-        let manifest = self.store(&together, tables, rows).await?;
+        self.finish_with(&together, tables, rows).await
+    }
+
+    /// Finishes the backup with `rows`, which are being stored.
+    pub(super) async fn finish_with(
+        &self,
+        together: &Together,
+        tables: Vec<LiveTable>,
+        rows: impl Future<Output = Result<Vec<StoredRows>>>,
+    ) -> Result<BackupSummary> {
+        let manifest = self.store(together, tables, rows).await?;
         self.snapshot.still_held("the backup").await?;
         put_manifest(&self.backup.store, &manifest).await?;
         Ok(manifest.summary())
@@ -180,7 +201,7 @@ impl<'a> Taking<'a> {
         Ok((manifest, tables, self.snapshot))
     }
 
-    fn with_rows(&self) -> Vec<LiveTable> {
+    pub(super) fn with_rows(&self) -> Vec<LiveTable> {
         let with_rows = self.relations.iter().filter(|t| t.holds_rows());
         with_rows.cloned().collect()
     }
@@ -229,18 +250,15 @@ impl<'a> Taking<'a> {
     async fn rows(&self, ctx: &Ctx, tables: Vec<LiveTable>) -> Result<Vec<StoredRows>> {
         let counts = match self.mode {
             BackupMode::Full => {
-                let out = RowsOut {
-                    ctx: ctx.clone(),
-                    endpoint: self.endpoint.clone(),
-                    snapshot: self.snapshot.id().to_owned(),
-                    encoding: self.database.encoding.clone(),
-                    tables,
-                    options: self.backup.options.clone(),
-                    csv: self.backup.csv,
-                    store: self.backup.store.clone(),
-                    folder: self.folder.clone(),
-                };
-                return out.run().await;
+                let mut pieces: Vec<Piece> = parts_of(&tables, &self.backup.options)
+                    .into_iter()
+                    .map(Piece::Rows)
+                    .collect();
+                if self.backup.csv {
+                    pieces.extend((0..tables.len()).map(Piece::Csv));
+                }
+                let done = self.rows_out(ctx, tables.clone()).run(pieces).await?;
+                return Ok(by_table(&tables, done));
             }
             BackupMode::SchemaOnly => BTreeMap::new(),
             BackupMode::CountsOnly => {
@@ -250,6 +268,21 @@ impl<'a> Taking<'a> {
             }
         };
         Ok(counted(&tables, &counts))
+    }
+
+    /// The reading of `tables` by this process.
+    pub(super) fn rows_out(&self, ctx: &Ctx, tables: Vec<LiveTable>) -> RowsOut {
+        RowsOut {
+            ctx: ctx.clone(),
+            endpoint: self.endpoint.clone(),
+            snapshot: self.snapshot.id().to_owned(),
+            encoding: self.database.encoding.clone(),
+            tables,
+            options: self.backup.options.clone(),
+            store: self.backup.store.clone(),
+            folder: self.folder.clone(),
+            share: None,
+        }
     }
 
     async fn schema(&self, ctx: &Ctx) -> Result<Option<Dumped>> {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::error::{Error, Result};
@@ -18,7 +19,7 @@ pub(crate) const BINARY_TRAILER: &[u8; 2] = b"\xff\xff";
 const BINARY_FIXED: usize = 15;
 
 /// The sum of the rows that were seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tally {
     /// How many.
     pub rows: u64,

@@ -213,15 +213,36 @@ pub(crate) async fn reader(
     encoding: &str,
 ) -> Result<Session> {
     let session = Session::open(endpoint, application).await?;
+    import(&session, id).await?;
+    prepare_carrier(&session, encoding).await?;
+    Ok(session)
+}
+
+/// Begins a transaction in `session` that sees what the snapshot `id` sees.
+///
+/// # Errors
+/// The snapshot is gone.
+pub(crate) async fn import(session: &Session, id: &str) -> Result<()> {
     session
         .batch_execute(&format!(
             "begin isolation level repeatable read read only; set transaction snapshot {}",
             crate::postgres::literal(id)?
         ))
         .await
-        .map_err(|e| server_error("could not import the snapshot", e))?;
-    prepare_carrier(&session, encoding).await?;
-    Ok(session)
+        .map_err(|e| server_error("could not import the snapshot", e))
+}
+
+/// What the transaction that `session` is in sees, as text: which transactions ended before it
+/// (<https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT>).
+///
+/// # Errors
+/// The server could not be asked.
+pub(crate) async fn seen_by(session: &Session) -> Result<String> {
+    let what = "could not read what the snapshot sees";
+    let asked = "select pg_catalog.pg_current_snapshot()::pg_catalog.text";
+    let row = session.query_one(asked, &[]).await;
+    let row = row.map_err(|e| server_error(what, e))?;
+    row.try_get(0).map_err(|e| server_error(what, e))
 }
 
 /// Tables that are read before their locks are given back.

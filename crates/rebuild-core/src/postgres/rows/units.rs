@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use super::form::copy_options;
@@ -11,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::{RowForm, TableName};
 
 /// What one worker reads at a time: a table, or the part of one that lies in a range of pages.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Unit {
     /// The table's place in the list.
     pub table: usize,

@@ -5,6 +5,7 @@ mod damage;
 mod pitfalls;
 mod refusals;
 mod script;
+mod shared;
 mod taking;
 mod watching;
 
