@@ -1,4 +1,4 @@
-//! Backups whose rows many workers read: the pods of an Indexed Job in a cluster of this process,
+//! Backups and restores whose rows many workers carry: the pods of an Indexed Job in a cluster of this process,
 //! which are the program itself, and tasks that the test starts.
 
 use std::path::Path;
@@ -143,7 +143,7 @@ fn tables(shown: &Value) -> Vec<Value> {
 }
 
 /// The backup that `run` took is what one process takes, and can be restored.
-async fn is_right(target: &Target<'_>, run: &Run) {
+async fn is_right(target: &Target<'_>, run: &Run) -> String {
     let taken = run.json();
     let id = taken[0]["id"].as_str().expect("an id").to_owned();
     let show = async |id: &str| {
@@ -161,6 +161,7 @@ async fn is_right(target: &Target<'_>, run: &Run) {
     let copy = format!("{}_restored", target.name);
     let restored = target.rebuild(&["restore", &id, "--into", &copy]).await;
     restored.expect(0);
+    id
 }
 
 #[tokio::test]
@@ -178,7 +179,12 @@ async fn a_backup_by_the_pods_of_a_job_is_right_whatever_happens_to_them() {
         let lost = run.stderr.contains("the first is lost") || what.contains("deleted");
         assert!(lost, "{what}: {}", run.stderr);
         assert!(stage.target.folder.join("tried").exists(), "{what}");
-        is_right(&stage.target, &run).await;
+        let id = is_right(&stage.target, &run).await;
+        let check = ["backups", "check", &id, "--workers", "k8s:2"];
+        stage.target.rebuild(&check).await.expect(0);
+        let copy = format!("{}_shared", stage.target.name);
+        let restore = ["restore", &id, "--into", &copy, "--workers", "k8s:2"];
+        stage.target.rebuild(&restore).await.expect(0);
         assert!(stage.cluster.list("Job", "default").is_empty(), "{what}");
         assert!(!stage.target.store().join("work").exists(), "{what}");
     }
@@ -228,7 +234,24 @@ async fn tasks_that_somebody_else_starts_find_their_work_by_its_name() {
     for worker in [first, second] {
         assert!(worker.expect(0).stdout.contains("of nightly done"));
     }
-    is_right(&target, &run.expect(0)).await;
+    let id = is_right(&target, &run.expect(0)).await;
+
+    let restore = [
+        "restore",
+        &id,
+        "--into",
+        "tasks_shared",
+        "--workers",
+        "tasks:1",
+        "--work",
+        "weekly",
+    ];
+    let worker = [
+        "worker", "--work", "weekly", "--index", "0", "--wait", "60s",
+    ];
+    let (restored, worker) = tokio::join!(target.rebuild(&restore), target.rebuild(&worker));
+    restored.expect(0);
+    worker.expect(0);
 
     // Who comes too late, or does not say who he is, is told so.
     let late = target

@@ -136,7 +136,7 @@ pub(crate) enum Command {
         tables: Vec<String>,
         /// Restore this dump instead: an archive of pg_dump (custom, directory, tar), or a SQL
         /// file, as it is or under gzip or zstd.
-        #[arg(long, value_name = "PATH", conflicts_with_all = ["backup", "tables"])]
+        #[arg(long, value_name = "PATH", conflicts_with_all = ["backup", "tables", "workers"])]
         from: Option<PathBuf>,
         /// Give a role of the dump another name; may be given several times.
         #[arg(long = "role", value_name = "OLD=NEW", requires = "from", value_parser = renamed)]
@@ -149,6 +149,8 @@ pub(crate) enum Command {
         /// Run the dump's SQL even as a superuser.
         #[arg(long, requires = "from")]
         trust: bool,
+        #[command(flatten)]
+        sharing: SharingArgs,
     },
     /// Copy a database into a new one, from server to server, and compare every row.
     ///
@@ -245,12 +247,14 @@ pub(crate) enum Backups {
         /// The backup; without it the newest.
         backup: Option<BackupId>,
         /// Restore it too, into a throwaway server on this machine, and compare every row there.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "workers")]
         restore: bool,
         /// The folder with that server's programs; without it the installed ones whose version is
         /// nearest to the backup's.
         #[arg(long, value_name = "DIR", requires = "restore")]
         server_programs: Option<PathBuf>,
+        #[command(flatten)]
+        sharing: SharingArgs,
     },
     /// Write a backup's tables as CSV files.
     Export {

@@ -45,14 +45,16 @@ pub(super) async fn backups(project: &Project, command: Backups, output: &Output
             backup,
             restore,
             server_programs,
+            sharing,
         } => {
             let id = project.backup_or_newest(backup).await?;
-            let (summary, verdict) = if restore {
-                project
-                    .prove_backup(&id, server_programs.as_deref())
-                    .await?
-            } else {
-                project.check_backup(&id).await?
+            let (summary, verdict) = match sharing.sharing() {
+                Some(sharing) => project.check_backup_shared(&id, &sharing).await?,
+                None if restore => {
+                    let programs = server_programs.as_deref();
+                    project.prove_backup(&id, programs).await?
+                }
+                None => project.check_backup(&id).await?,
             };
             output.data(&(&summary, &verdict), |(summary, verdict)| {
                 line(summary) + &checks(verdict)
@@ -87,13 +89,15 @@ pub(super) async fn backups(project: &Project, command: Backups, output: &Output
 
 pub(super) async fn restore(
     project: &Project,
-    backup: Option<BackupId>,
-    into: &str,
-    tables: &[String],
+    (backup, into, tables): (Option<BackupId>, &str, &[String]),
+    sharing: Option<&Sharing>,
     output: &Output,
 ) -> Result<Code> {
     let id = project.backup_or_newest(backup).await?;
-    let (db, verdict) = project.restore(&id, into, tables).await?;
+    let (db, verdict) = match sharing {
+        Some(sharing) => project.restore_shared(&id, into, tables, sharing).await?,
+        None => project.restore(&id, into, tables).await?,
+    };
     output.data(&(&db, &verdict), |(db, verdict)| {
         let alone = if tables.is_empty() {
             ""

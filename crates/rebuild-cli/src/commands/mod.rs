@@ -73,10 +73,13 @@ pub(crate) async fn dispatch(
             roles,
             drop_role,
             trust,
+            sharing,
         } => {
             let project = open().await?;
             let Some(dump) = from else {
-                return backups::restore(&project, backup, &into, &tables, output).await;
+                let sharing = sharing.sharing();
+                let choice = (backup, &*into, &*tables);
+                return backups::restore(&project, choice, sharing.as_ref(), output).await;
             };
             let map = drop_role
                 .into_iter()

@@ -30,7 +30,7 @@ pub mod verify;
 mod warnings;
 
 pub use crate::environment::Environment;
-pub(crate) use backup::{BACKUP, Carry, Chooser, Held};
+pub(crate) use backup::{BACKUP, CHECK, Carry, Chooser, Held};
 pub use backup::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
     Membership, PgBackup, ReadBack, RoleEntry, SequenceEntry, TableEntry, fingerprints,
@@ -58,6 +58,7 @@ pub use pooler::looks_pooled;
 pub use provision::{PgProvision, ProvisionOptions, ScratchDatabase};
 pub use refresh::{CatchUp, PgPreserver, PgRefresh, Source, SourceSurveyor};
 pub(crate) use refresh::{Preserved, RefreshRules};
+pub(crate) use restore::RESTORE;
 pub use restore::{PgBackupSchema, PgCsvRestorer, PgRestorer, RestoreChoice};
 pub use rows::RowOptions;
 pub use schema::{PgSqlFiles, SqlPart};

@@ -5,7 +5,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use super::into::Destination;
+use super::into::{Destination, Loaders};
 use super::{Project, compose};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
@@ -13,6 +13,7 @@ use crate::model::{BackupId, Identity, Verdict};
 use crate::postgres::{DatabaseKey, Manifest, RestoreChoice, Session, application, find_database};
 use crate::spec::TablePatterns;
 use crate::traits::{Backup, BackupSummary};
+use crate::work::Crew;
 
 impl Project {
     /// Takes a backup of the target and proves it.
@@ -126,12 +127,23 @@ impl Project {
         into: &str,
         tables: &[String],
     ) -> Result<(Identity, Verdict)> {
+        self.restore_by(&self.ctx(), id, into, tables, None).await
+    }
+
+    /// As [`restore`](Self::restore), with rows that `crew` loads, if there is one.
+    pub(super) async fn restore_by(
+        &self,
+        ctx: &Ctx,
+        id: &BackupId,
+        into: &str,
+        tables: &[String],
+        crew: Option<&dyn Crew>,
+    ) -> Result<(Identity, Verdict)> {
         let choice = RestoreChoice {
             tables: TablePatterns::compile(tables)?,
             may_drop: TablePatterns::default(),
         };
-        let ctx = self.ctx();
-        self.require_ours(&ctx, id).await?;
+        self.require_ours(ctx, id).await?;
         let destination = Destination {
             maintenance: self.maintenance(),
             store: self.store.clone(),
@@ -139,6 +151,12 @@ impl Project {
             tools: compose::tools(&self.spec),
             environment: self.environment.clone(),
         };
-        destination.restore(&ctx, id, into, choice).await
+        match crew {
+            None => destination.restore(ctx, id, into, choice).await,
+            Some(crew) => {
+                let loaders = Loaders { crew, tables };
+                destination.restore_by(ctx, id, into, choice, loaders).await
+            }
+        }
     }
 }

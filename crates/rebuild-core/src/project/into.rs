@@ -19,6 +19,7 @@ use crate::store::Store;
 use crate::traits::{
     Lock, Provision, ProvisionRequest, Restorer, SchemaApplier, Verifier, VerifyRequest,
 };
+use crate::work::Crew;
 
 /// A server to restore to, and how.
 pub(super) struct Destination {
@@ -52,10 +53,16 @@ pub(super) async fn removed(
     }
 }
 
+/// Who loads the rows, and the patterns of the tables whose rows they are; without any, all.
+pub(super) struct Loaders<'a> {
+    pub(super) crew: &'a dyn Crew,
+    pub(super) tables: &'a [String],
+}
+
 /// Where the rows are.
-enum Rows {
-    /// In the backup; those that are chosen.
-    Stored(RestoreChoice),
+enum Rows<'a> {
+    /// In the backup; those that are chosen. They are loaded by somebody else, or by us.
+    Stored(RestoreChoice, Option<Loaders<'a>>),
     /// In the database they are brought from.
     Held(Box<Held>),
 }
@@ -72,6 +79,29 @@ impl Destination {
         name: &str,
         choice: RestoreChoice,
     ) -> Result<(Identity, Verdict)> {
+        self.restore_with(ctx, id, name, choice, None).await
+    }
+
+    /// As [`restore`](Self::restore), with rows that `loaders` load.
+    pub(super) async fn restore_by(
+        &self,
+        ctx: &Ctx,
+        id: &BackupId,
+        name: &str,
+        choice: RestoreChoice,
+        loaders: Loaders<'_>,
+    ) -> Result<(Identity, Verdict)> {
+        self.restore_with(ctx, id, name, choice, Some(loaders)).await
+    }
+
+    async fn restore_with(
+        &self,
+        ctx: &Ctx,
+        id: &BackupId,
+        name: &str,
+        choice: RestoreChoice,
+        loaders: Option<Loaders<'_>>,
+    ) -> Result<(Identity, Verdict)> {
         let takes = |t: &TableEntry| choice.takes(&t.table);
         let manifest = self.backup().readable(id, takes).await?;
         if !choice.tables.is_empty() && !manifest.tables.iter().any(takes) {
@@ -80,7 +110,8 @@ impl Destination {
                     .hint(format!("see its tables with: rebuild backups show {id}")),
             );
         }
-        self.make(ctx, name, &manifest, Rows::Stored(choice)).await
+        let rows = Rows::Stored(choice, loaders);
+        self.make(ctx, name, &manifest, rows).await
     }
 
     /// As [`restore`](Self::restore), with the rows straight from the database that is `held`;
@@ -101,7 +132,7 @@ impl Destination {
         ctx: &Ctx,
         name: &str,
         manifest: &Manifest,
-        rows: Rows,
+        rows: Rows<'_>,
     ) -> Result<(Identity, Verdict)> {
         let session = Session::open(&self.maintenance, &application(ctx)).await?;
         let server = server_facts(&session).await?.system_identifier;
@@ -149,7 +180,13 @@ impl Destination {
         )
     }
 
-    async fn fill(&self, ctx: &Ctx, db: &Identity, id: &BackupId, rows: Rows) -> Result<Verdict> {
+    async fn fill(
+        &self,
+        ctx: &Ctx,
+        db: &Identity,
+        id: &BackupId,
+        rows: Rows<'_>,
+    ) -> Result<Verdict> {
         let schema = PgBackupSchema {
             endpoint: self.maintenance.clone(),
             store: self.store.clone(),
@@ -158,9 +195,9 @@ impl Destination {
         let applying = schema.apply(ctx, db, id);
         ctx.step("schema", "apply the schema from the backup", applying)
             .await?;
-        let (choice, held) = match rows {
-            Rows::Stored(choice) => (choice, None),
-            Rows::Held(held) => (RestoreChoice::default(), Some(held)),
+        let (choice, loaders, held) = match rows {
+            Rows::Stored(choice, loaders) => (choice, loaders, None),
+            Rows::Held(held) => (RestoreChoice::default(), None, Some(held)),
         };
         let restorer = PgRestorer {
             endpoint: self.maintenance.clone(),
@@ -171,13 +208,18 @@ impl Destination {
             tools: self.tools.clone(),
             environment: self.environment.clone(),
         };
-        match held {
-            Some(held) => {
+        match (held, loaders) {
+            (Some(held), _) => {
                 let bringing = restorer.stream(ctx, db, *held, None);
                 ctx.step("rows", "bring the rows from server to server", bringing)
                     .await?;
             }
-            None => {
+            (None, Some(Loaders { crew, tables })) => {
+                let restoring = restorer.restore_shared(ctx, db, id, tables, crew);
+                let title = format!("restore the rows, by {} workers", crew.size());
+                ctx.step("restore", &title, restoring).await?;
+            }
+            (None, None) => {
                 let restoring = restorer.restore(ctx, db, id);
                 ctx.step("restore", "restore the rows", restoring).await?;
             }

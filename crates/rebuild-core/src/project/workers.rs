@@ -11,8 +11,8 @@ use super::Project;
 use crate::Environment;
 use crate::error::{Error, Result};
 use crate::event::{Ctx, Events};
-use crate::model::{BackupId, Verdict};
-use crate::postgres::BACKUP;
+use crate::model::{BackupId, Identity, Verdict};
+use crate::postgres::{BACKUP, CHECK, RESTORE};
 use crate::spec::Spec;
 use crate::traits::{BackupMode, BackupSummary};
 use crate::work::{AwaitedCrew, Crew, MOST_WORKERS, Share, WorkFolder, WorkId, index_from};
@@ -118,6 +118,43 @@ impl Project {
             .await
     }
 
+    /// Reads a backup back as [`check_backup`](Self::check_backup) does, with chunks that workers
+    /// read, each its share.
+    ///
+    /// *Destroys:* nothing.
+    ///
+    /// # Errors
+    /// As `check_backup`; the spec names no workers; a worker failed for good, or left no whole
+    /// result.
+    pub async fn check_backup_shared(
+        &self,
+        id: &BackupId,
+        sharing: &Sharing,
+    ) -> Result<(BackupSummary, Verdict)> {
+        let ctx = self.ctx();
+        let crew = self.crew(&ctx, sharing)?;
+        self.pg_backup().check_shared(&ctx, id, &*crew).await
+    }
+
+    /// Restores a backup as [`restore`](Self::restore) does, with rows that workers load, each its
+    /// share. They are compared by this process.
+    ///
+    /// *Repeats:* a database of that name is a refusal. *Destroys:* nothing.
+    ///
+    /// # Errors
+    /// As `restore`; the spec names no workers; a worker failed for good, or left no whole result.
+    pub async fn restore_shared(
+        &self,
+        id: &BackupId,
+        into: &str,
+        tables: &[String],
+        sharing: &Sharing,
+    ) -> Result<(Identity, Verdict)> {
+        let ctx = self.ctx();
+        let crew = self.crew(&ctx, sharing)?;
+        self.restore_by(&ctx, id, into, tables, Some(&*crew)).await
+    }
+
     /// Does the share of one worker: of the work that is named, or that REBUILD_WORK names. `index`
     /// is its number, or else the number that the engine gave it in its environment. The work is
     /// waited for as long as `wait`, if it is not there yet.
@@ -164,6 +201,16 @@ impl Project {
                 let backup = self.pg_backup();
                 let taking = backup.take_share(ctx, share);
                 ctx.step("share", &title, taking).await
+            }
+            CHECK => {
+                let backup = self.pg_backup();
+                let checking = backup.check_share(ctx, share);
+                ctx.step("share", &title, checking).await
+            }
+            RESTORE => {
+                let restorer = self.restorer(true)?;
+                let restoring = restorer.restore_share(ctx, share);
+                ctx.step("share", &title, restoring).await
             }
             other => Err(Error::corrupt(format!(
                 "there is no work of kind {other:?}"

@@ -9,6 +9,7 @@ use super::check_rows::{ReadBack, RowFindings, chunks_of, read_chunks};
 use super::large_objects::LargeObjectScript;
 use super::layout::{LARGE_OBJECTS, MANIFEST, SCHEMA_DUMP};
 use super::manifest::{FileEntry, LargeObjectEntry, Manifest};
+use super::shared::read_by;
 use super::toc::Toc;
 use super::tools::list_archive;
 use super::zstd_stream::Inflater;
@@ -17,14 +18,24 @@ use crate::event::Ctx;
 use crate::model::{BackupId, Outcome, Verdict};
 use crate::store::{Name, Store};
 use crate::traits::{BackupMode, BackupSummary};
+use crate::work::Crew;
 
-/// As [`Backup::check`](crate::traits::Backup::check). The rows need not be read again if somebody
-/// has, and said what was `read`.
+/// Who reads the rows back.
+pub(super) enum Readers<'a> {
+    /// This process.
+    Us,
+    /// Somebody did, and that is what he read.
+    Done(ReadBack),
+    /// Workers, each its share.
+    Crew(&'a dyn Crew),
+}
+
+/// As [`Backup::check`](crate::traits::Backup::check), with the rows read by `readers`.
 pub(super) async fn check(
     backup: &PgBackup,
     ctx: &Ctx,
     id: &BackupId,
-    read: Option<ReadBack>,
+    readers: Readers<'_>,
 ) -> Result<(BackupSummary, Verdict)> {
     let shelf = backup.shelf();
     let manifest = shelf.manifest(id).await?;
@@ -34,7 +45,7 @@ pub(super) async fn check(
         folder: shelf.folder(id)?,
         manifest: &manifest,
     };
-    let verdict = checking.run(read).await?;
+    let verdict = checking.run(readers).await?;
     Ok((manifest.summary(), verdict))
 }
 
@@ -46,12 +57,12 @@ struct Checking<'a> {
 }
 
 impl Checking<'_> {
-    async fn run(&self, read: Option<ReadBack>) -> Result<Verdict> {
+    async fn run(&self, readers: Readers<'_>) -> Result<Verdict> {
         let mut verdict = Verdict::default();
         // Files that are missing or of another size are named once and not read.
         let whole = self.files(&mut verdict).await?;
         let sound = self.checksums(&mut verdict, &whole).await?;
-        self.rows(&mut verdict, &whole, read).await?;
+        self.rows(&mut verdict, &whole, readers).await?;
         if self.manifest.mode != BackupMode::CountsOnly {
             self.schema(&mut verdict, &sound).await?;
         }
@@ -161,18 +172,20 @@ impl Checking<'_> {
         &self,
         verdict: &mut Verdict,
         whole: &BTreeSet<String>,
-        read: Option<ReadBack>,
+        readers: Readers<'_>,
     ) -> Result<()> {
         if self.manifest.mode == BackupMode::CountsOnly {
             return Ok(());
         }
-        let read = match read {
-            Some(read) => read,
-            None => {
-                let chunks = chunks_of(self.manifest, whole);
-                let (store, jobs) = (&self.backup.store, self.backup.options.jobs);
-                read_chunks(self.ctx, store, &self.folder, chunks, jobs).await?
+        let chunks = || chunks_of(self.manifest, whole);
+        let store = &self.backup.store;
+        let read = match readers {
+            Readers::Done(read) => read,
+            Readers::Us => {
+                let jobs = self.backup.options.jobs;
+                read_chunks(self.ctx, store, &self.folder, chunks(), jobs).await?
             }
+            Readers::Crew(crew) => read_by(self.ctx, store, self.manifest, &chunks(), crew).await?,
         };
         let RowFindings {
             chunks,

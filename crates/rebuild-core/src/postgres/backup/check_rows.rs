@@ -99,6 +99,12 @@ impl ReadBack {
         self.complaints.extend(other.complaints);
     }
 
+    /// How many chunks were read.
+    pub(super) fn chunks(&self) -> usize {
+        let sound: usize = self.tables.iter().map(|read| read.chunks).sum();
+        sound + self.complaints.len()
+    }
+
     /// Compares with what `manifest` says.
     pub(super) fn findings(self, manifest: &Manifest) -> RowFindings {
         let mut findings = RowFindings {

@@ -199,6 +199,13 @@ impl Manifest {
         sealed::seal(self)
     }
 
+    /// The BLAKE3 of [`to_bytes`](Self::to_bytes), by which two processes make sure that they read
+    /// the same one.
+    pub(crate) fn digest(&self) -> Result<String> {
+        let bytes = self.to_bytes()?;
+        Ok(blake3::hash(&bytes).to_hex().to_string())
+    }
+
     /// Reads a manifest: its format first, then its checksum, then everything else, and last
     /// whether what it says makes sense.
     ///

@@ -58,7 +58,7 @@ pub use manifest::{
     SequenceEntry, TableEntry,
 };
 pub use roles::{Membership, RoleEntry, roles_needed};
-pub(crate) use shared::BACKUP;
+pub(crate) use shared::{BACKUP, CHECK};
 pub(in crate::postgres) use shelf::Shelf;
 pub(crate) use surroundings::{make_surroundings, require_roles};
 pub(in crate::postgres) use together::both;
@@ -183,7 +183,7 @@ impl Backup for PgBackup {
     }
 
     async fn check(&self, ctx: &Ctx, id: &BackupId) -> Result<(BackupSummary, Verdict)> {
-        check::check(self, ctx, id, None).await
+        check::check(self, ctx, id, check::Readers::Us).await
     }
 
     async fn remove(&self, _ctx: &Ctx, id: &BackupId, permit: DestroyPermit) -> Result<()> {

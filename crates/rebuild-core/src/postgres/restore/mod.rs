@@ -21,6 +21,7 @@ mod run;
 mod schedule;
 mod schema;
 mod sequences;
+mod shared;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -44,9 +45,11 @@ pub use csv::PgCsvRestorer;
 pub(super) use finish::analyze;
 pub use placement::RestoreChoice;
 pub use schema::PgBackupSchema;
+pub(crate) use shared::RESTORE;
 
 use placement::Placements;
 use run::Origin;
+use shared::Loaders;
 
 /// [`Restorer`] through COPY.
 #[derive(Clone)]
@@ -92,22 +95,14 @@ impl PgRestorer {
         Shelf::new(self.store.clone()).manifest(backup).await
     }
 
-    async fn placements(&self, session: &Session, manifest: &Manifest) -> Result<Placements> {
-        Placements::find(session, manifest, &self.choice, self.own_schema).await
-    }
-}
-
-#[async_trait]
-impl Restorer for PgRestorer {
-    async fn outline(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<RestoreOutline> {
-        let manifest = self.manifest(backup).await?;
-        let session = Session::open_at(&self.endpoint, db, ctx).await?;
-        let placements = self.placements(&session, &manifest).await?;
-        session.close().await;
-        Ok(placements.outline(&manifest))
-    }
-
-    async fn restore(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<RestoreReport> {
+    /// Restores the rows, with those of the backup's tables loaded by `crew` if there is one.
+    async fn restore_by(
+        &self,
+        ctx: &Ctx,
+        db: &Identity,
+        backup: &BackupId,
+        crew: Option<Loaders<'_>>,
+    ) -> Result<RestoreReport> {
         let shelf = Shelf::new(self.store.clone());
         let manifest = shelf.manifest(backup).await?;
         let chosen = |entry: &TableEntry| self.choice.takes(&entry.table);
@@ -124,6 +119,13 @@ impl Restorer for PgRestorer {
             Some(items) => items,
             None => self.prepare(&session, &manifest, &placements).await?,
         };
+        let items = match crew {
+            None => items,
+            Some(crew) => {
+                let part = (&session, &manifest, &placements);
+                self.rows_by(ctx, db, part, items, crew).await?
+            }
+        };
         let origin = Origin::Backup;
         run::run(self, ctx, db, &manifest, &placements, items, origin).await?;
         sequences::restore(&session, &manifest.sequences).await?;
@@ -135,6 +137,25 @@ impl Restorer for PgRestorer {
             large_objects: manifest.large_objects.count,
             left_out,
         })
+    }
+
+    async fn placements(&self, session: &Session, manifest: &Manifest) -> Result<Placements> {
+        Placements::find(session, manifest, &self.choice, self.own_schema).await
+    }
+}
+
+#[async_trait]
+impl Restorer for PgRestorer {
+    async fn outline(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<RestoreOutline> {
+        let manifest = self.manifest(backup).await?;
+        let session = Session::open_at(&self.endpoint, db, ctx).await?;
+        let placements = self.placements(&session, &manifest).await?;
+        session.close().await;
+        Ok(placements.outline(&manifest))
+    }
+
+    async fn restore(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<RestoreReport> {
+        self.restore_by(ctx, db, backup, None).await
     }
 
     async fn finish(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<()> {

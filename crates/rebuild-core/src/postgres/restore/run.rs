@@ -116,7 +116,7 @@ pub(super) async fn run(
     Ok(())
 }
 
-fn weight(manifest: &Manifest, work: &Work) -> Weight {
+pub(super) fn weight(manifest: &Manifest, work: &Work) -> Weight {
     match work {
         Work::Rows {
             entry, from, to, ..

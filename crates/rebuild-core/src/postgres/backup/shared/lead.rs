@@ -1,7 +1,7 @@
 //! What the coordinator does.
 
 use super::super::PgBackup;
-use super::super::check::check;
+use super::super::check::{Readers, check};
 use super::super::check_rows::ReadBack;
 use super::super::rows_out::{Done, Piece, StoredRows, by_table, parts_of};
 use super::super::take::{Taking, whole_or_nothing};
@@ -59,7 +59,26 @@ impl PgBackup {
         id: &BackupId,
         read: ReadBack,
     ) -> Result<(BackupSummary, Verdict)> {
-        check(self, ctx, id, Some(read)).await
+        check(self, ctx, id, Readers::Done(read)).await
+    }
+}
+
+impl PgBackup {
+    /// Proves the backup `id` as [`Backup::check`](crate::traits::Backup::check) does, with rows that
+    /// `crew` reads.
+    ///
+    /// *Repeats:* reads again. *Destroys:* nothing.
+    ///
+    /// # Errors
+    /// There is no such backup, or the store could not be read; a worker failed, or its result is
+    /// missing, damaged or not of its share.
+    pub async fn check_shared(
+        &self,
+        ctx: &Ctx,
+        id: &BackupId,
+        crew: &dyn Crew,
+    ) -> Result<(BackupSummary, Verdict)> {
+        check(self, ctx, id, Readers::Crew(crew)).await
     }
 }
 

@@ -1,15 +1,19 @@
-//! A backup whose rows many workers read, each its share.
+//! A backup whose rows many workers read, each its share; and the same for one that is checked.
 //!
 //! The coordinator holds the snapshot and the tables, and stores everything but the rows itself. A
 //! worker takes part in the snapshot, reads its parts of the tables with the code that a backup by
 //! one process uses, and then reads back from the store what it has stored. So the rows that are
 //! proven have been proven where they are many.
 
+mod check;
 mod gather;
 mod lead;
 mod worker;
 
 use serde::{Deserialize, Serialize};
+
+pub(crate) use check::CHECK;
+pub(super) use check::read_by;
 
 use super::check_rows::ReadBack;
 use super::rows_out::UnitDone;

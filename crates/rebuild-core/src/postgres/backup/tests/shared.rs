@@ -48,7 +48,7 @@ enum Mishap {
     ChunkChanged,
 }
 
-/// Workers in this process.
+/// Workers in this process, for backups and checks.
 struct Hands {
     backup: PgBackup,
     work: WorkId,
@@ -68,7 +68,10 @@ impl Hands {
 
     async fn share(&self, ctx: &Ctx, folder: &WorkFolder, index: u32) -> Result<bool> {
         let share = Share::find(ctx, folder.clone(), index, Duration::ZERO).await?;
-        self.backup.take_share(ctx, &share).await
+        match share.kind() {
+            "check" => self.backup.check_share(ctx, &share).await,
+            _ => self.backup.take_share(ctx, &share).await,
+        }
     }
 
     /// A worker that ends once it has stored a chunk.
@@ -316,4 +319,41 @@ async fn workers_that_do_not_come_are_not_waited_for_for_ever() {
         error.to_string().contains("0 of the 1 workers"),
         "{error:?}"
     );
+}
+
+/// What is wrong with a backup, by a check of three workers.
+async fn checked_by_three(world: &World, id: &BackupId, mishap: Mishap) -> Result<Vec<String>> {
+    let hands = Hands::new(world, mishap);
+    let (summary, verdict) = world.backup().check_shared(&world.ctx, id, &hands).await?;
+    let (same, alone) = world.backup().check(&world.ctx, id).await?;
+    assert_eq!((summary, verdict.clone()), (same, alone));
+    Ok(verdict.complaints())
+}
+
+#[tokio::test]
+async fn three_workers_find_what_one_process_finds() {
+    let world = World::with(ROWS).await;
+    let manifest = world.take().await;
+    let id = &manifest.id;
+    for mishap in [Mishap::None, Mishap::Twice] {
+        let complaints = checked_by_three(&world, id, mishap).await;
+        assert_eq!(complaints.expect("checked"), [""; 0]);
+    }
+    for mishap in [Mishap::Silent, Mishap::Damaged, Mishap::Swapped] {
+        let unsure = checked_by_three(&world, id, mishap).await;
+        assert_eq!(unsure.expect_err("unsure").kind(), ErrorKind::Corrupt);
+    }
+    let folder = world.folder_of(id);
+    let chunk = |at: usize| folder.join(&manifest.tables[at].chunks[0].file);
+    let largest = manifest.tables.iter().position(|t| t.rows == 60_000);
+    let damaged = chunk(largest.expect("big"));
+    let mut bytes = std::fs::read(&damaged).expect("a chunk");
+    bytes[20] ^= 1;
+    std::fs::write(&damaged, bytes).expect("written");
+    let other = manifest.tables.iter().position(|t| t.rows == 30_000);
+    std::fs::remove_file(chunk(other.expect("exact"))).expect("removed");
+    let complaints = checked_by_three(&world, id, Mishap::None).await;
+    let complaints = complaints.expect("checked").join("\n");
+    assert!(complaints.contains("is missing"), "{complaints}");
+    assert!(complaints.contains("checksum"), "{complaints}");
 }
