@@ -12,7 +12,7 @@ use crate::world::{ASIDE, Run, Target, World};
 
 /// What the container of the worker 1 does the first time. `$1` is a folder that is there from the
 /// second time on, and the rest is the command.
-const MISHAPS: [(&str, &str); 3] = [
+const MISHAPS: [(&str, &str); 4] = [
     (
         "it is killed once it has begun",
         r#"mkfifo "$1/events"; shift
@@ -20,6 +20,7 @@ const MISHAPS: [(&str, &str); 3] = [
            head -n 1 "$OLDPWD/events"; kill -9 $pid; echo the first is lost; exit 137"#,
     ),
     ("it hangs, and its pod is deleted", "exec sleep 1000"),
+    ("it hangs, and its node gives it up", "exec sleep 1000"),
     (
         "it is lost after its work",
         r#"shift; "$@"; echo the first is lost; exit 1"#,
@@ -68,8 +69,8 @@ impl<'a> Stage<'a> {
             .await
     }
 
-    /// Deletes the pod of the worker 1 once its program runs.
-    async fn delete_the_one_that_hangs(&self) {
+    /// Deletes the pod of the worker 1 once its program runs, or lets its node give it up.
+    async fn end_the_one_that_hangs(&self, deleted: bool) {
         let hangs = self.target.folder.join("tried");
         until("worker 1 hangs", || hangs.exists()).await;
         let pods = self.cluster.list("Pod", "default");
@@ -77,9 +78,13 @@ impl<'a> Stage<'a> {
             pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] == "1"
         });
         let name = one.expect("a pod")["metadata"]["name"].as_str();
-        self.cluster
-            .delete("Pod", "default", name.expect("a name"))
-            .expect("deleted");
+        let name = name.expect("a name");
+        if deleted {
+            let gone = self.cluster.delete("Pod", "default", name);
+            gone.expect("deleted");
+        } else {
+            self.cluster.evict("default", name);
+        }
     }
 
     /// Fails unless nothing of an attempt is left, in the store and in the cluster.
@@ -169,14 +174,15 @@ async fn a_backup_by_the_pods_of_a_job_is_right_whatever_happens_to_them() {
     let world = World::start().await;
     for (n, (what, script)) in MISHAPS.into_iter().enumerate() {
         let stage = Stage::new(&world, &format!("pods{n}"), script).await;
-        let run = if what.contains("deleted") {
-            let (run, ()) = tokio::join!(stage.backup(), stage.delete_the_one_that_hangs());
-            run
+        let hangs = what.contains("hangs");
+        let run = if hangs {
+            let ending = stage.end_the_one_that_hangs(what.contains("deleted"));
+            tokio::join!(stage.backup(), ending).0
         } else {
             stage.backup().await
         };
         let run = run.expect(0);
-        let lost = run.stderr.contains("the first is lost") || what.contains("deleted");
+        let lost = hangs || run.stderr.contains("the first is lost");
         assert!(lost, "{what}: {}", run.stderr);
         assert!(stage.target.folder.join("tried").exists(), "{what}");
         let id = is_right(&stage.target, &run).await;
@@ -193,7 +199,7 @@ async fn a_backup_by_the_pods_of_a_job_is_right_whatever_happens_to_them() {
 #[tokio::test]
 async fn workers_that_fail_for_good_are_no_backup() {
     let world = World::start().await;
-    let stage = Stage::new(&world, "failing", "rmdir \"$1\"; echo no such luck; exit 3").await;
+    let stage = Stage::new(&world, "failing", "rmdir \"$1\"; echo no such luck; exit 7").await;
     let run = stage.backup().await.expect(7);
     for told in [
         "job/workers failed",
@@ -202,6 +208,18 @@ async fn workers_that_fail_for_good_are_no_backup() {
     ] {
         assert!(run.stderr.contains(told), "{told}: {}", run.stderr);
     }
+    stage.nothing_is_left().await;
+
+    // What says that it is of no use to try again is not tried again.
+    let stage = Stage::new(&world, "refusing", "echo tried >&2; exit 3").await;
+    let run = stage.backup().await.expect(7);
+    assert!(run.stderr.contains("PodFailurePolicy"), "{}", run.stderr);
+    assert_eq!(
+        run.stderr.matches("\"line\":\"tried\"").count(),
+        1,
+        "{}",
+        run.stderr
+    );
     stage.nothing_is_left().await;
 }
 

@@ -33,7 +33,7 @@ pub use crate::environment::Environment;
 pub(crate) use backup::{BACKUP, CHECK, Carry, Chooser, Held};
 pub use backup::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
-    Membership, PgBackup, ReadBack, RoleEntry, SequenceEntry, TableEntry, fingerprints,
+    Membership, PgBackup, PgSharedBackup, RoleEntry, SequenceEntry, TableEntry, fingerprints,
     roles_needed,
 };
 pub(crate) use backup::{make_surroundings, require_roles};

@@ -23,14 +23,23 @@ impl Project {
     /// # Errors
     /// The target could not be read whole, or the store could not be written.
     pub async fn backup(&self) -> Result<(BackupSummary, Verdict)> {
-        let ctx = self.ctx();
-        let target = self.target(&ctx).await?;
-        let backup = self.backup_maker()?;
+        let title = "back up schema and rows";
+        self.backup_by(&self.ctx(), &*self.backup_maker()?, title)
+            .await
+    }
+
+    /// Takes a backup and proves it by `backup`.
+    pub(super) async fn backup_by(
+        &self,
+        ctx: &Ctx,
+        backup: &dyn Backup,
+        title: &str,
+    ) -> Result<(BackupSummary, Verdict)> {
+        let target = self.target(ctx).await?;
         let id = BackupId::generate();
-        let taking = backup.take(&ctx, &target, &id, self.spec.backup.mode);
-        ctx.step("backup", "back up schema and rows", taking)
-            .await?;
-        let checking = backup.check(&ctx, &id);
+        let taking = backup.take(ctx, &target, &id, self.spec.backup.mode);
+        ctx.step("backup", title, taking).await?;
+        let checking = backup.check(ctx, &id);
         ctx.step("check-backup", "read the backup back", checking)
             .await
     }

@@ -133,7 +133,11 @@ impl Project {
 
     /// What takes and proves backups: of the rows, and of the volumes if the spec asks for that.
     pub(super) fn backup_maker(&self) -> Result<Arc<dyn Backup>> {
-        let backup: Arc<dyn Backup> = Arc::new(self.pg_backup());
+        self.backup_with(Arc::new(self.pg_backup()))
+    }
+
+    /// The same, with `backup` for the rows.
+    pub(super) fn backup_with(&self, backup: Arc<dyn Backup>) -> Result<Arc<dyn Backup>> {
         #[cfg(feature = "k8s")]
         let backup = self.with_snapshots(backup)?;
         Ok(backup)

@@ -91,7 +91,8 @@ impl Destination {
         choice: RestoreChoice,
         loaders: Loaders<'_>,
     ) -> Result<(Identity, Verdict)> {
-        self.restore_with(ctx, id, name, choice, Some(loaders)).await
+        self.restore_with(ctx, id, name, choice, Some(loaders))
+            .await
     }
 
     async fn restore_with(

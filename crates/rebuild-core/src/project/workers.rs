@@ -12,9 +12,9 @@ use crate::Environment;
 use crate::error::{Error, Result};
 use crate::event::{Ctx, Events};
 use crate::model::{BackupId, Identity, Verdict};
-use crate::postgres::{BACKUP, CHECK, RESTORE};
+use crate::postgres::{BACKUP, CHECK, PgSharedBackup, RESTORE};
 use crate::spec::Spec;
-use crate::traits::{BackupMode, BackupSummary};
+use crate::traits::BackupSummary;
 use crate::work::{AwaitedCrew, Crew, MOST_WORKERS, Share, WorkFolder, WorkId, index_from};
 
 /// The variable that names the work to a worker.
@@ -100,22 +100,12 @@ impl Project {
     /// As `backup`; the spec has another mode than a full backup, or names no workers; a worker
     /// failed for good, or left no whole result.
     pub async fn backup_shared(&self, sharing: &Sharing) -> Result<(BackupSummary, Verdict)> {
-        if self.spec.backup.mode != BackupMode::Full {
-            return Err(Error::usage(
-                "backup.mode: without rows there is nothing that workers could share",
-            ));
-        }
         let ctx = self.ctx();
         let crew = self.crew(&ctx, sharing)?;
-        let target = self.target(&ctx).await?;
-        let backup = self.pg_backup();
-        let id = BackupId::generate();
-        let taking = backup.take_shared(&ctx, &target, &id, &*crew);
         let title = format!("back up schema and rows, by {} workers", crew.size());
-        let (_, read) = ctx.step("backup", &title, taking).await?;
-        let checking = backup.check_read(&ctx, &id, read);
-        ctx.step("check-backup", "read the backup back", checking)
-            .await
+        let backup = Arc::new(PgSharedBackup::new(self.pg_backup(), crew));
+        let backup = self.backup_with(backup)?;
+        self.backup_by(&ctx, &*backup, &title).await
     }
 
     /// Reads a backup back as [`check_backup`](Self::check_backup) does, with chunks that workers
@@ -133,7 +123,8 @@ impl Project {
     ) -> Result<(BackupSummary, Verdict)> {
         let ctx = self.ctx();
         let crew = self.crew(&ctx, sharing)?;
-        self.pg_backup().check_shared(&ctx, id, &*crew).await
+        let backup = PgSharedBackup::new(self.pg_backup(), crew);
+        self.backup_with(Arc::new(backup))?.check(&ctx, id).await
     }
 
     /// Restores a backup as [`restore`](Self::restore) does, with rows that workers load, each its

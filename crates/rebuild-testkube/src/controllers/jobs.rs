@@ -93,6 +93,14 @@ fn count(store: &mut Store, key: &Key, job: &Value) {
             continue;
         }
         let succeeded = text(&pod, "/status/phase") == "Succeeded";
+        let rule = if succeeded { None } else { rule_for(job, &pod) };
+        if matches!(rule, Some(Rule::Ignore)) {
+            if let Some(index) = index_of(&pod) {
+                replace(store, key, index, failures_of(&pod));
+            }
+            untrack(store, &pod);
+            continue;
+        }
         let field = if succeeded { "succeeded" } else { "failed" };
         let index = index_of(&pod);
         write::modify(store, key, |job| {
@@ -105,10 +113,77 @@ fn count(store: &mut Store, key: &Key, job: &Value) {
                 job["status"]["completedIndexes"] = json!(ranges(&indexes));
             }
         });
+        if let Some(Rule::FailJob(message)) = rule {
+            write::modify(store, key, |job| {
+                set_condition(job, "FailureTarget", true, "PodFailurePolicy", &message);
+            });
+        }
         if !succeeded && let Some(index) = index {
             index_failed(store, key, &pod, index);
         }
         untrack(store, &pod);
+    }
+}
+
+/// What the job says of a pod that failed like that, besides counting it
+/// (<https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-failure-policy>).
+enum Rule {
+    Ignore,
+    FailJob(String),
+}
+
+/// The first rule that fits.
+fn rule_for(job: &Value, pod: &Value) -> Option<Rule> {
+    let rules = items(job, "/spec/podFailurePolicy/rules")
+        .iter()
+        .enumerate();
+    let (place, rule, code) = rules
+        .filter_map(|(place, rule)| Some((place, rule, fits(rule, pod)?)))
+        .next()?;
+    match (text(rule, "/action"), code) {
+        ("Ignore", _) => Some(Rule::Ignore),
+        ("FailJob", code) => Some(Rule::FailJob(format!(
+            "Pod {}/{} failed{} matching FailJob rule at index {place}",
+            namespace(pod),
+            name(pod),
+            code.map_or_else(String::new, |code| format!(" with exit code {code}")),
+        ))),
+        _ => None,
+    }
+}
+
+/// Whether a rule fits a pod, and the exit code if that is why.
+fn fits(rule: &Value, pod: &Value) -> Option<Option<i64>> {
+    let codes = &rule["onExitCodes"];
+    if codes.is_object() {
+        let listed = |code: &i64| {
+            items(codes, "/values")
+                .iter()
+                .any(|v| v.as_i64() == Some(*code))
+        };
+        let negated = text(codes, "/operator") == "NotIn";
+        let mut ended = items(pod, "/status/containerStatuses")
+            .iter()
+            .filter_map(|status| number(status, "/state/terminated/exitCode"))
+            .filter(|code| *code != 0);
+        return ended.find(|code| listed(code) != negated).map(Some);
+    }
+    let wanted = items(rule, "/onPodConditions");
+    let holds = |wanted: &Value| condition_is(pod, text(wanted, "/type"), text(wanted, "/status"));
+    wanted.iter().any(holds).then_some(None)
+}
+
+/// Where each index has a limit of its own: puts a pod in the place of one of `index`, which has
+/// failed so often.
+fn replace(store: &mut Store, key: &Key, index: i64, failures: i64) {
+    let Some(job) = store.get(key).cloned() else {
+        return;
+    };
+    let limited = number(&job, "/spec/backoffLimitPerIndex").is_some();
+    let decided = ["SuccessCriteriaMet", "FailureTarget"];
+    let over = decided.iter().any(|kind| condition_is(&job, kind, "True"));
+    if limited && !over && !completed(&job).contains(&index) && !flag(&job, "/spec/suspend") {
+        create(store, &job, Some(index), failures);
     }
 }
 
@@ -121,10 +196,6 @@ fn index_failed(store: &mut Store, key: &Key, pod: &Value, index: i64) {
     let Some(limit) = number(&job, "/spec/backoffLimitPerIndex") else {
         return;
     };
-    let decided = ["SuccessCriteriaMet", "FailureTarget"];
-    if decided.iter().any(|kind| condition_is(&job, kind, "True")) {
-        return;
-    }
     let failures = failures_of(pod) + 1;
     if failures > limit {
         write::modify(store, key, |job| {
@@ -132,8 +203,8 @@ fn index_failed(store: &mut Store, key: &Key, pod: &Value, index: i64) {
             failed.insert(index);
             job["status"]["failedIndexes"] = json!(ranges(&failed));
         });
-    } else if !completed(&job).contains(&index) && !flag(&job, "/spec/suspend") {
-        create(store, &job, Some(index), failures);
+    } else {
+        replace(store, key, index, failures);
     }
 }
 

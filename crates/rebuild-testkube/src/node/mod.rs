@@ -137,6 +137,8 @@ pub(crate) fn evict(state: &State, key: &Key) {
         object["status"]["phase"] = json!("Failed");
         object["status"]["reason"] = json!("Evicted");
         object["status"]["message"] = json!(message);
+        let condition = ("DisruptionTarget", "TerminationByKubelet");
+        crate::object::set_condition(object, condition.0, true, condition.1, message);
     });
     crate::events::record(&mut store, &object, "Warning", "Evicted", message);
     drop(store);

@@ -111,6 +111,50 @@ async fn each_index_of_a_job_has_tries_of_its_own() {
             |it: &k8s_openapi::api::batch::v1::JobCondition| it.reason.as_deref() == Some(reason);
         assert!(conditions.iter().all(told), "{conditions:?}");
     }
+    let policy = format!(
+        "{limits}  podFailurePolicy:\n    rules:\n    - action: FailJob\n      onExitCodes: \
+         {{operator: In, values: [3]}}\n    - action: Ignore\n      onPodConditions: [{{type: \
+         DisruptionTarget, status: \"True\"}}]\n"
+    );
+    let three = "[ $JOB_COMPLETION_INDEX != 1 ] || exit 3";
+    cluster.put(&job("three", &policy, three)).unwrap();
+    let failure = |job: Option<&Job>| {
+        let conditions = job.and_then(|job| job.status.as_ref()?.conditions.clone());
+        conditions.is_some_and(|all| all.iter().any(|it| it.type_ == "Failed"))
+    };
+    let status = until(&jobs, "three", failure).await.unwrap();
+    let status = status.status.unwrap();
+    assert_eq!(status.failed, Some(1));
+    let conditions = status.conditions.unwrap();
+    let why = conditions[0].message.as_deref().unwrap();
+    assert_eq!(conditions[0].reason.as_deref(), Some("PodFailurePolicy"));
+    assert!(
+        why.contains("failed with exit code 3 matching FailJob rule at index 0"),
+        "{why}"
+    );
+
+    // What the node gives up is made again, and counts nowhere.
+    let waits =
+        format!("mkdir {scratch}/waits$JOB_COMPLETION_INDEX 2> /dev/null && sleep 100; exit 0");
+    cluster.put(&job("given-back", &policy, &waits)).unwrap();
+    let mut evicted = std::collections::BTreeSet::new();
+    while evicted.len() < 3 {
+        for pod in cluster.list("Pod", "default") {
+            let metadata = &pod["metadata"];
+            let name = metadata["name"].as_str().unwrap();
+            let index = metadata["labels"]["batch.kubernetes.io/job-completion-index"].as_str();
+            let index = index.unwrap_or_default().to_owned();
+            let waits = std::path::Path::new(&format!("{scratch}/waits{index}")).exists();
+            if name.starts_with("given-back") && waits && evicted.insert(index) {
+                cluster.evict("default", name);
+            }
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let done = until(&jobs, "given-back", conditions::is_job_completed()).await;
+    let status = done.unwrap().status.unwrap();
+    assert_eq!((status.succeeded, status.failed.unwrap_or(0)), (Some(3), 0));
+
     let wrong = job("wrong", "  backoffLimitPerIndex: 1\n", "exit 0");
     let refused = cluster.put(&wrong).unwrap_err().to_string();
     assert!(

@@ -8,6 +8,10 @@ use serde_json::{Value, json};
 
 use crate::k8s::pods::phase;
 
+/// The exit codes of `rebuild` that say that another try would end the same way: what was asked is
+/// wrong, or refused.
+const FINAL: [u8; 2] = [2, 3];
+
 /// How often one number is tried again, unless the manifest says it.
 const TRIES_AGAIN: u32 = 3;
 
@@ -15,7 +19,8 @@ const TRIES_AGAIN: u32 = 3;
 const FOLLOWED: usize = 50;
 
 /// Makes the `spec` of a Job one of `count` numbered pods. If one number fails for good, so does the
-/// Job, at once; a pod that its node had to give up does not count as a try.
+/// Job, at once; a pod that its node had to give up does not count as a try. One that ends with a code that
+/// says that it is of no use is not tried again.
 pub(super) fn set(spec: &mut Value, count: NonZeroU32) {
     spec["completionMode"] = json!("Indexed");
     spec["completions"] = json!(count);
@@ -28,10 +33,16 @@ pub(super) fn set(spec: &mut Value, count: NonZeroU32) {
     }
     if spec["podFailurePolicy"].is_null() {
         // https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
-        spec["podFailurePolicy"] = json!({ "rules": [{
-            "action": "Ignore",
-            "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }],
-        }]});
+        spec["podFailurePolicy"] = json!({ "rules": [
+            {
+                "action": "Ignore",
+                "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }],
+            },
+            {
+                "action": "FailJob",
+                "onExitCodes": { "operator": "In", "values": FINAL },
+            },
+        ]});
     }
 }
 

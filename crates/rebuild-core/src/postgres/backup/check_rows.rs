@@ -49,7 +49,7 @@ pub(super) struct ChunkToRead {
 
 /// What was read back of some chunks, for whoever has the manifest to compare with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReadBack {
+pub(super) struct ReadBack {
     /// By the tables' places in the manifest.
     pub(super) tables: Vec<TableRead>,
     /// What is wrong with chunks, each named by its file.

@@ -48,7 +48,6 @@ use crate::postgres::{ClientTool, Environment};
 use crate::store::Store;
 use crate::traits::{Backup, BackupMode, BackupSummary, DestroyPermit};
 
-pub use check_rows::ReadBack;
 pub use fingerprints::fingerprints;
 pub(in crate::postgres) use fingerprints::{Compared, compare_rows};
 pub(crate) use held::{Carry, Chooser, Held};
@@ -58,6 +57,7 @@ pub use manifest::{
     SequenceEntry, TableEntry,
 };
 pub use roles::{Membership, RoleEntry, roles_needed};
+pub use shared::PgSharedBackup;
 pub(crate) use shared::{BACKUP, CHECK};
 pub(in crate::postgres) use shelf::Shelf;
 pub(crate) use surroundings::{make_surroundings, require_roles};

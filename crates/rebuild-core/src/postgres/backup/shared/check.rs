@@ -70,7 +70,7 @@ pub(in crate::postgres::backup) async fn read_by(
 
 impl PgBackup {
     /// Does `share` of a check that somebody else makes with
-    /// [`check_shared`](Self::check_shared): reads chunks back, and leaves what their rows add up
+    /// [`PgSharedBackup`](super::PgSharedBackup): reads chunks back, and leaves what their rows add up
     /// to. False if another attempt did so meanwhile.
     ///
     /// *Repeats:* reads again. *Destroys:* nothing.

@@ -30,7 +30,7 @@ impl PgBackup {
     ///
     /// # Errors
     /// As `take`; a worker failed, or its result is missing, damaged or not of its share.
-    pub async fn take_shared(
+    pub(in crate::postgres::backup) async fn take_shared(
         &self,
         ctx: &Ctx,
         target: &Identity,
@@ -53,7 +53,7 @@ impl PgBackup {
     ///
     /// # Errors
     /// There is no such backup, or the store could not be read.
-    pub async fn check_read(
+    pub(in crate::postgres::backup) async fn check_read(
         &self,
         ctx: &Ctx,
         id: &BackupId,
@@ -72,7 +72,7 @@ impl PgBackup {
     /// # Errors
     /// There is no such backup, or the store could not be read; a worker failed, or its result is
     /// missing, damaged or not of its share.
-    pub async fn check_shared(
+    pub(in crate::postgres::backup) async fn check_shared(
         &self,
         ctx: &Ctx,
         id: &BackupId,

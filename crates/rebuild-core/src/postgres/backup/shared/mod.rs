@@ -5,6 +5,7 @@
 //! one process uses, and then reads back from the store what it has stored. So the rows that are
 //! proven have been proven where they are many.
 
+mod backup;
 mod check;
 mod gather;
 mod lead;
@@ -12,6 +13,7 @@ mod worker;
 
 use serde::{Deserialize, Serialize};
 
+pub use backup::PgSharedBackup;
 pub(crate) use check::CHECK;
 pub(super) use check::read_by;
 

@@ -15,7 +15,7 @@ use crate::work::Share;
 
 impl PgBackup {
     /// Does `share` of a backup that somebody else takes with
-    /// [`take_shared`](Self::take_shared): reads parts of its tables in its snapshot, stores them,
+    /// [`PgSharedBackup`](super::PgSharedBackup): reads parts of its tables in its snapshot, stores them,
     /// reads them back, and leaves what that came to. False if another attempt did so meanwhile.
     ///
     /// *Repeats:* every attempt stores chunks of its own; those of an attempt that does not count
