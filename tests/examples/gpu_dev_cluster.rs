@@ -75,7 +75,10 @@ async fn the_whole_procedure_from_start_to_rollback() {
     assert_eq!(psql(&site, NEW_COLUMN).await, "0");
     assert_eq!(psql(&site, ROWS).await, "300 2000");
 
-    let status = readme.run(&site, "rebuild -f cluster.toml status").await.with(0);
+    let status = readme
+        .run(&site, "rebuild -f cluster.toml status")
+        .await
+        .with(0);
     for line in [
         "statefulset/postgres: 1 of 1 ready",
         "deployment/api: 2 of 2 ready",
@@ -86,14 +89,20 @@ async fn the_whole_procedure_from_start_to_rollback() {
     ] {
         assert!(status.contains(line), "{line}: {status}");
     }
-    let plan = readme.run(&site, "rebuild -f cluster.toml plan").await.with(0);
+    let plan = readme
+        .run(&site, "rebuild -f cluster.toml plan")
+        .await
+        .with(0);
     let aside = format!(
         "keep volume {old}, then delete job/migrate, statefulset/postgres, service/postgres, \
          claim/data-postgres-0"
     );
     assert!(plan.contains(&aside), "{plan}");
 
-    readme.run(&site, "rebuild -f cluster.toml run").await.with(0);
+    readme
+        .run(&site, "rebuild -f cluster.toml run")
+        .await
+        .with(0);
     let new = volume(&site).await;
     assert_ne!(new, old);
     assert_eq!(psql(&site, NEW_COLUMN).await, "1");
@@ -109,7 +118,10 @@ async fn the_whole_procedure_from_start_to_rollback() {
     let kept = get(&site, &format!("pv/{old}")).await;
     assert_eq!(kept["spec"]["persistentVolumeReclaimPolicy"], "Retain");
     assert_eq!(kept["status"]["phase"], "Released");
-    let shown = readme.run(&site, "rebuild -f cluster.toml runs show").await.with(0);
+    let shown = readme
+        .run(&site, "rebuild -f cluster.toml runs show")
+        .await
+        .with(0);
     for step in [
         "retire",
         "migrate",
@@ -123,7 +135,10 @@ async fn the_whole_procedure_from_start_to_rollback() {
         );
     }
 
-    readme.run(&site, "rebuild -f cluster.toml rollback").await.with(0);
+    readme
+        .run(&site, "rebuild -f cluster.toml rollback")
+        .await
+        .with(0);
     assert_eq!(volume(&site).await, old);
     assert_eq!(psql(&site, NEW_COLUMN).await, "0");
     assert_eq!(psql(&site, ROWS).await, "300 2000");

@@ -1,5 +1,6 @@
 //! A whole server is replaced with its volumes, and comes back.
 
+use rebuild_testkube::{Fault, Strike};
 use serde_json::Value;
 
 use super::*;
@@ -329,5 +330,183 @@ async fn a_claim_that_does_not_go_is_told_with_its_cause_and_freed_only_if_the_s
     );
     assert_eq!(volume(&world).await, old_volume);
     assert_eq!(rows(&world).await, "100");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_passes_by_itself_does_not_hold_up_a_replacement() {
+    let world = filled().await;
+    let Some(cluster) = world.inside("faults of the API server") else {
+        return world.end().await;
+    };
+    let (old_volume, old_server) = (volume(&world).await, server(&world).await);
+    let answer = |code: u16| Strike::Answer {
+        code,
+        retry_after: None,
+    };
+    let faults = |list: &[(&str, &str, Strike)]| -> Vec<_> {
+        let each = list.iter().cloned();
+        each.map(|(method, path, strike)| {
+            let name = format!("{method} {path}: {strike:?}");
+            (name, cluster.fault(Fault::once(method, path, strike)))
+        })
+        .collect()
+    };
+    let there = faults(&[
+        ("PATCH", "/persistentvolumes/", Strike::CloseAfter),
+        ("GET", "/persistentvolumes/", answer(429)),
+        ("PATCH", "/statefulsets/db/scale", Strike::CloseAfter),
+        ("DELETE", "/statefulsets/db", Strike::CloseAfter),
+        ("DELETE", "/services/db", answer(500)),
+        (
+            "DELETE",
+            "/persistentvolumeclaims/data-db-0",
+            Strike::CloseAfter,
+        ),
+        ("GET", "watch=true", Strike::Expire),
+        ("GET", "watch=true", Strike::CutStream { bytes: 1500 }),
+        ("PATCH", "fieldManager=rebuild", answer(503)),
+        ("PATCH", "/services/db?", Strike::CloseAfter),
+        ("PATCH", "/statefulsets/db?", Strike::CloseAfter),
+    ]);
+    let report = run(&world, "", HOW).await;
+    let told = world.told.text();
+    assert_eq!(report.ending, Ending::Done, "{report:?} {told}");
+    for (name, fault) in there {
+        assert_eq!(fault.struck(), 1, "{name}");
+    }
+    assert_eq!(rows(&world).await, "100");
+
+    let back = faults(&[
+        ("PATCH", "/persistentvolumes/", Strike::CloseAfter),
+        ("POST", "/persistentvolumeclaims", Strike::CloseAfter),
+        ("POST", "/statefulsets", Strike::CloseAfter),
+        ("POST", "/services", answer(429)),
+        (
+            "DELETE",
+            "/persistentvolumeclaims/data-db-0",
+            Strike::CloseBefore,
+        ),
+    ]);
+    let report = rollback(&world, &report.run, false).await;
+    let told = world.told.text();
+    assert_eq!(report.ending, Ending::RolledBack, "{report:?} {told}");
+    for (name, fault) in back {
+        assert_eq!(fault.struck(), 1, "{name}");
+    }
+    assert_eq!(server(&world).await, old_server);
+    assert_eq!(volume(&world).await, old_volume);
+    assert_eq!(rows(&world).await, "100");
+}
+
+#[tokio::test]
+async fn an_infrastructure_tool_makes_the_new_server() {
+    let world = World::empty().await;
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let tools = std::process::Command::new(root.join("scripts/kubernetes-tools")).output();
+    let tools = String::from_utf8(tools.expect("the tools").stdout).expect("a path");
+    let helm = format!("{}/helm", tools.trim_end());
+    let documents: Vec<&str> = World::manifests().split("---\n").collect();
+    let secret = documents.iter().find(|text| text.contains("kind: Secret"));
+    world.apply(secret.expect("a Secret")).await;
+    let chart = world.folder.path().join("chart");
+    std::fs::create_dir_all(chart.join("templates")).expect("a chart");
+    let about = "apiVersion: v2\nname: server\nversion: 1.0.0\n";
+    std::fs::write(chart.join("Chart.yaml"), about).expect("a chart");
+    let server_of_chart = chart.join("templates/server.yaml");
+    std::fs::write(server_of_chart, World::server_manifest()).expect("a chart");
+    let installed = tokio::process::Command::new(&helm)
+        .args([
+            "install",
+            "server",
+            "./chart",
+            "--kube-context",
+            &world.context,
+        ])
+        .args(["--namespace", &world.namespace])
+        .env("KUBECONFIG", world.kubeconfig())
+        .current_dir(world.folder.path())
+        .output()
+        .await
+        .expect("helm");
+    assert!(installed.status.success(), "{installed:?}");
+    world.await_ready("statefulset", "db", 1).await;
+    world
+        .sql(
+            "create table public.item (id int primary key);
+             insert into public.item select generate_series(1, 100)",
+        )
+        .await;
+    let (old_volume, old_server) = (volume(&world).await, server(&world).await);
+
+    let infrastructure = format!(
+        "[[infrastructure]]\nname = \"server\"\ntool = \"helm\"\nprogram = {helm:?}\n\
+         release = \"server\"\nchart = \"./chart\"\nnamespace = {:?}\ncontext = {:?}\n\
+         env = {{ KUBECONFIG = {:?} }}\n",
+        world.namespace,
+        world.context,
+        world.kubeconfig().display().to_string()
+    );
+    let how = "objects = [\"sts/db\", \"svc/db\"]\ntimeout = \"60s\"";
+    let report = run(&world, &infrastructure, how).await;
+    let told = world.told.text();
+    assert_eq!(report.ending, Ending::Done, "{report:?} {told}");
+    assert_ne!(server(&world).await, old_server);
+    assert_eq!(rows(&world).await, "100");
+    let set = world
+        .get("statefulset", "db")
+        .await
+        .expect("the new server");
+    let notes = set["metadata"]["annotations"].to_string();
+    assert!(notes.contains("meta.helm.sh/release-name"), "{notes}");
+    assert!(!notes.contains("made-by"), "in service: {notes}");
+
+    let project = world.open(&world.replacing(&infrastructure, how)).await;
+    let project = project.expect("a project");
+    let back = project
+        .rollback(&report.run, None, false)
+        .await
+        .expect("a way back");
+    let told = world.told.text();
+    assert_eq!(back.ending, Ending::RolledBack, "{back:?} {told}");
+    assert_eq!(server(&world).await, old_server);
+    assert_eq!(volume(&world).await, old_volume);
+    assert_eq!(rows(&world).await, "100");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_somebody_else_has_set_is_not_overwritten() {
+    let world = filled().await;
+    let old_server = server(&world).await;
+    let tuning = |memory: &str| {
+        format!(
+            "{{apiVersion: v1, kind: ConfigMap, metadata: {{name: tuning}}, \
+             data: {{memory: \"{memory}\"}}}}"
+        )
+    };
+    world.apply(&tuning("1GB")).await;
+    let manifest = format!("{}---\n{}", tuning("2GB"), World::server_manifest());
+    world.write("server.yaml", &manifest);
+    let project = world
+        .open(&world.replacing("", HOW))
+        .await
+        .expect("a project");
+    let losses = project.plan(true).await.expect("a plan").losses.join("; ");
+    assert!(
+        losses.contains("configmap/tuning is changed by the manifests"),
+        "{losses}"
+    );
+    let report = project.run(None, None).await.expect("a run");
+    assert_eq!(report.ending, Ending::RolledBack, "{report:?}");
+    let error = report.error.as_deref().unwrap_or_default();
+    assert!(
+        error.contains("configmap/tuning") && error.contains("conflict"),
+        "{error}"
+    );
+    assert_eq!(server(&world).await, old_server);
+    assert_eq!(rows(&world).await, "100");
+    let kept = world.get("configmap", "tuning").await.expect("it is there");
+    assert_eq!(kept["data"]["memory"], "1GB");
     world.end().await;
 }
