@@ -100,6 +100,13 @@ fn next(run: &RunId, ending: Ending) -> Option<String> {
     }
 }
 
+/// The volumes of the old server, if the run replaced a whole one.
+fn kept_volumes(active: &Active) -> Option<String> {
+    let server = active.plan.survey.cluster.as_ref()?.replaced.as_ref()?;
+    let volumes: Vec<&str> = server.volumes.iter().map(|v| &*v.volume).collect();
+    Some(format!("volume {}", volumes.join(", ")))
+}
+
 fn left(active: &Active, ending: Ending) -> Vec<String> {
     let facts = active.facts();
     let names = facts.names();
@@ -110,13 +117,25 @@ fn left(active: &Active, ending: Ending) -> Vec<String> {
     }
     match ending {
         Ending::Done => {
+            let kept = match kept_volumes(active) {
+                Some(volumes) => format!("the old server is kept on {volumes}"),
+                None => format!("the old database is kept as {:?}", names.retired),
+            };
             left.push(format!(
-                "the old database is kept as {:?}; `rebuild rollback {}` brings it back",
-                names.retired, active.run
+                "{kept}; `rebuild rollback {}` brings it back",
+                active.run
             ));
             left.push(format!(
                 "once you are sure: `rebuild purge {}` destroys it and frees its space",
                 active.run
+            ));
+        }
+        Ending::RolledBack
+            if active.journal.state().went_live() && kept_volumes(active).is_some() =>
+        {
+            left.push(format!(
+                "the new server was in service, and its volumes are kept; `rebuild purge {} --confirm {}` destroys them",
+                active.run, names.staged
             ));
         }
         Ending::RolledBack if active.journal.state().went_live() => {

@@ -52,8 +52,12 @@ impl ReadOnlyGate {
 
     /// True if the target's whole server was replaced. What was set went with it, and is set back
     /// when it comes back.
-    async fn is_elsewhere(&self, session: &Session) -> Result<bool> {
-        Ok(place::system_identifier(session).await? != self.target.server)
+    async fn is_elsewhere(&self) -> Result<bool> {
+        if self.lock.is_away().await {
+            return Ok(true);
+        }
+        let session = self.lock.session().await?;
+        Ok(place::system_identifier(&session).await? != self.target.server)
     }
 }
 
@@ -76,10 +80,10 @@ impl Workload for ReadOnlyGate {
 
     async fn stop(&self, ctx: &Ctx, before: &WorkloadState) -> Result<()> {
         let before = read(before)?;
-        let lock = self.lock.session().await?;
-        if self.is_elsewhere(&lock).await? {
+        if self.is_elsewhere().await? {
             return Ok(());
         }
+        let lock = self.lock.session().await?;
         let Some(now) = place::by_oid(&lock, before.oid).await? else {
             return Err(gone(&self.target));
         };
@@ -99,10 +103,10 @@ impl Workload for ReadOnlyGate {
 
     async fn start(&self, ctx: &Ctx, before: &WorkloadState) -> Result<()> {
         let before = read(before)?;
-        let lock = self.lock.session().await?;
-        if self.is_elsewhere(&lock).await? {
+        if self.is_elsewhere().await? {
             return Ok(());
         }
+        let lock = self.lock.session().await?;
         // Found by oid: after a promote it is the retired database, which must be writable again
         // when it comes back. Once it is purged there is nothing to reset.
         let Some(now) = place::by_oid(&lock, before.oid).await? else {

@@ -48,6 +48,12 @@ impl TargetLock {
         self
     }
 
+    /// True if the server is away because it is being replaced: its lock was given back. One whose
+    /// connection was lost is not.
+    pub(super) async fn is_away(&self) -> bool {
+        self.replaced && self.held.lock().await.is_none()
+    }
+
     /// The connection that holds the lock, for one caller at a time.
     ///
     /// # Errors

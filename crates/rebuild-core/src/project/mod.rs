@@ -116,8 +116,8 @@ impl Project {
     async fn reach(&mut self) -> Result<()> {
         let ctx = self.ctx();
         let endpoint = &mut self.endpoint;
-        self.reached =
-            kubernetes::Reached::open(&self.spec, &self.environment, &ctx, endpoint).await?;
+        let reached = kubernetes::Reached::open(&self.spec, &self.environment, &ctx, endpoint);
+        self.reached = Box::pin(reached).await?;
         Ok(())
     }
 

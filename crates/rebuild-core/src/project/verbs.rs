@@ -1,4 +1,7 @@
 //! `status`, `plan`, `run`, `resume`, `rollback`, `purge`, `verify`.
+//!
+//! What goes deep is boxed: the verbs of a caller that does several of them would otherwise not fit
+//! on a thread's stack.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -61,7 +64,7 @@ impl Project {
             PgCsvRestorer::check_folder(&folder).await?;
         }
         let mut survey = self.survey(drift).await?;
-        survey.infrastructure = self.planned_infrastructure(&self.ctx()).await?;
+        survey.infrastructure = Box::pin(self.planned_infrastructure(&self.ctx())).await?;
         Ok(survey)
     }
 
@@ -74,7 +77,7 @@ impl Project {
         let mut survey = self.surveyor().await?.survey(&ctx, drift).await?;
         #[cfg(feature = "k8s")]
         {
-            survey.cluster = self.cluster_facts(&ctx).await?;
+            survey.cluster = Box::pin(self.cluster_facts(&ctx)).await?;
         }
         Ok(survey)
     }
@@ -101,7 +104,8 @@ impl Project {
         let plan = self.plan_of(survey)?;
         plan.permit_run(confirm)?;
         self.refuse_open_run().await?;
-        let report = self.engine(&plan)?.run(RunId::generate(), plan).await?;
+        let engine = self.engine(&plan)?;
+        let report = Box::pin(engine.run(RunId::generate(), plan)).await?;
         self.forget_source(&report).await;
         self.hooks(&report).await;
         Ok(report)
@@ -124,7 +128,8 @@ impl Project {
     pub async fn resume(&self, run: &RunId) -> Result<Report> {
         self.require_functions()?;
         let plan = journal::plan(&self.store, run).await?;
-        let report = self.engine(&plan)?.resume(run, self.spec.digest()).await?;
+        let engine = self.engine(&plan)?;
+        let report = Box::pin(engine.resume(run, self.spec.digest())).await?;
         self.forget_source(&report).await;
         self.hooks(&report).await;
         Ok(report)
@@ -142,10 +147,9 @@ impl Project {
     ) -> Result<Report> {
         let plan = journal::plan(&self.store, run).await?;
         self.require_typed(&plan.target, confirm)?;
-        let report = self
-            .engine(&plan)?
-            .rollback(run, RollbackOptions { accept_writes })
-            .await?;
+        let engine = self.engine(&plan)?;
+        let options = RollbackOptions { accept_writes };
+        let report = Box::pin(engine.rollback(run, options)).await?;
         self.forget_source(&report).await;
         Ok(report)
     }
@@ -190,7 +194,8 @@ impl Project {
             ))
             .hint(format!("give --confirm {}", plan.target.name)));
         }
-        self.engine(&plan)?.purge(run, confirm).await
+        let engine = self.engine(&plan)?;
+        Box::pin(engine.purge(run, confirm)).await
     }
 
     fn refuse_retained(&self, run: &RunSummary) -> Result<()> {

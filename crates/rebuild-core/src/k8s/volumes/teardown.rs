@@ -105,11 +105,22 @@ impl Teardown for ServerTeardown {
     }
 
     async fn written_since(&self, ctx: &Ctx, retired: &Retired) -> Result<Vec<String>> {
-        match self.database.look(ctx, &retired.old.name).await? {
-            // The old server is back, and the new one is not to be asked any more.
-            Some(now) if now.server == retired.old.server => Ok(Vec::new()),
-            _ => self.database.written_since(ctx, retired).await,
-        }
+        let asked = async {
+            match self.database.look(ctx, &retired.old.name).await? {
+                // The old server is back, and the new one is not to be asked any more.
+                Some(now) if now.server == retired.old.server => Ok(Vec::new()),
+                _ => self.database.written_since(ctx, retired).await,
+            }
+        };
+        // A new server that is broken is what one goes back for.
+        asked.await.map_err(|e| {
+            e.context("it cannot be told what was written to the new server")
+                .hint(format!(
+                    "rebuild rollback {} --accept-writes goes back without asking it; its volumes \
+                     are kept",
+                    ctx.run
+                ))
+        })
     }
 
     async fn purge(&self, ctx: &Ctx, retired: &Retired, permit: DestroyPermit) -> Result<()> {

@@ -96,6 +96,13 @@ async fn a_server_gets_new_volumes_and_comes_back_on_the_old_ones() {
     let report = run(&world, "", HOW).await;
     let told = world.told.text();
     assert_eq!(report.ending, Ending::Done, "{report:?} {told}");
+    let left = report.left.join("; ");
+    assert!(
+        left.contains(&format!(
+            "the old server is kept on volume {old_volume}; `rebuild rollback"
+        )),
+        "{left}"
+    );
     assert_eq!(rows(&world).await, "100");
     let (new_volume, new_server) = (volume(&world).await, server(&world).await);
     assert_ne!(new_volume, old_volume);
@@ -119,6 +126,25 @@ async fn a_server_gets_new_volumes_and_comes_back_on_the_old_ones() {
     let refused = refused.expect_err("rows would go out of service");
     assert!(refused.to_string().contains("public.item"), "{refused}");
 
+    // A server that is broken is what one goes back for.
+    let scaled = serde_json::json!({ "spec": { "replicas": 0 } });
+    let (api, params) = (world.api("statefulset"), kube::api::PatchParams::default());
+    let stopped = api
+        .patch("db", &params, &kube::api::Patch::Merge(&scaled))
+        .await;
+    stopped.expect("it is stopped");
+    let project = world
+        .open(&world.replacing("", HOW))
+        .await
+        .expect("a project");
+    let refused = project.rollback(&report.run, None, false).await;
+    let refused = refused.expect_err("nobody can tell");
+    assert!(
+        refused
+            .advice()
+            .is_some_and(|hint| hint.contains("--accept-writes")),
+        "{refused:?}"
+    );
     let back = rollback(&world, &report.run, true).await;
     let told = world.told.text();
     assert_eq!(back.ending, Ending::RolledBack, "{back:?} {told}");
@@ -131,6 +157,11 @@ async fn a_server_gets_new_volumes_and_comes_back_on_the_old_ones() {
     assert_eq!(volume_state(&world, &new_volume).await, kept);
     assert_eq!(world.names("lease").await, [""; 0]);
 
+    let left = back.left.join("; ");
+    assert!(
+        left.contains("the new server was in service, and its volumes are kept"),
+        "{left}"
+    );
     // It goes by its typed name alone, for no backup holds it.
     let project = world
         .open(&world.replacing("", HOW))
@@ -400,82 +431,6 @@ async fn what_passes_by_itself_does_not_hold_up_a_replacement() {
 }
 
 #[tokio::test]
-async fn an_infrastructure_tool_makes_the_new_server() {
-    let world = World::empty().await;
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let tools = std::process::Command::new(root.join("scripts/kubernetes-tools")).output();
-    let tools = String::from_utf8(tools.expect("the tools").stdout).expect("a path");
-    let helm = format!("{}/helm", tools.trim_end());
-    let documents: Vec<&str> = World::manifests().split("---\n").collect();
-    let secret = documents.iter().find(|text| text.contains("kind: Secret"));
-    world.apply(secret.expect("a Secret")).await;
-    let chart = world.folder.path().join("chart");
-    std::fs::create_dir_all(chart.join("templates")).expect("a chart");
-    let about = "apiVersion: v2\nname: server\nversion: 1.0.0\n";
-    std::fs::write(chart.join("Chart.yaml"), about).expect("a chart");
-    let server_of_chart = chart.join("templates/server.yaml");
-    std::fs::write(server_of_chart, World::server_manifest()).expect("a chart");
-    let installed = tokio::process::Command::new(&helm)
-        .args([
-            "install",
-            "server",
-            "./chart",
-            "--kube-context",
-            &world.context,
-        ])
-        .args(["--namespace", &world.namespace])
-        .env("KUBECONFIG", world.kubeconfig())
-        .current_dir(world.folder.path())
-        .output()
-        .await
-        .expect("helm");
-    assert!(installed.status.success(), "{installed:?}");
-    world.await_ready("statefulset", "db", 1).await;
-    world
-        .sql(
-            "create table public.item (id int primary key);
-             insert into public.item select generate_series(1, 100)",
-        )
-        .await;
-    let (old_volume, old_server) = (volume(&world).await, server(&world).await);
-
-    let infrastructure = format!(
-        "[[infrastructure]]\nname = \"server\"\ntool = \"helm\"\nprogram = {helm:?}\n\
-         release = \"server\"\nchart = \"./chart\"\nnamespace = {:?}\ncontext = {:?}\n\
-         env = {{ KUBECONFIG = {:?} }}\n",
-        world.namespace,
-        world.context,
-        world.kubeconfig().display().to_string()
-    );
-    let how = "objects = [\"sts/db\", \"svc/db\"]\ntimeout = \"60s\"";
-    let report = run(&world, &infrastructure, how).await;
-    let told = world.told.text();
-    assert_eq!(report.ending, Ending::Done, "{report:?} {told}");
-    assert_ne!(server(&world).await, old_server);
-    assert_eq!(rows(&world).await, "100");
-    let set = world
-        .get("statefulset", "db")
-        .await
-        .expect("the new server");
-    let notes = set["metadata"]["annotations"].to_string();
-    assert!(notes.contains("meta.helm.sh/release-name"), "{notes}");
-    assert!(!notes.contains("made-by"), "in service: {notes}");
-
-    let project = world.open(&world.replacing(&infrastructure, how)).await;
-    let project = project.expect("a project");
-    let back = project
-        .rollback(&report.run, None, false)
-        .await
-        .expect("a way back");
-    let told = world.told.text();
-    assert_eq!(back.ending, Ending::RolledBack, "{back:?} {told}");
-    assert_eq!(server(&world).await, old_server);
-    assert_eq!(volume(&world).await, old_volume);
-    assert_eq!(rows(&world).await, "100");
-    world.end().await;
-}
-
-#[tokio::test]
 async fn what_somebody_else_has_set_is_not_overwritten() {
     let world = filled().await;
     let old_server = server(&world).await;
@@ -486,7 +441,7 @@ async fn what_somebody_else_has_set_is_not_overwritten() {
         )
     };
     world.apply(&tuning("1GB")).await;
-    let manifest = format!("{}---\n{}", tuning("2GB"), World::server_manifest());
+    let manifest = format!("{}\n---\n{}", tuning("2GB"), World::server_manifest());
     world.write("server.yaml", &manifest);
     let project = world
         .open(&world.replacing("", HOW))
