@@ -278,4 +278,46 @@ mod tests {
             assert!(read(bad).is_err(), "{bad}");
         }
     }
+
+    #[test]
+    fn workers_are_made_from_one_thing() {
+        let folder = std::path::Path::new(".");
+        let read = |workers: &str| {
+            let text = format!(
+                "version = 1\nstore.url = \"store\"\ntarget.url = \"postgresql:///app\"\n\
+                 [kubernetes]\ncontext = \"c\"\nnamespace = \"n\"\nworkers = {workers}\n"
+            );
+            crate::spec::parse(&text, "rebuild.toml", folder, &|_| None)
+        };
+        let spec = read("{ cronjob = \"a\" }").expect("a spec");
+        let workers = spec.kubernetes.and_then(|k| k.workers).expect("workers");
+        assert_eq!(workers.timeout.0, LIMIT);
+        for bad in ["{}", "{ job = \"a.yaml\", cronjob = \"a\" }"] {
+            let error = read(bad).expect_err(bad);
+            assert!(
+                error.to_string().contains("exactly one of job and cronjob"),
+                "{error:?}"
+            );
+        }
+    }
+
+    /// The page shows a spec and a manifest that are taken.
+    #[cfg(feature = "k8s")]
+    #[test]
+    fn what_the_page_shows_can_be_used() {
+        let page = include_str!("../../../../docs/WORKERS.md");
+        let shown = |language: &str| {
+            let from = page.split(&format!("```{language}\n")).nth(1);
+            from.and_then(|rest| rest.split("```").next())
+                .expect("shown")
+        };
+        let folder = tempfile::TempDir::new().expect("a folder");
+        std::fs::write(folder.path().join("worker.yaml"), shown("yaml")).expect("written");
+        let text = format!(
+            "version = 1\ntarget.url = \"postgresql:///app\"\n{}",
+            shown("toml")
+        );
+        let spec = crate::spec::parse(&text, "rebuild.toml", folder.path(), &|_| None);
+        super::super::kubernetes::check(&spec.expect("a spec")).expect("a Job");
+    }
 }

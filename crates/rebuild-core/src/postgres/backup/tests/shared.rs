@@ -156,7 +156,9 @@ impl Crew for Hands {
             two.sort_unstable();
             assert_eq!(two, [false, true], "one of them counts");
         } else {
-            assert!(self.share(ctx, folder, 1).await?);
+            let counts = self.share(ctx, folder, 1).await?;
+            // One that was lost may have left its result all the same.
+            assert!(counts || self.mishap == Mishap::Lost);
         }
         let others = tokio::join!(self.share(ctx, folder, 0), self.share(ctx, folder, 2));
         assert!(others.0? && others.1?);

@@ -36,12 +36,13 @@ impl Hands {
         self.restorer.restore_share(ctx, &share).await
     }
 
-    async fn in_cuts(&self, ctx: &Ctx, folder: &WorkFolder, index: u32) -> Result<bool> {
+    /// One that was cut may have left its result all the same.
+    async fn in_cuts(&self, ctx: &Ctx, folder: &WorkFolder, index: u32) -> Result<()> {
         for patience in 1..300 {
             let limit = Duration::from_millis(patience * 3);
             if let Ok(done) = tokio::time::timeout(limit, self.share(ctx, folder, index)).await {
                 assert!(patience > 1 || self.idle);
-                return done;
+                return done.map(|_| ());
             }
         }
         panic!("it never came to its end");
@@ -64,7 +65,8 @@ impl Crew for Hands {
             self.share(ctx, folder, 1),
             self.share(ctx, folder, 2)
         );
-        assert!(shares.0? && shares.1? && shares.2?);
+        shares.0?;
+        assert!(shares.1? && shares.2?);
         Ok(())
     }
 }

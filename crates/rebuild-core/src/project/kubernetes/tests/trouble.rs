@@ -321,3 +321,35 @@ async fn somebody_elses_lease_and_job_are_left_alone() {
     assert_eq!(world.names("job").await, ["count"]);
     world.end().await;
 }
+
+#[tokio::test]
+async fn the_pods_that_share_a_work_are_led_to_the_service() {
+    let world = World::start().await;
+    world.write("workers.yaml", JOB);
+    let text = world.spec_text("");
+    let text = text.replace("[target]\n", "workers.job = \"workers.yaml\"\n[target]\n");
+    let project = world.open(&text).await.expect("a project");
+    let named = ("REBUILD_WORK".to_owned(), "nightly".to_owned());
+    let (job, limit) = project.job_of_workers(named).expect("a Job");
+    let told: Vec<String> = (job.env.iter())
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let user = &project.endpoint().user;
+    let expected = [
+        "REBUILD_WORK=nightly",
+        "PGHOST=db",
+        "PGPORT=5432",
+        &format!("PGUSER={user}"),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(limit, std::time::Duration::from_secs(12 * 3600));
+
+    let without = world.open(&world.spec_text("")).await.expect("a project");
+    let refused = without.job_of_workers((String::new(), String::new()));
+    let error = refused.err().expect("no workers");
+    assert!(
+        error.to_string().contains("[kubernetes.workers]"),
+        "{error:?}"
+    );
+    world.end().await;
+}
