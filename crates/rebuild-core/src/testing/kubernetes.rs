@@ -127,11 +127,6 @@ impl World {
         self.inside.as_ref()
     }
 
-    /// The kubeconfig that leads there.
-    pub(crate) fn kubeconfig(&self) -> &Path {
-        &self.kubeconfig
-    }
-
     /// The namespace, as the backend sees it.
     pub(crate) async fn cluster(&self) -> Cluster {
         let address = ClusterAddress {
