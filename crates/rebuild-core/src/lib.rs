@@ -28,6 +28,8 @@ pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod traits;
+// Without a backend nothing is shared.
+#[cfg_attr(not(feature = "postgres"), allow(dead_code))]
 pub mod work;
 
 pub use environment::Environment;
