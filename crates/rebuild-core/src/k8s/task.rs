@@ -26,6 +26,15 @@ pub struct ServiceAddress {
 }
 
 impl ServiceAddress {
+    /// True for a variable that a Job gets from the run, and that nothing else may set.
+    pub fn sets(&self, name: &str) -> bool {
+        match name {
+            "PGDATABASE" | "PGUSER" | "PGAPPNAME" | "REBUILD_RUN" | "REBUILD_DATABASE" => true,
+            "PGHOST" | "PGPORT" => self.service.is_some(),
+            _ => false,
+        }
+    }
+
     /// Libpq's variables for the database `name`, and those that say which run it is for.
     pub fn variables(&self, ctx: &Ctx, name: &str) -> Vec<(String, String)> {
         let mut variables = vec![
@@ -72,10 +81,9 @@ impl Task for JobTask {
     async fn run(&self, ctx: &Ctx, db: &Identity) -> Result<()> {
         let mut env = self.address.variables(ctx, &db.name);
         // The spec's come later and may refer to them.
-        let given = |name: &String| env.iter().any(|(known, _)| known == name);
-        if let Some((name, _)) = self.env.iter().find(|(name, _)| given(name)) {
+        if let Some((name, _)) = self.env.iter().find(|(name, _)| self.address.sets(name)) {
             return Err(Error::usage(format!(
-                "{}: {name} is set by the run, and cannot be set by the spec",
+                "{}: env.{name} is set by the run, and cannot be set by the spec",
                 self.name
             )));
         }

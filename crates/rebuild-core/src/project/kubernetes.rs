@@ -1,5 +1,6 @@
 //! The cluster that a spec names, and what of the spec lives in it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -138,6 +139,12 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
     }
     let commands = spec.loads.iter().chain(&spec.after);
     let migrators = spec.schema.command.iter().chain(&spec.migrate);
+    let jobs = commands.clone().filter(|c| c.kubernetes.is_some());
+    let jobs = jobs.map(|c| (&*c.name, &c.env));
+    let migrating = migrators.clone().filter(|m| m.kubernetes.is_some());
+    for (name, env) in jobs.chain(migrating.map(|m| ("the migrator", &m.env))) {
+        refuse_own(spec, name, env)?;
+    }
     let tasks = commands.filter_map(|c| c.kubernetes.as_ref());
     for task in tasks.chain(migrators.filter_map(|m| m.kubernetes.as_ref())) {
         match (&task.restart, source(spec, task)) {
@@ -149,6 +156,25 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What the run says, a Job's `env` in the spec cannot say otherwise.
+fn refuse_own(spec: &Spec, name: &str, env: &BTreeMap<String, String>) -> Result<()> {
+    let address = service_address(spec, "");
+    match env.keys().find(|key| address.sets(key)) {
+        None => Ok(()),
+        Some(key) => Err(Error::usage(format!(
+            "{name}: env.{key} is set by the run, and cannot be set by the spec"
+        ))),
+    }
+}
+
+fn service_address(spec: &Spec, user: &str) -> ServiceAddress {
+    let pod = spec.target.kubernetes.as_ref();
+    ServiceAddress {
+        service: pod.and_then(|pod| Some((pod.service.clone()?, pod.port))),
+        user: user.to_owned(),
+    }
 }
 
 fn named(key: &str, text: &str) -> Result<WorkloadRef> {
@@ -329,11 +355,7 @@ impl Project {
     }
 
     fn service_address(&self) -> ServiceAddress {
-        let pod = self.spec.target.kubernetes.as_ref();
-        ServiceAddress {
-            service: pod.and_then(|pod| Some((pod.service.clone()?, pod.port))),
-            user: self.endpoint.user.clone(),
-        }
+        service_address(&self.spec, &self.endpoint.user)
     }
 
     /// `first`, and after it the checks of the cluster.

@@ -285,3 +285,68 @@ fn ten_minutes() -> Within {
 fn password() -> String {
     "password".to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    const CLUSTER: &str = "[kubernetes]\ncontext = \"c\"\nnamespace = \"n\"\n";
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_its_key() {
+        let replace = "[target.kubernetes]\nservice = \"db\"\n[target.kubernetes.replace]\n";
+        let server = format!("{replace}objects = [\"sts/db\"]\n");
+        for (target, more, why) in [
+            (
+                "",
+                "[target.kubernetes]\nservice = \"db\"\n",
+                "target.kubernetes: there is no [kubernetes]",
+            ),
+            (
+                "",
+                "[kubernetes]\ncontext = \"\"\nnamespace = \"n\"\n",
+                "kubernetes.context: is empty",
+            ),
+            (
+                "",
+                &format!("{CLUSTER}[target.kubernetes]\nservice = \"db\"\nselector = \"a=b\"\n"),
+                "either the service in front of the pod or the selector",
+            ),
+            (
+                "",
+                &format!("{CLUSTER}[target.kubernetes]\nservice = \"db\"\ncontainer = \"pg\"\n"),
+                "target.kubernetes.container: a port-forward leads to the pod",
+            ),
+            (
+                "",
+                &format!(
+                    "{CLUSTER}[[load]]\nname = \"a\"\nkubernetes = {{ restart = \"sts/a\" }}\n"
+                ),
+                "a restart does nothing to a database",
+            ),
+            (
+                "",
+                &format!("{CLUSTER}{server}"),
+                "target.strategy: a server cannot stand beside itself",
+            ),
+            (
+                "strategy = \"in-place\"\n",
+                &format!("{CLUSTER}lease = false\n{server}"),
+                "kubernetes.lease: the database's own lock goes with its server",
+            ),
+            (
+                "strategy = \"in-place\"\n",
+                &format!("{CLUSTER}{replace}objects = []\n"),
+                "target.kubernetes.replace.objects: names nothing",
+            ),
+        ] {
+            let text = format!(
+                "version = 1\nstore.url = \"store\"\n[target]\nurl = \"postgresql:///app\"\n\
+                 {target}{more}"
+            );
+            let folder = std::path::Path::new(".");
+            let error =
+                crate::spec::parse(&text, "rebuild.toml", folder, &|_| None).expect_err(&text);
+            assert_eq!(error.kind(), crate::ErrorKind::Usage, "{error:?}");
+            assert!(error.to_string().contains(why), "{text}: {error}");
+        }
+    }
+}

@@ -40,6 +40,8 @@ impl ServerReplacement {
         }
         let claims = ApiResource::erase::<PersistentVolumeClaim>(&());
         for volume in &kept.volumes {
+            // The pods took their time to end, and something else may have set it meanwhile.
+            self.retain(ctx, volume).await?;
             let name = volume.claim.name_any();
             let uid = volume.claim.metadata.uid.as_deref().unwrap_or_default();
             self.remove(ctx, &claims, &name, uid).await?;

@@ -61,6 +61,26 @@ fn what_cannot_be_meant_is_refused_before_the_cluster_is_looked_for() {
             "load = [{ name = \"a\", kubernetes = { job = \"none.yaml\" } }]",
             "could not read the manifest",
         ),
+        (
+            "load = [{ name = \"a\", kubernetes = { cronjob = \"c\" }, env = { PGDATABASE = \"b\" } }]",
+            "a: env.PGDATABASE is set by the run",
+        ),
+        (
+            "target.strategy = \"in-place\"\n\
+             target.kubernetes = { service = \"db\", replace = { objects = [\"pod/db\"] } }",
+            "target.kubernetes.replace.objects: \"pod/db\" is nothing that can be replaced",
+        ),
+        (
+            "target.strategy = \"in-place\"\n\
+             target.kubernetes = { service = \"db\", replace = { objects = [\"svc/db\"] } }",
+            "names no statefulset or deployment",
+        ),
+        (
+            "target.strategy = \"in-place\"\n\
+             target.kubernetes = { service = \"db\", replace = { objects = [\"sts/db\"], \
+             manifests = [\"none.yaml\"] } }",
+            "could not read the manifest",
+        ),
     ] {
         let text = format!("{head}{more}\n");
         let spec = crate::spec::parse(&text, "rebuild.toml", folder.path(), &|_| None);
