@@ -7,6 +7,7 @@ use std::time::Duration;
 use rebuild_testkube::{Cluster, Container, Program};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 
 use crate::world::{ASIDE, Run, Target, World};
 
@@ -19,13 +20,16 @@ const MISHAPS: [(&str, &str); 4] = [
            "$@" --output json 2> "$OLDPWD/events" & pid=$!
            head -n 1 "$OLDPWD/events"; kill -9 $pid; echo the first is lost; exit 137"#,
     ),
-    ("it hangs, and its pod is deleted", "exec sleep 1000"),
-    ("it hangs, and its node gives it up", "exec sleep 1000"),
+    ("it hangs, and its pod is deleted", HANGS),
+    ("it hangs, and its node gives it up", HANGS),
     (
         "it is lost after its work",
         r#"shift; "$@"; echo the first is lost; exit 1"#,
     ),
 ];
+
+/// Says so in a named pipe of the folder, and hangs.
+const HANGS: &str = "echo > hangs; exec sleep 1000";
 
 /// A target and a cluster beside it, whose pods see the target's folder.
 struct Stage<'a> {
@@ -54,6 +58,10 @@ impl<'a> Stage<'a> {
             }}},
         });
         std::fs::write(target.folder.join("workers.yaml"), job.to_string()).expect("a manifest");
+        let made = std::process::Command::new("mkfifo")
+            .arg(target.folder.join("hangs"))
+            .status();
+        assert!(made.expect("mkfifo runs").success());
         let (folder, variables) = (target.folder.clone(), target.variables());
         let first = first.to_owned();
         cluster.image("rebuild:test", move |container| {
@@ -69,10 +77,20 @@ impl<'a> Stage<'a> {
             .await
     }
 
+    /// Waits until the worker 1 says that it hangs.
+    async fn one_hangs(&self) {
+        // Open for writing as well, it does not end while no one has opened it to write.
+        let pipe = tokio::net::unix::pipe::OpenOptions::new()
+            .read_write(true)
+            .open_receiver(self.target.folder.join("hangs"));
+        let mut pipe = pipe.expect("a pipe");
+        let said = tokio::time::timeout(Duration::from_secs(60), pipe.read_u8()).await;
+        said.expect("in time").expect("a byte");
+    }
+
     /// Deletes the pod of the worker 1 once its program runs, or lets its node give it up.
     async fn end_the_one_that_hangs(&self, deleted: bool) {
-        let hangs = self.target.folder.join("tried");
-        until("worker 1 hangs", || hangs.exists()).await;
+        self.one_hangs().await;
         let pods = self.cluster.list("Pod", "default");
         let one = pods.iter().find(|pod| {
             pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] == "1"
@@ -128,16 +146,6 @@ fn pod(
     variables
         .iter()
         .fold(program, |program, (name, value)| program.env(name, value))
-}
-
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    let held = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let held = tokio::time::timeout(Duration::from_secs(60), held).await;
-    held.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 /// What a backup holds of each table.
@@ -226,11 +234,12 @@ async fn workers_that_fail_for_good_are_no_backup() {
 #[tokio::test]
 async fn a_backup_that_is_stopped_takes_its_job_with_it() {
     let world = World::start().await;
-    let stage = Stage::new(&world, "stopped", "exec sleep 1000").await;
-    let hangs = stage.target.folder.join("tried");
-    let hangs = until("worker 1 hangs", || hangs.exists());
+    let stage = Stage::new(&world, "stopped", HANGS).await;
     let args = ["backup", "--workers", "k8s:3"];
-    let run = stage.target.signal_when(&args, hangs, Signal::TERM).await;
+    let stopped = stage
+        .target
+        .signal_when(&args, stage.one_hangs(), Signal::TERM);
+    let run = stopped.await;
     assert_ne!(run.code(), Some(0), "{}", run.stderr);
     assert!(stage.cluster.list("Job", "default").is_empty());
     assert!(stage.cluster.list("Pod", "default").is_empty());

@@ -264,8 +264,8 @@ pub(crate) enum Backups {
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
     },
-    /// Remove old backups of this database, with the volume snapshots that belong to them; never the newest
-    /// full one, which is read back first.
+    /// Remove old backups of this database, with the volume snapshots that belong to them; never
+    /// the newest full one, which is read back first.
     Prune {
         /// Keep at least this many; without it what the spec says.
         #[arg(long, value_name = "N")]

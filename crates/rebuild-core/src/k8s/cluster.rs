@@ -1,14 +1,16 @@
 //! One namespace of one cluster.
 
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::discovery::ApiCapabilities;
 use kube::{Api, Client, Config, Resource};
+use serde::de::DeserializeOwned;
 
 use super::failure::{api_error, is_passing, unusable};
 use crate::environment::Environment;
@@ -139,6 +141,33 @@ impl Cluster {
         );
         let find = || kube::discovery::pinned_kind(&self.client, kind);
         self.ask(ctx, &what, find).await
+    }
+
+    /// Deletes an object. One that is gone is no error, nor one that `params` say is another.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask); `shown` is what was to go.
+    pub(super) async fn delete<K>(
+        &self,
+        ctx: &Ctx,
+        shown: &str,
+        api: &Api<K>,
+        name: &str,
+        params: &DeleteParams,
+    ) -> Result<()>
+    where
+        K: Clone + DeserializeOwned + Debug,
+    {
+        let conditional = params.preconditions.is_some();
+        let delete = || async {
+            match api.delete(name, params).await {
+                Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+                Err(kube::Error::Api(status)) if status.code == 409 && conditional => Ok(()),
+                deleted => deleted.map(|_| ()),
+            }
+        };
+        let what = format!("could not delete {shown}");
+        self.ask(ctx, &what, delete).await
     }
 
     /// Makes a request that may be made twice, and makes it again where the failure is one that

@@ -1,7 +1,7 @@
 //! Jobs: run to their end, with their pods' logs.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::{CronJob, Job};
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::Cluster;
 use super::logs::Logs;
+use super::manifest::documents;
 use super::object::is_name;
 use super::pods::trouble;
 use super::wait::{Seen, Wakes, labelled, named};
@@ -299,15 +300,9 @@ impl ClusterJob {
     /// Deletes it with its pods, and waits until they are gone.
     async fn delete(&self, ctx: &Ctx, name: &str) -> Result<()> {
         let api = self.cluster.api::<Job>();
-        let what = format!("could not delete job/{name}");
-        let params = DeleteParams::foreground();
-        let delete = || async {
-            match api.delete(name, &params).await {
-                Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-                other => other.map(|_| ()),
-            }
-        };
-        self.cluster.ask(ctx, &what, delete).await?;
+        let (shown, params) = (format!("job/{name}"), DeleteParams::foreground());
+        let deleting = self.cluster.delete(ctx, &shown, &api, name, &params);
+        deleting.await?;
         let wakes = Wakes::default().on(api.clone(), named(name));
         self.cluster
             .wait(
@@ -355,16 +350,9 @@ pub(super) fn ending(job: &Job) -> Option<Ending> {
         })
 }
 
-fn read(file: &PathBuf) -> Result<DynamicObject> {
+fn read(file: &Path) -> Result<DynamicObject> {
     let shown = file.display();
-    let text = std::fs::read_to_string(file)
-        .map_err(|e| Error::usage(format!("could not read the manifest {shown}")).caused_by(e))?;
-    let objects: Vec<Value> = serde_saphyr::from_multiple(&text).map_err(|e| {
-        Error::usage(format!(
-            "the manifest {shown} is not YAML: {}",
-            clean(&e.to_string())
-        ))
-    })?;
+    let objects = documents(file)?;
     let [job] = &objects[..] else {
         return Err(Error::usage(format!(
             "the manifest {shown} holds {} objects, and not one Job",

@@ -11,6 +11,7 @@ mod inventory;
 mod job;
 mod lease;
 mod logs;
+mod manifest;
 mod object;
 mod pods;
 mod rollout;

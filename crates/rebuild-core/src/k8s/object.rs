@@ -6,7 +6,7 @@ use std::str::FromStr;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Service;
-use kube::api::ApiResource;
+use kube::api::{ApiResource, DynamicObject};
 
 use crate::error::Error;
 
@@ -114,6 +114,13 @@ impl ObjectRef {
     /// True if it runs pods that are there to stay.
     pub fn runs_pods(&self) -> bool {
         self.workload().is_some()
+    }
+
+    /// True if `object` is what this names.
+    pub(super) fn names(&self, object: &DynamicObject) -> bool {
+        let types = object.types.as_ref();
+        object.metadata.name.as_deref() == Some(&self.name)
+            && types.is_some_and(|types| types.kind == self.kind.resource().kind)
     }
 
     /// The same as something that runs pods which are there to stay.

@@ -204,14 +204,9 @@ impl Backup for SnapshotBackup {
         for snapshot in snapshots {
             let name = snapshot.name_any();
             let params = DeleteParams::default();
-            let delete = || async {
-                match api.delete(&name, &params).await {
-                    Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-                    deleted => deleted.map(|_| ()),
-                }
-            };
-            let what = format!("could not delete volumesnapshot/{name}");
-            self.cluster.ask(ctx, &what, delete).await?;
+            let shown = format!("volumesnapshot/{name}");
+            let deleting = self.cluster.delete(ctx, &shown, &api, &name, &params);
+            deleting.await?;
         }
         Ok(())
     }

@@ -44,20 +44,17 @@ impl ServerReplacement {
     /// # Errors
     /// A refusal if it is not so.
     pub(super) async fn collect_whole(&self, ctx: &Ctx, server: &str) -> Result<Kept> {
+        let kept = self.collect(ctx, server, &[]).await?;
         for object in &self.objects {
-            let found = self
-                .look(ctx, &object.kind.resource(), &object.name)
-                .await?;
-            match found {
+            match kept.objects.iter().find(|found| object.names(found)) {
                 // A migration Job may never have run; a Service may have been forgotten.
-                None if object.workload().is_none() => {
+                None if !object.runs_pods() => {
                     ctx.events.info(format!("there is no {object}"));
                 }
                 None => return Err(Error::refused(format!("there is no {object}"))),
-                Some(found) => refuse_owned(object, &found)?,
+                Some(found) => refuse_owned(object, found)?,
             }
         }
-        let kept = self.collect(ctx, server, &[]).await?;
         for kept in &kept.volumes {
             if kept.volume.is_none() {
                 return Err(Error::refused(format!(
@@ -135,13 +132,7 @@ impl ServerReplacement {
     /// those that the spec names.
     async fn claim_names(&self, ctx: &Ctx, objects: &[DynamicObject]) -> Result<BTreeSet<String>> {
         let mut names: BTreeSet<String> = self.claims.iter().cloned().collect();
-        let there = |object: &&ObjectRef| {
-            let resource = object.kind.resource();
-            let kind_of = |o: &DynamicObject| o.types.as_ref().map(|t| t.kind.clone());
-            objects.iter().any(|o| {
-                o.name_any() == object.name && kind_of(o).is_none_or(|kind| kind == resource.kind)
-            })
-        };
+        let there = |object: &&ObjectRef| objects.iter().any(|found| object.names(found));
         for object in self.objects.iter().filter(there) {
             for pod in self.pods_of(ctx, object).await? {
                 names.extend(claims_of(&pod).map(ToOwned::to_owned));

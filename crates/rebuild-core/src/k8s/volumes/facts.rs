@@ -37,31 +37,13 @@ impl ServerReplacement {
             Ok(kept) => {
                 server.volumes = kept.volumes.iter().map(kept_facts).collect();
                 server.addresses = addresses(&kept);
-                server.obstacles.extend(self.unsafe_volumes(&kept));
+                server.obstacles.extend(unsafe_volumes(&kept));
             }
             Err(e) => server.obstacles.push(obstacle(e)?),
         }
         server.obstacles.extend(self.missing_rights(ctx).await?);
         self.manifest_facts(ctx, &mut server).await?;
         Ok(server)
-    }
-
-    /// A volume that is failing, or whose claim is going already, will not come back.
-    fn unsafe_volumes(&self, kept: &Kept) -> Vec<String> {
-        let mut found = Vec::new();
-        for KeptVolume { claim, volume } in &kept.volumes {
-            if claim.metadata.deletion_timestamp.is_some() {
-                found.push(format!(
-                    "claim {} is being deleted already",
-                    claim.name_any()
-                ));
-            }
-            if let Some(volume) = volume.as_ref().filter(|v| phase(v) != "Bound") {
-                let (name, phase) = (volume.name_any(), phase(volume));
-                found.push(format!("volume {name} is {phase} and not Bound"));
-            }
-        }
-        found
     }
 
     /// What this account may not do, of all that the run would do.
@@ -137,6 +119,24 @@ impl ServerReplacement {
         }
         Ok(())
     }
+}
+
+/// A volume that is failing, or whose claim is going already, will not come back.
+fn unsafe_volumes(kept: &Kept) -> Vec<String> {
+    let mut found = Vec::new();
+    for KeptVolume { claim, volume } in &kept.volumes {
+        if claim.metadata.deletion_timestamp.is_some() {
+            found.push(format!(
+                "claim {} is being deleted already",
+                claim.name_any()
+            ));
+        }
+        if let Some(volume) = volume.as_ref().filter(|v| phase(v) != "Bound") {
+            let (name, phase) = (volume.name_any(), phase(volume));
+            found.push(format!("volume {name} is {phase} and not Bound"));
+        }
+    }
+    found
 }
 
 fn kept_facts(kept: &KeptVolume) -> KeptVolumeFacts {

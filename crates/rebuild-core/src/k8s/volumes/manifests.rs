@@ -5,13 +5,13 @@ use std::path::Path;
 use kube::ResourceExt;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::discovery::{ApiCapabilities, Scope};
-use serde_json::Value;
 
 use super::removal::shown;
 use super::{FIELD_MANAGER, MADE_BY, ServerReplacement};
 use crate::error::{Error, Result, clean};
 use crate::event::Ctx;
 use crate::k8s::ObjectRef;
+use crate::k8s::manifest::documents;
 use crate::k8s::object::is_name;
 
 /// Kinds that hold a server or lead to it. What is made of them goes again on a rollback, so it must
@@ -35,7 +35,7 @@ pub fn check_manifest(file: &Path, objects: &[ObjectRef], claims: &[String]) -> 
         let name = object.name_any();
         let known = match kind {
             "PersistentVolumeClaim" => claims.contains(&name),
-            _ => is_among(objects, &object),
+            _ => objects.iter().any(|known| known.names(&object)),
         };
         if OF_A_SERVER.contains(&kind) && !known {
             let key = match kind {
@@ -53,26 +53,11 @@ pub fn check_manifest(file: &Path, objects: &[ObjectRef], claims: &[String]) -> 
     Ok(())
 }
 
-fn is_among(objects: &[ObjectRef], object: &DynamicObject) -> bool {
-    let kind = object.types.as_ref().map_or("", |types| &*types.kind);
-    objects.iter().any(|known| {
-        object.metadata.name.as_deref() == Some(&known.name) && known.kind.resource().kind == kind
-    })
-}
-
 /// The objects of a manifest, with their number in it.
 pub(super) fn read(file: &Path) -> Result<Vec<DynamicObject>> {
     let shown = file.display();
-    let text = std::fs::read_to_string(file)
-        .map_err(|e| Error::usage(format!("could not read the manifest {shown}")).caused_by(e))?;
-    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).map_err(|e| {
-        Error::usage(format!(
-            "the manifest {shown} is not YAML: {}",
-            clean(&e.to_string())
-        ))
-    })?;
     let mut objects = Vec::new();
-    for (n, document) in documents.into_iter().enumerate() {
+    for (n, document) in documents(file)?.into_iter().enumerate() {
         if document.is_null() {
             continue;
         }
@@ -145,7 +130,7 @@ impl ServerReplacement {
 
     /// True if the object stands under a name that goes.
     pub(super) fn is_replaced(&self, object: &DynamicObject) -> bool {
-        is_among(&self.objects, object)
+        self.objects.iter().any(|known| known.names(object))
     }
 
     /// The API that has objects of that kind.

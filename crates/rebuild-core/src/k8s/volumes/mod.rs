@@ -33,8 +33,9 @@ pub use provision::ServerProvision;
 pub(super) use removal::claims_of;
 pub use teardown::ServerTeardown;
 
+use super::wait::{Seen, Wakes};
 use super::{Cluster, ObjectRef, PodChoice};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::event::Ctx;
 use crate::store::Store;
 
@@ -72,6 +73,23 @@ pub struct ServerReplacement {
 impl ServerReplacement {
     fn claims_api(&self) -> Api<PersistentVolumeClaim> {
         self.cluster.api()
+    }
+
+    /// Waits until a server answers `ask`, whose refusals end the wait.
+    async fn await_answer<T, F>(&self, ctx: &Ctx, what: &str, ask: impl Fn() -> F) -> Result<()>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let look = || async {
+            match ask().await {
+                Ok(_) => Ok(Seen::Done(())),
+                Err(e) if matches!(e.kind(), ErrorKind::Refused | ErrorKind::Usage) => Err(e),
+                Err(e) => Ok(Seen::NotYet(e.chain())),
+            }
+        };
+        self.cluster
+            .wait(ctx, what, self.limit, Wakes::default(), look)
+            .await
     }
 
     /// The object as it is now, or nothing.

@@ -12,9 +12,8 @@ use super::aside::{resource_of, uid_of, workload_of};
 use super::kept::{Kept, Side};
 use super::removal::shown;
 use super::{FIELD_MANAGER, MADE_BY, ServerLock, ServerReplacement};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::event::Ctx;
-use crate::k8s::wait::{Seen, Wakes};
 use crate::model::Identity;
 use crate::traits::{Provision, ProvisionRequest};
 
@@ -100,22 +99,16 @@ impl ServerProvision {
     /// Waits until a server answers that is not the one that went.
     async fn await_server(&self, ctx: &Ctx, request: &ProvisionRequest) -> Result<()> {
         let old = self.kept(ctx).await?.server;
-        let limit = self.replacement.limit;
-        let what = "the first answer of the new server";
-        let look = || async {
-            match self.database.look(ctx, &request.name).await {
-                Ok(Some(found)) if found.server == old => Err(Error::refused(format!(
+        let ask = || async {
+            match self.database.look(ctx, &request.name).await? {
+                Some(found) if found.server == old => Err(Error::refused(format!(
                     "{found} answers, which is on the server that was set aside"
                 ))),
-                Ok(_) => Ok(Seen::Done(())),
-                Err(e) if matches!(e.kind(), ErrorKind::Refused | ErrorKind::Usage) => Err(e),
-                Err(e) => Ok(Seen::NotYet(e.chain())),
+                _ => Ok(()),
             }
         };
-        self.replacement
-            .cluster
-            .wait(ctx, what, limit, Wakes::default(), look)
-            .await
+        let what = "the first answer of the new server";
+        self.replacement.await_answer(ctx, what, ask).await
     }
 }
 

@@ -73,14 +73,9 @@ impl ServerReplacement {
             ));
             let api = self.cluster.wide::<PersistentVolume>();
             let params = DeleteParams::default();
-            let delete = || async {
-                match api.delete(&name, &params).await {
-                    Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-                    deleted => deleted.map(|_| ()),
-                }
-            };
-            let what = format!("could not delete volume {name}");
-            self.cluster.ask(ctx, &what, delete).await?;
+            let shown = format!("volume {name}");
+            let deleting = self.cluster.delete(ctx, &shown, &api, &name, &params);
+            deleting.await?;
         }
         let wakes = Wakes::default().on(self.cluster.wide::<PersistentVolume>(), named(&name));
         let what = format!("deleting volume {name}");

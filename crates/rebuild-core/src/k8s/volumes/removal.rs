@@ -45,15 +45,8 @@ impl ServerReplacement {
             propagation_policy: Some(PropagationPolicy::Foreground),
             ..DeleteParams::default()
         };
-        let delete = || async {
-            match api.delete(name, &params).await {
-                // It is gone, or another one carries its name.
-                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-                deleted => deleted.map(|_| ()),
-            }
-        };
-        let what = format!("could not delete {shown}");
-        self.cluster.ask(ctx, &what, delete).await?;
+        let deleting = self.cluster.delete(ctx, &shown, &api, name, &params);
+        deleting.await?;
         match self.await_gone(ctx, resource, name, uid).await {
             Err(e) if e.kind() == ErrorKind::Deadline => {
                 self.free(ctx, resource, name, uid, e).await?;

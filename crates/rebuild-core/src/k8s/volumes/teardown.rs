@@ -6,9 +6,8 @@ use async_trait::async_trait;
 
 use super::kept::{Kept, Side};
 use super::{ServerLock, ServerReplacement};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::event::Ctx;
-use crate::k8s::wait::{Seen, Wakes};
 use crate::model::Identity;
 use crate::traits::{DestroyPermit, RetireRequest, Retired, Teardown};
 
@@ -36,23 +35,6 @@ impl ServerTeardown {
 
     async fn kept(&self, ctx: &Ctx, side: Side) -> Result<Option<Kept>> {
         Kept::read(&self.replacement.store, &ctx.run, side).await
-    }
-
-    /// Waits until the old server answers.
-    async fn await_server(&self, ctx: &Ctx, retired: &Retired) -> Result<()> {
-        let limit = self.replacement.limit;
-        let what = "the first answer of the old server";
-        let look = || async {
-            match self.database.look(ctx, &retired.retired_name).await {
-                Ok(_) => Ok(Seen::Done(())),
-                Err(e) if matches!(e.kind(), ErrorKind::Refused | ErrorKind::Usage) => Err(e),
-                Err(e) => Ok(Seen::NotYet(e.chain())),
-            }
-        };
-        self.replacement
-            .cluster
-            .wait(ctx, what, limit, Wakes::default(), look)
-            .await
     }
 }
 
@@ -92,7 +74,9 @@ impl Teardown for ServerTeardown {
             self.replacement
                 .bring_back(ctx, &kept, other.unwrap_or_default())
                 .await?;
-            self.await_server(ctx, retired).await?;
+            let ask = || self.database.look(ctx, &retired.retired_name);
+            let what = "the first answer of the old server";
+            self.replacement.await_answer(ctx, what, ask).await?;
             self.lock.arrive(ctx).await?;
             self.database.reinstate(ctx, &alone(retired)).await?;
             return self.replacement.unretain(ctx, &kept).await;

@@ -85,6 +85,16 @@ fn needed(request: &Request) -> Right {
     (verb.to_owned(), group.to_owned(), resource)
 }
 
+/// The rights that nothing asked for, once it is sure that none is missing.
+fn unused(given: &BTreeSet<Right>, needed: &BTreeSet<Right>) -> Vec<String> {
+    let missing: Vec<&Right> = needed.difference(given).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let unused = given.difference(needed);
+    unused
+        .map(|(verb, _, resource)| format!("{verb} {resource}"))
+        .collect()
+}
+
 #[tokio::test]
 async fn the_chart_gives_the_rights_that_a_run_needs_and_no_others() {
     let world = filled().await;
@@ -106,12 +116,7 @@ async fn the_chart_gives_the_rights_that_a_run_needs_and_no_others() {
 
     let needed: BTreeSet<Right> = cluster.requests()[before..].iter().map(needed).collect();
     let given = given("rights.restarts=true,rights.volumes=true");
-    let missing: Vec<&Right> = needed.difference(&given).collect();
-    assert!(missing.is_empty(), "{missing:?}");
-    let unused: Vec<String> = given
-        .difference(&needed)
-        .map(|(verb, _, resource)| format!("{verb} {resource}"))
-        .collect();
+    let unused = unused(&given, &needed);
     // What such a run may have no occasion for: Kubernetes 1.35, the restart of a StatefulSet, a
     // Lease that is held for longer, a CronJob with a Job that runs, a Job that takes its time.
     let rare = [
@@ -150,12 +155,7 @@ async fn the_chart_gives_the_rights_to_replace_a_server() {
     };
     let needed: BTreeSet<Right> = asked.iter().filter(known).map(needed).collect();
     let given = given("rights.replace=true,rights.workloads=false,rights.jobs=false");
-    let missing: Vec<&Right> = needed.difference(&given).collect();
-    assert!(missing.is_empty(), "{missing:?}");
-    let unused: Vec<String> = given
-        .difference(&needed)
-        .map(|(verb, _, resource)| format!("{verb} {resource}"))
-        .collect();
+    let unused = unused(&given, &needed);
     // No Deployment and no Job is replaced here, the Lease is not held for long, what is waited for
     // may be there before it is watched, a provisioner made the volume, nothing has to be freed of
     // a finalizer, and nobody asks for the status.
