@@ -1,0 +1,1 @@
+//! Google Cloud APIs inside the process of a test.
