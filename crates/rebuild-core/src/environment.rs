@@ -39,7 +39,13 @@ impl Environment {
     }
 
     /// The value of a variable that is set to something.
-    #[cfg(any(feature = "postgres", feature = "s3", feature = "gs", feature = "k8s"))]
+    #[cfg(any(
+        feature = "postgres",
+        feature = "s3",
+        feature = "gs",
+        feature = "k8s",
+        feature = "gcp"
+    ))]
     pub(crate) fn filled(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|value| !value.is_empty())
     }

@@ -168,7 +168,7 @@ impl From<std::io::Error> for Error {
     }
 }
 
-#[cfg(any(feature = "postgres", feature = "k8s"))]
+#[cfg(any(feature = "postgres", feature = "k8s", feature = "gcp"))]
 /// Escapes control characters, so that a hostile name cannot steer a terminal.
 pub(crate) fn clean(text: &str) -> String {
     text.chars()

@@ -10,6 +10,8 @@ pub mod engine;
 mod environment;
 pub mod error;
 pub mod event;
+#[cfg(any(feature = "gcp", feature = "cloudsql"))]
+pub mod google;
 pub mod journal;
 #[cfg(feature = "k8s")]
 pub mod k8s;

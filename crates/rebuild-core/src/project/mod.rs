@@ -7,6 +7,8 @@ mod compose;
 mod copy;
 mod dump;
 mod functions;
+#[cfg(any(feature = "gcp", feature = "cloudsql"))]
+mod google;
 mod infrastructure;
 mod init;
 mod into;
@@ -49,6 +51,8 @@ pub struct Project {
     functions: Option<Arc<dyn Functions>>,
     #[cfg(feature = "k8s")]
     reached: Option<kubernetes::Reached>,
+    #[cfg(any(feature = "gcp", feature = "cloudsql"))]
+    google: Option<crate::google::Google>,
 }
 
 impl Project {
@@ -98,6 +102,8 @@ impl Project {
     ) -> Result<Self> {
         let endpoint = compose::endpoint(&spec, environment)?;
         refresh::check(&spec)?;
+        #[cfg(any(feature = "gcp", feature = "cloudsql"))]
+        let google = google::open(&spec, environment)?;
         let store = Store::open(&compose::store_url(&spec)?, environment).await?;
         Ok(Self {
             spec,
@@ -109,6 +115,8 @@ impl Project {
             functions: None,
             #[cfg(feature = "k8s")]
             reached: None,
+            #[cfg(any(feature = "gcp", feature = "cloudsql"))]
+            google,
         })
     }
 

@@ -8,6 +8,7 @@
 mod checks;
 mod duration;
 mod expand;
+mod gcp;
 mod infrastructure;
 mod kubernetes;
 mod load;
@@ -29,6 +30,7 @@ use serde::Deserialize;
 pub use crate::model::infrastructure::InfrastructureTool;
 pub use checks::{CheckSpec, Expected};
 pub use duration::Within;
+pub use gcp::GcpSpec;
 pub use infrastructure::{InfrastructureSpec, InfrastructureVariable};
 pub use kubernetes::{
     ClusterTaskSpec, KubernetesSpec, ReplaceSpec, SnapshotSpec, TargetPodSpec, TargetSecretSpec,
@@ -63,6 +65,9 @@ pub struct Spec {
     /// The cluster around the database, if there is one.
     #[serde(default)]
     pub kubernetes: Option<KubernetesSpec>,
+    /// The project of Google Cloud around the database, if there is one.
+    #[serde(default)]
+    pub gcp: Option<GcpSpec>,
     /// Where backups and journals are kept.
     pub store: StoreSpec,
     /// Another database that the rows come from: then the run is a refresh.

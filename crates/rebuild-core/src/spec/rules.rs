@@ -13,6 +13,7 @@ use crate::traits::BackupMode;
 /// The first thing that does not fit, with its key.
 pub(super) fn check(spec: &Spec) -> Result<()> {
     super::kubernetes::check(spec)?;
+    spec.gcp.as_ref().map_or(Ok(()), super::gcp::check)?;
     schema(spec)?;
     names(spec)?;
     programs(spec)?;

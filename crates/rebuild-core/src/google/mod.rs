@@ -1,0 +1,15 @@
+//! What every API of Google Cloud needs: an account, an address, patience, and errors in words.
+//!
+//! The clients are Google's own. They are told nothing of retries: a request is made again here, where
+//! the deadline, the operator's stop and the lost answer are known of.
+
+mod account;
+mod address;
+mod client;
+mod failure;
+mod wait;
+
+pub use account::Account;
+pub use address::{Endpoints, GoogleApi};
+pub use client::{Google, GoogleAddress};
+pub use wait::Seen;
