@@ -5,6 +5,8 @@
 //! anywhere, at least one proven copy of the data exists, and one command brings the database to
 //! the new state or back to the old one.
 
+#[cfg(feature = "cloudsql")]
+pub mod cloudsql;
 pub mod command;
 pub mod engine;
 mod environment;

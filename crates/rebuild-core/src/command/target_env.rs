@@ -43,9 +43,9 @@ impl TargetEnv {
             secret: Vec::new(),
         };
         let url = url(endpoint, url_prefix);
-        match &endpoint.password {
+        match endpoint.password() {
             Some(password) => {
-                env.secret.push(("PGPASSWORD".to_owned(), password.clone()));
+                env.secret.push(("PGPASSWORD".to_owned(), password));
                 env.secret.push((url_variable.to_owned(), Secret::new(url)));
             }
             None => env.plain.push((url_variable.to_owned(), url)),
@@ -76,8 +76,7 @@ fn variable(keyword: &'static str) -> &'static str {
 pub(crate) fn url(endpoint: &Endpoint, prefix: &str) -> String {
     let user = encode(&endpoint.user);
     let password = endpoint
-        .password
-        .as_ref()
+        .password()
         .map(|password| format!(":{}", encode(password.expose())))
         .unwrap_or_default();
     let database = encode(&endpoint.database);

@@ -100,7 +100,12 @@ impl Google {
     {
         self.asked(ctx, api, what, request)
             .await?
-            .map_err(|e| api_error(what, api, &self.account.describe(), &e))
+            .map_err(|e| self.refusal(api, what, &e))
+    }
+
+    /// The error of a request that `api` did not grant.
+    pub(crate) fn refusal(&self, api: GoogleApi, what: &str, e: &ApiError) -> Error {
+        api_error(what, api, &self.account.describe(), e)
     }
 
     /// As [`ask`](Self::ask), for a thing that may be missing.
@@ -120,7 +125,7 @@ impl Google {
         match self.asked(ctx, api, what, request).await? {
             Ok(found) => Ok(Some(found)),
             Err(e) if super::failure::code(&e) == Some(404) => Ok(None),
-            Err(e) => Err(api_error(what, api, &self.account.describe(), &e)),
+            Err(e) => Err(self.refusal(api, what, &e)),
         }
     }
 

@@ -7,9 +7,13 @@ mod account;
 mod address;
 mod client;
 mod failure;
+mod json;
 mod wait;
 
 pub use account::Account;
 pub use address::{Endpoints, GoogleApi};
+#[cfg(feature = "cloudsql")]
+pub(crate) use client::no_client;
 pub use client::{Google, GoogleAddress};
+pub(crate) use json::Asked;
 pub use wait::Seen;

@@ -98,6 +98,8 @@ pub struct Endpoint {
     pub user: String,
     /// The password, if one is known.
     pub password: Option<Secret>,
+    /// A password that changes as time goes by, in the place of the other: a token that runs out.
+    pub renewed: Option<tokio::sync::watch::Receiver<Secret>>,
     /// What TLS must prove.
     pub sslmode: SslMode,
     /// With [`SslMode::Require`]: do not verify the certificate. Recorded in the report.
@@ -126,6 +128,14 @@ impl Endpoint {
         Self {
             database: database.into(),
             ..self.clone()
+        }
+    }
+
+    /// The password to log in with now.
+    pub fn password(&self) -> Option<Secret> {
+        match &self.renewed {
+            Some(renewed) => Some(renewed.borrow().clone()),
+            None => self.password.clone(),
         }
     }
 

@@ -6,6 +6,7 @@ mod fingerprint;
 mod identity;
 mod ids;
 pub mod infrastructure;
+mod instance;
 mod inventory;
 mod verdict;
 
@@ -17,6 +18,7 @@ pub use endpoint::{Endpoint, Host, SslMode};
 pub use fingerprint::{ContentHash, RowForm, TableFingerprint, TableName};
 pub use identity::Identity;
 pub use ids::{BackupId, RunId};
+pub use instance::{InstanceBackupFacts, InstanceFacts};
 pub use inventory::{
     DatabaseFacts, Inventory, Obstacle, RightsFacts, ServerFacts, SessionFacts, TableFacts,
     TableKind,

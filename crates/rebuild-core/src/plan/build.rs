@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     PLAN_VERSION, Plan, PlannedStep, RowsFrom, Rules, SchemaFrom, StepKind, Strategy, Survey,
-    guards, infrastructure, refresh, replaced,
+    guards, infrastructure, instance, refresh, replaced,
 };
 use crate::error::{Error, Result};
 use crate::model::{ReplacedServer, TableKind};
@@ -98,6 +98,10 @@ fn steps(rules: &Rules<'_>, survey: &Survey) -> Vec<PlannedStep> {
         BackupMode::Full => "back up schema and rows",
         BackupMode::SchemaOnly => "back up the schema, without rows",
         BackupMode::CountsOnly => "record the row counts, without rows",
+    };
+    let what = match rules.backup {
+        BackupMode::Full => format!("{what}{}", instance::besides(survey)),
+        BackupMode::SchemaOnly | BackupMode::CountsOnly => what.to_owned(),
     };
     steps.add("backup", StepKind::Backup { mode: rules.backup }, what);
     steps.add(
@@ -355,6 +359,7 @@ fn warnings(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
         );
     }
     warnings.extend(replaced::warnings(survey));
+    warnings.extend(instance::warnings(survey));
     warnings.extend(infrastructure::warnings(survey));
     warnings.extend(migrations(rules, survey));
     let source = survey.source.iter();

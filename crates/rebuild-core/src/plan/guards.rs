@@ -1,6 +1,6 @@
 //! The conditions that must hold before anything is changed. Pure functions over the survey.
 
-use super::{Refusal, RowsFrom, Rules, SchemaFrom, Survey, refresh, replaced};
+use super::{Refusal, RowsFrom, Rules, SchemaFrom, Survey, instance, refresh, replaced};
 use crate::model::Obstacle;
 use crate::traits::BackupMode;
 
@@ -20,7 +20,7 @@ type Found = Vec<Refusal>;
 
 /// Every guard that refuses, in the order they were asked.
 pub(super) fn check(rules: &Rules<'_>, survey: &Survey) -> Vec<Refusal> {
-    let guards: [fn(&Rules<'_>, &Survey) -> Found; 10] = [
+    let guards: [fn(&Rules<'_>, &Survey) -> Found; 11] = [
         target,
         obstacles,
         rights,
@@ -31,6 +31,7 @@ pub(super) fn check(rules: &Rules<'_>, survey: &Survey) -> Vec<Refusal> {
         data_with_no_place,
         refresh::guard,
         replaced::guard,
+        instance::guard,
     ];
     guards
         .iter()

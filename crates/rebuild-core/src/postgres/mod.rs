@@ -40,6 +40,8 @@ pub(crate) use backup::{make_surroundings, require_roles};
 pub use catalog::{CatalogObject, CatalogSnapshot};
 pub use client_tools::{ClientTool, ToolInput, ToolOutput, ToolRun};
 pub use compare::{Comparison, compare};
+#[cfg(feature = "cloudsql")]
+pub(crate) use dump::{DumpContents, read_gzip};
 pub use dump::{DumpReport, MANAGED_ROLES, PgDump, RoleMap};
 pub use functions::{FunctionRestorer, FunctionTask, FunctionVerifier};
 pub use gate::{READ_ONLY_GATE, ReadOnlyGate};

@@ -190,7 +190,7 @@ fn config(endpoint: &Endpoint, application: &str) -> Config {
     if let Some(address) = endpoint.hostaddr {
         config.hostaddr(address);
     }
-    if let Some(password) = &endpoint.password {
+    if let Some(password) = endpoint.password() {
         config.password(password.expose());
     }
     if endpoint.require_channel_binding {

@@ -140,6 +140,8 @@ impl Project {
     pub(super) fn backup_with(&self, backup: Arc<dyn Backup>) -> Result<Arc<dyn Backup>> {
         #[cfg(feature = "k8s")]
         let backup = self.with_snapshots(backup)?;
+        #[cfg(feature = "cloudsql")]
+        let backup = self.with_instance_backup(backup)?;
         Ok(backup)
     }
 

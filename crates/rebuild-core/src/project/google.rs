@@ -24,7 +24,8 @@ pub(super) fn open(spec: &Spec, environment: &crate::Environment) -> Result<Opti
 }
 
 impl Project {
-    /// The project; specs that need one and name none are refused when they are read.
+    /// The project of Google Cloud; specs that need one and name none are refused when they are read.
+    #[cfg(feature = "gcp")]
     pub(super) fn google(&self) -> Result<&Google> {
         self.google
             .as_ref()

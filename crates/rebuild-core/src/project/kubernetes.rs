@@ -316,7 +316,7 @@ impl Project {
             env,
             address: self.service_address(),
             limit,
-            redaction: Redaction::new(&self.endpoint.password),
+            redaction: Redaction::new(&self.endpoint.password()),
         }))
     }
 
@@ -349,7 +349,7 @@ impl Project {
             env,
             indexed: None,
             limit,
-            redaction: Redaction::new(&self.endpoint.password),
+            redaction: Redaction::new(&self.endpoint.password()),
         };
         Ok((job, limit))
     }

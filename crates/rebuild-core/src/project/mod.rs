@@ -3,6 +3,8 @@
 //! This is the one place that knows both the engine and the backends.
 
 mod backups;
+#[cfg(feature = "cloudsql")]
+mod cloudsql;
 mod compose;
 mod copy;
 mod dump;
@@ -53,6 +55,8 @@ pub struct Project {
     reached: Option<kubernetes::Reached>,
     #[cfg(any(feature = "gcp", feature = "cloudsql"))]
     google: Option<crate::google::Google>,
+    #[cfg(feature = "cloudsql")]
+    instance: Option<cloudsql::Instance>,
 }
 
 impl Project {
@@ -70,8 +74,11 @@ impl Project {
     ) -> Result<Self> {
         #[cfg(feature = "k8s")]
         kubernetes::check(&spec)?;
+        #[cfg(feature = "cloudsql")]
+        cloudsql::check(&spec)?;
         let mut project = Self::open_store(spec, environment, events, stop).await?;
         project.reach().await?;
+        project.reach_instance().await?;
         Ok(project)
     }
 
@@ -87,7 +94,8 @@ impl Project {
         stop: CancellationToken,
     ) -> Result<Self> {
         let mut project = Self::assemble(spec, environment, events, stop).await?;
-        if project.spec.target.kubernetes.is_some() {
+        let target = &project.spec.target;
+        if target.kubernetes.is_some() || target.cloudsql.is_some() {
             // Whatever listens on the usual port of this machine is another database.
             project.endpoint.port = 0;
         }
@@ -117,6 +125,8 @@ impl Project {
             reached: None,
             #[cfg(any(feature = "gcp", feature = "cloudsql"))]
             google,
+            #[cfg(feature = "cloudsql")]
+            instance: None,
         })
     }
 
@@ -135,6 +145,26 @@ impl Project {
             None => Ok(()),
             Some(_) => Err(crate::Error::usage(
                 "kubernetes: this program was built without the Kubernetes backend",
+            )),
+        }
+    }
+
+    #[cfg(feature = "cloudsql")]
+    async fn reach_instance(&mut self) -> Result<()> {
+        let ctx = self.ctx();
+        let (google, endpoint) = (self.google.as_ref(), &mut self.endpoint);
+        let opening = cloudsql::Instance::open(&self.spec, google, &ctx, endpoint);
+        self.instance = Box::pin(opening).await?;
+        Ok(())
+    }
+
+    #[cfg(not(feature = "cloudsql"))]
+    #[allow(clippy::unused_async, reason = "there is nothing to reach")]
+    async fn reach_instance(&mut self) -> Result<()> {
+        match self.spec.target.cloudsql {
+            None => Ok(()),
+            Some(_) => Err(crate::Error::usage(
+                "target.cloudsql: this program was built without the Cloud SQL backend",
             )),
         }
     }

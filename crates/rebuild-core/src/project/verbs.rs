@@ -79,6 +79,10 @@ impl Project {
         {
             survey.cluster = Box::pin(self.cluster_facts(&ctx)).await?;
         }
+        #[cfg(feature = "cloudsql")]
+        {
+            survey.instance = Box::pin(self.instance_facts(&ctx)).await?;
+        }
         Ok(survey)
     }
 

@@ -6,6 +6,7 @@
 //! [`json_schema`].
 
 mod checks;
+mod cloudsql;
 mod duration;
 mod expand;
 mod gcp;
@@ -29,6 +30,7 @@ use serde::Deserialize;
 
 pub use crate::model::infrastructure::InfrastructureTool;
 pub use checks::{CheckSpec, Expected};
+pub use cloudsql::{BackupRunSpec, CloudSqlSpec, ConnectSpec, ExportSpec};
 pub use duration::Within;
 pub use gcp::GcpSpec;
 pub use infrastructure::{InfrastructureSpec, InfrastructureVariable};

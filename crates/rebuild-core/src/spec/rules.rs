@@ -14,6 +14,7 @@ use crate::traits::BackupMode;
 pub(super) fn check(spec: &Spec) -> Result<()> {
     super::kubernetes::check(spec)?;
     spec.gcp.as_ref().map_or(Ok(()), super::gcp::check)?;
+    super::cloudsql::check(spec)?;
     schema(spec)?;
     names(spec)?;
     programs(spec)?;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::TargetPodSpec;
+use super::{CloudSqlSpec, TargetPodSpec};
 use crate::secret::Secret;
 
 /// `[target]`: the database.
@@ -22,6 +22,9 @@ pub struct TargetSpec {
     /// The pod that it runs in, if it is reached through a cluster.
     #[serde(default)]
     pub kubernetes: Option<TargetPodSpec>,
+    /// The instance of Cloud SQL that it is in.
+    #[serde(default)]
+    pub cloudsql: Option<CloudSqlSpec>,
     /// A label for people: `development`, `staging`, `production`. A production target is acted
     /// on only when its name is typed.
     #[serde(default)]

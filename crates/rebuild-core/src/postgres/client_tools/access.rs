@@ -54,7 +54,7 @@ impl Access {
         };
         access.place(endpoint);
         access.set("PGAPPNAME", application);
-        access.password(endpoint.password.as_ref())?;
+        access.password(endpoint.password().as_ref())?;
         access.tls(endpoint)?;
         Ok(access)
     }

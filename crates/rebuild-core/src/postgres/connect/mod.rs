@@ -79,6 +79,7 @@ impl Environment {
             database: said.get("dbname").unwrap_or(&user).to_owned(),
             user,
             password: None,
+            renewed: None,
             sslmode: SslMode::VerifyFull,
             insecure_tls,
             sslrootcert: None,

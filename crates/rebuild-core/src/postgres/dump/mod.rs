@@ -5,6 +5,8 @@
 //! the memory that it takes is that of its longest statement. No client of the server sees the
 //! text, so no command of psql in it can run.
 
+#[cfg(feature = "cloudsql")]
+mod contents;
 mod reader;
 mod roles;
 mod run;
@@ -12,5 +14,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "cloudsql")]
+pub(crate) use contents::{DumpContents, read_gzip};
 pub use roles::{MANAGED_ROLES, RoleMap};
 pub use run::{DumpReport, PgDump};

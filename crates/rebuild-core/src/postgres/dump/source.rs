@@ -106,7 +106,7 @@ fn is_archive(head: &[u8]) -> bool {
 }
 
 /// What `reader` gives, read in a thread of its own until nobody wants more.
-fn pieces(mut reader: impl Read + Send + 'static) -> Box<dyn AsyncRead + Send + Unpin> {
+pub(super) fn pieces(mut reader: impl Read + Send + 'static) -> Box<dyn AsyncRead + Send + Unpin> {
     let (give, mut take) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(AHEAD);
     tokio::task::spawn_blocking(move || {
         loop {

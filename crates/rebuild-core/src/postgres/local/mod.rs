@@ -130,6 +130,7 @@ impl LocalCluster {
             database: database.to_owned(),
             user: self.superuser.clone(),
             password: None,
+            renewed: None,
             sslmode: SslMode::Disable,
             insecure_tls: false,
             sslrootcert: None,

@@ -1,0 +1,24 @@
+//! The Cloud SQL backend: the instance around a database.
+//!
+//! The database itself is PostgreSQL's, and everything that backend does is done through a connection to
+//! it. What only the Admin API can do is here: backups of the instance, exports to a bucket, what is to
+//! be known of an instance before anything in it is touched.
+
+mod backup;
+mod bucket;
+mod export;
+mod facts;
+mod grant;
+mod instance;
+mod name;
+mod operation;
+mod proxy;
+mod reach;
+mod runs;
+
+pub use backup::{Besides, InstanceBackup};
+pub use bucket::BucketPath;
+pub use export::Export;
+pub use instance::CloudSql;
+pub use name::InstanceName;
+pub use reach::{Entry, Way};

@@ -1,0 +1,117 @@
+//! The instance of Cloud SQL that a spec names.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Project;
+use crate::cloudsql::{Besides, CloudSql, Entry, Export, InstanceBackup, InstanceName, Way};
+use crate::error::{Error, Result};
+use crate::event::Ctx;
+use crate::google::Google;
+use crate::model::{Endpoint, InstanceFacts};
+use crate::spec::{CloudSqlSpec, ConnectSpec, Spec};
+use crate::traits::Backup;
+
+/// The instance, and the way to the database in it.
+pub(super) struct Instance {
+    sql: CloudSql,
+    /// Held for as long as the project lives.
+    _way: Way,
+}
+
+impl Instance {
+    /// Opens the way to the instance that `spec` names, if it names one; `endpoint` then leads along it.
+    ///
+    /// # Errors
+    /// The instance is not there, or not to be reached that way; there is no token.
+    pub(super) async fn open(
+        spec: &Spec,
+        google: Option<&Google>,
+        ctx: &Ctx,
+        endpoint: &mut Endpoint,
+    ) -> Result<Option<Self>> {
+        let (Some(named), Some(google)) = (&spec.target.cloudsql, google) else {
+            return Ok(None);
+        };
+        let sql = CloudSql::open(google.clone(), name(named)?).await?;
+        let entry = entry(named)?;
+        let way = Way::open(&sql, ctx, &entry, named.iam_login, endpoint).await?;
+        Ok(Some(Self { sql, _way: way }))
+    }
+}
+
+/// Makes sure that what the spec says of an instance can be understood, before anything is touched.
+///
+/// # Errors
+/// Wrong input, with the key.
+pub(super) fn check(spec: &Spec) -> Result<()> {
+    let Some(named) = &spec.target.cloudsql else {
+        return Ok(());
+    };
+    name(named)?;
+    besides(named).map(|_| ())
+}
+
+fn name(named: &CloudSqlSpec) -> Result<InstanceName> {
+    let read: Result<InstanceName> = named.instance.parse();
+    read.map_err(|e| e.context("target.cloudsql.instance"))
+}
+
+fn entry(named: &CloudSqlSpec) -> Result<Entry> {
+    Ok(match named.connect {
+        ConnectSpec::Socket => Entry::Socket(PathBuf::from(&named.socket_directory)),
+        ConnectSpec::Public => Entry::Direct { private: false },
+        ConnectSpec::Private => Entry::Direct { private: true },
+        ConnectSpec::Proxy => {
+            let program = named.proxy.split_first();
+            let (program, arguments) =
+                program.ok_or_else(|| Error::internal("a proxy without a program"))?;
+            Entry::Proxy(program.clone(), arguments.to_vec())
+        }
+    })
+}
+
+fn besides(named: &CloudSqlSpec) -> Result<Besides> {
+    let export = named.export.as_ref().map(|wanted| {
+        let to = wanted.to.parse();
+        Ok::<_, Error>(Export {
+            to: to.map_err(|e: Error| e.context("target.cloudsql.export.to"))?,
+            offload: wanted.offload,
+            grant: wanted.grant,
+            limit: wanted.timeout.0,
+        })
+    });
+    Ok(Besides {
+        run: named.backup_run.as_ref().map(|wanted| wanted.timeout.0),
+        export: export.transpose()?,
+    })
+}
+
+impl Project {
+    /// What is to be known of the instance, if the spec names one.
+    pub(super) async fn instance_facts(&self, ctx: &Ctx) -> Result<Option<InstanceFacts>> {
+        let (Some(instance), Some(named)) = (&self.instance, &self.spec.target.cloudsql) else {
+            return Ok(None);
+        };
+        let mut facts = instance.sql.facts(ctx).await?;
+        facts.besides = besides(named)?.describe();
+        Ok(Some(facts))
+    }
+
+    /// `backup`, and what the instance keeps besides, if the spec asks for it.
+    pub(super) fn with_instance_backup(&self, backup: Arc<dyn Backup>) -> Result<Arc<dyn Backup>> {
+        let (Some(instance), Some(named)) = (&self.instance, &self.spec.target.cloudsql) else {
+            return Ok(backup);
+        };
+        let besides = besides(named)?;
+        if besides.run.is_none() && besides.export.is_none() {
+            return Ok(backup);
+        }
+        Ok(Arc::new(InstanceBackup {
+            rows: backup,
+            sql: instance.sql.clone(),
+            besides,
+            store: self.store.clone(),
+        }))
+    }
+}
