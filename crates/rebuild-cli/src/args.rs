@@ -123,6 +123,9 @@ pub(crate) enum Command {
     /// List, show, check, export and prune backups.
     #[command(subcommand)]
     Backups(Backups),
+    /// The managed instance that the database is in.
+    #[command(subcommand)]
+    Instance(Instance),
     /// Restore a backup, or a dump of pg_dump, into a new database beside the target.
     Restore {
         /// The backup; without it the newest.
@@ -276,6 +279,31 @@ pub(crate) enum Backups {
         /// Remove them; without it they are only listed.
         #[arg(long)]
         yes: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Instance {
+    /// Restore a backup of the whole instance over it: every database of it is overwritten. The
+    /// instance as it was is kept as a backup run. Killed, it goes on when it is given again.
+    #[command(group = clap::ArgGroup::new("copy").required(true))]
+    Restore {
+        /// The backup run that was taken with this backup; the rows are compared with it
+        /// afterwards.
+        #[arg(group = "copy")]
+        backup: Option<BackupId>,
+        /// A backup run by its number.
+        #[arg(long, value_name = "NUMBER", group = "copy")]
+        run: Option<i64>,
+        /// The instance that the run is of, in the same project; without it, the spec's.
+        #[arg(long, value_name = "INSTANCE", requires = "run")]
+        of: Option<String>,
+        /// A backup that has outlived its instance.
+        #[arg(long, value_name = "projects/PROJECT/backups/ID", group = "copy")]
+        kept: Option<String>,
+        /// The name of the instance to overwrite, typed.
+        #[arg(long, value_name = "NAME")]
+        confirm: Option<String>,
     },
 }
 

@@ -4,6 +4,7 @@ mod backups;
 mod compare;
 mod copy;
 mod init;
+mod instance;
 mod rebuild;
 mod runs;
 mod status;
@@ -65,6 +66,7 @@ pub(crate) async fn dispatch(
             backups::take(&open().await?, sharing.sharing().as_ref(), output).await
         }
         Command::Backups(command) => backups::backups(&open().await?, command, output).await,
+        Command::Instance(command) => instance::instance(&open().await?, command, output).await,
         Command::Restore {
             backup,
             into,

@@ -1,9 +1,10 @@
 //! One instance, and the clients of the API that concerns it.
 
+use google_cloud_gax::error::Error as ApiError;
 use google_cloud_sql_v1::client::{
-    SqlBackupRunsService, SqlInstancesService, SqlOperationsService,
+    SqlBackupRunsService, SqlBackupsService, SqlInstancesService, SqlOperationsService,
 };
-use google_cloud_sql_v1::model::DatabaseInstance;
+use google_cloud_sql_v1::model::{Backup, DatabaseInstance};
 
 use super::InstanceName;
 use crate::error::{Error, ErrorKind, Result};
@@ -18,6 +19,7 @@ pub struct CloudSql {
     pub(super) instances: SqlInstancesService,
     pub(super) runs: SqlBackupRunsService,
     pub(super) operations: SqlOperationsService,
+    kept: SqlBackupsService,
 }
 
 impl CloudSql {
@@ -31,10 +33,12 @@ impl CloudSql {
         let instances = google.configure(api, SqlInstancesService::builder());
         let runs = google.configure(api, SqlBackupRunsService::builder());
         let operations = google.configure(api, SqlOperationsService::builder());
+        let kept = google.configure(api, SqlBackupsService::builder());
         Ok(Self {
             instances: instances.build().await.map_err(unusable)?,
             runs: runs.build().await.map_err(unusable)?,
             operations: operations.build().await.map_err(unusable)?,
+            kept: kept.build().await.map_err(unusable)?,
             google,
             name,
         })
@@ -49,36 +53,68 @@ impl CloudSql {
         &self.google
     }
 
+    pub(super) fn rename(&mut self, instance: &str) {
+        instance.clone_into(&mut self.name.instance);
+    }
+
     /// What the API says of it.
     ///
     /// # Errors
     /// There is no such instance, or it is in another region than its name says; the API could not be
     /// asked.
     pub(super) async fn describe(&self, ctx: &Ctx) -> Result<DatabaseInstance> {
-        let what = format!("could not look at instance {}", self.name);
-        let get = || {
-            self.instances
-                .get()
-                .set_project(&self.name.project)
-                .set_instance(&self.name.instance)
-                .send()
-        };
-        let found = self
-            .google
-            .ask_maybe(ctx, GoogleApi::Sql, &what, get)
-            .await?;
-        let list = format!("gcloud sql instances list --project {}", self.name.project);
-        let Some(found) = found else {
-            let message = format!("there is no instance {}", self.name);
-            return Err(Error::new(ErrorKind::Unreachable, message).hint(list));
-        };
+        let found = self.describe_anywhere(ctx).await?;
         if found.region != self.name.region {
             return Err(Error::refused(format!(
                 "instance {} is in {:?}, not in {:?}",
                 self.name.instance, found.region, self.name.region
             ))
-            .hint(list));
+            .hint(self.list_command()));
         }
         Ok(found)
+    }
+
+    /// The same, in whatever region it is.
+    ///
+    /// # Errors
+    /// There is no such instance; the API could not be asked.
+    pub(super) async fn describe_anywhere(&self, ctx: &Ctx) -> Result<DatabaseInstance> {
+        self.look(ctx).await?.ok_or_else(|| {
+            let message = format!("there is no instance {}", self.name);
+            Error::new(ErrorKind::Unreachable, message).hint(self.list_command())
+        })
+    }
+
+    /// What the API says of it, if it is there.
+    ///
+    /// # Errors
+    /// The API could not be asked.
+    pub(super) async fn look(&self, ctx: &Ctx) -> Result<Option<DatabaseInstance>> {
+        let what = format!("could not look at instance {}", self.name);
+        let get = || self.get();
+        self.google.ask(ctx, GoogleApi::Sql, &what, get).await
+    }
+
+    /// The same in one request.
+    pub(super) async fn get(&self) -> Result<Option<DatabaseInstance>, ApiError> {
+        let get = self.instances.get().set_project(&self.name.project);
+        match get.set_instance(&self.name.instance).send().await {
+            Err(e) if e.http_status_code() == Some(404) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    /// A backup that outlives its instance, if it is there.
+    ///
+    /// # Errors
+    /// The API could not be asked.
+    pub(super) async fn kept_backup(&self, ctx: &Ctx, name: &str) -> Result<Option<Backup>> {
+        let what = format!("could not look for backup {name}");
+        let get = || self.kept.get_backup().set_name(name).send();
+        self.google.ask_maybe(ctx, GoogleApi::Sql, &what, get).await
+    }
+
+    fn list_command(&self) -> String {
+        format!("gcloud sql instances list --project {}", self.name.project)
     }
 }

@@ -14,6 +14,8 @@ mod name;
 mod operation;
 mod proxy;
 mod reach;
+mod replicas;
+mod restore;
 mod runs;
 
 pub use backup::{Besides, InstanceBackup};
@@ -22,3 +24,4 @@ pub use export::Export;
 pub use instance::CloudSql;
 pub use name::InstanceName;
 pub use reach::{Entry, Way};
+pub use restore::{InstanceCopy, InstanceRestore, InstanceRestored, Replicas, RestoreOutlook};

@@ -107,6 +107,14 @@ impl CloudSql {
         Ok(found.into_iter().next())
     }
 
+    /// The id of the run that was taken with a backup, if there is one.
+    ///
+    /// # Errors
+    /// The API could not be asked.
+    pub async fn run_for(&self, ctx: &Ctx, id: &BackupId) -> Result<Option<i64>> {
+        Ok(self.run_of(ctx, id).await?.map(|run| run.id))
+    }
+
     /// Takes a backup of the whole instance, and waits until it has ended well.
     ///
     /// *Repeats:* one that belongs to the same backup is waited for, or taken for it. *Destroys:* nothing.

@@ -4,13 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Project;
-use crate::cloudsql::{Besides, CloudSql, Entry, Export, InstanceBackup, InstanceName, Way};
+use crate::cloudsql::{
+    Besides, CloudSql, Entry, Export, InstanceBackup, InstanceCopy, InstanceName, InstanceRestore,
+    InstanceRestored, Replicas, Way,
+};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::google::Google;
-use crate::model::{Endpoint, InstanceFacts};
-use crate::spec::{CloudSqlSpec, ConnectSpec, Spec};
-use crate::traits::Backup;
+use crate::model::{BackupId, Endpoint, InstanceFacts, Verdict};
+use crate::spec::{CloudSqlSpec, ConnectSpec, ReplicasSpec, Spec};
+use crate::traits::{Backup, DestroyPermit};
 
 /// The instance, and the way to the database in it.
 pub(super) struct Instance {
@@ -38,6 +41,15 @@ impl Instance {
         let way = Way::open(&sql, ctx, &entry, named.iam_login, endpoint).await?;
         Ok(Some(Self { sql, _way: way }))
     }
+}
+
+/// What is restored over an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InstanceSource {
+    /// The backup run that was taken with this backup. The rows are compared with it afterwards.
+    Backup(BackupId),
+    /// Something that the service itself keeps.
+    Copy(InstanceCopy),
 }
 
 /// Makes sure that what the spec says of an instance can be understood, before anything is touched.
@@ -113,5 +125,72 @@ impl Project {
             besides,
             store: self.store.clone(),
         }))
+    }
+
+    /// Restores a backup of an instance over the spec's, whose name must be typed: `confirm`. The instance
+    /// as it was is kept as a backup run.
+    ///
+    /// *Repeats:* goes on where another process was killed. *Destroys:* every database of the instance, and
+    /// the log of its point-in-time recovery.
+    ///
+    /// # Errors
+    /// A refusal: the spec names no instance, the name was not typed, the copy is not whole, replicas are in
+    /// the way. The API refused; an operation failed. A difference from the backup is in the verdict.
+    pub async fn restore_instance(
+        &self,
+        from: &InstanceSource,
+        confirm: Option<&str>,
+    ) -> Result<(InstanceRestored, Option<Verdict>)> {
+        let (Some(instance), Some(named)) = (&self.instance, &self.spec.target.cloudsql) else {
+            return Err(Error::usage(
+                "the spec has no [target.cloudsql] that names an instance",
+            ));
+        };
+        let ctx = self.ctx();
+        let restore = InstanceRestore {
+            sql: instance.sql.clone(),
+            store: self.store.clone(),
+            from: copy(&instance.sql, &ctx, from).await?,
+            replicas: match named.replicas {
+                ReplicasSpec::Refuse => Replicas::Refuse,
+                ReplicasSpec::Recreate => Replicas::Recreate,
+            },
+            limit: named.restore_timeout.0,
+        };
+        let outlook = restore.outlook(&ctx).await?;
+        let Some(typed) = confirm else {
+            let losses = outlook.losses.join("; ");
+            return Err(
+                Error::refused(format!("{} is to be restored: {losses}", outlook.from))
+                    .hint(format!("give --confirm {}", outlook.target.name)),
+            );
+        };
+        let permit = DestroyPermit::by_name(&outlook.target, typed)?;
+        let restored = restore.restore(&ctx, permit).await?;
+        let verdict = match from {
+            InstanceSource::Backup(id) => Some(Box::pin(self.verify(Some(id))).await?),
+            InstanceSource::Copy(_) => None,
+        };
+        Ok((restored, verdict))
+    }
+}
+
+async fn copy(sql: &CloudSql, ctx: &Ctx, from: &InstanceSource) -> Result<InstanceCopy> {
+    match from {
+        InstanceSource::Copy(copy) => Ok(copy.clone()),
+        InstanceSource::Backup(id) => {
+            let run = sql.run_for(ctx, id).await?;
+            let run = run.ok_or_else(|| {
+                Error::refused(format!(
+                    "instance {} has no backup run that was taken with backup {id}",
+                    sql.name()
+                ))
+                .hint("one is taken with each backup if the spec has target.cloudsql.backup_run")
+            })?;
+            Ok(InstanceCopy::Run {
+                instance: None,
+                id: run,
+            })
+        }
     }
 }

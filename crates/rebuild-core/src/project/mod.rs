@@ -35,6 +35,8 @@ use crate::spec::Spec;
 use crate::store::Store;
 use crate::traits::Functions;
 
+#[cfg(feature = "cloudsql")]
+pub use cloudsql::InstanceSource;
 pub use copy::copy;
 pub use infrastructure::InfrastructureStatus;
 pub use init::template;

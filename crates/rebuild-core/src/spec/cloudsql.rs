@@ -25,6 +25,12 @@ pub struct CloudSqlSpec {
     /// account of the instance.
     #[serde(default)]
     pub iam_login: bool,
+    /// What becomes of read replicas when a backup is restored over the instance.
+    #[serde(default)]
+    pub replicas: ReplicasSpec,
+    /// How long each operation of such a restore may take.
+    #[serde(default = "four_hours")]
+    pub restore_timeout: Within,
     /// Take an on-demand backup of the whole instance with each backup, besides the rows.
     #[serde(default)]
     pub backup_run: Option<BackupRunSpec>,
@@ -45,6 +51,17 @@ pub enum ConnectSpec {
     Public,
     /// To its private address, with TLS by the instance's own authority.
     Private,
+}
+
+/// What becomes of read replicas, which are in the way of a restore over their primary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReplicasSpec {
+    /// With one, nothing is restored.
+    #[default]
+    Refuse,
+    /// They are deleted, and made again afterwards, with other addresses.
+    Recreate,
 }
 
 /// `[target.cloudsql.backup_run]`: an on-demand backup of the instance. It goes with the instance when that

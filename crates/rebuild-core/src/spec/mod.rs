@@ -30,7 +30,7 @@ use serde::Deserialize;
 
 pub use crate::model::infrastructure::InfrastructureTool;
 pub use checks::{CheckSpec, Expected};
-pub use cloudsql::{BackupRunSpec, CloudSqlSpec, ConnectSpec, ExportSpec};
+pub use cloudsql::{BackupRunSpec, CloudSqlSpec, ConnectSpec, ExportSpec, ReplicasSpec};
 pub use duration::Within;
 pub use gcp::GcpSpec;
 pub use infrastructure::{InfrastructureSpec, InfrastructureVariable};

@@ -1,0 +1,62 @@
+//! The managed instance that the database is in.
+
+use rebuild_core::Result;
+use rebuild_core::cloudsql::{InstanceCopy, InstanceRestored};
+use rebuild_core::error::Error;
+use rebuild_core::model::Verdict;
+use rebuild_core::project::{InstanceSource, Project};
+use serde::Serialize;
+
+use super::backups::{checks, code};
+use crate::args::Instance;
+use crate::exit::Code;
+use crate::output::Output;
+
+#[derive(Serialize)]
+struct Restored {
+    /// The backup run that holds the instance as it was before.
+    before: i64,
+    /// Replicas that were made again.
+    replicas: Vec<String>,
+    /// How the rows compare with the backup, if one was named.
+    verdict: Option<Verdict>,
+}
+
+pub(super) async fn instance(
+    project: &Project,
+    command: Instance,
+    output: &Output,
+) -> Result<Code> {
+    let Instance::Restore {
+        backup,
+        run,
+        of,
+        kept,
+        confirm,
+    } = command;
+    let from = match (backup, run, kept) {
+        (Some(backup), _, _) => InstanceSource::Backup(backup),
+        (_, Some(id), _) => InstanceSource::Copy(InstanceCopy::Run { instance: of, id }),
+        (_, _, Some(name)) => InstanceSource::Copy(InstanceCopy::Kept(name)),
+        _ => return Err(Error::usage("name a backup, a run, or a kept backup")),
+    };
+    let restoring = project.restore_instance(&from, confirm.as_deref());
+    let (InstanceRestored { before, replicas }, verdict) = Box::pin(restoring).await?;
+    let code = verdict.as_ref().map_or(Code::Done, code);
+    let restored = Restored {
+        before,
+        replicas,
+        verdict,
+    };
+    output.data(&restored, text);
+    Ok(code)
+}
+
+fn text(restored: &Restored) -> String {
+    let before = restored.before;
+    let mut text = format!("restored; the instance as it was is its backup run {before}\n");
+    for replica in &restored.replicas {
+        text.push_str(&format!("replica {replica} was made again\n"));
+    }
+    text + &restored.verdict.as_ref().map(checks).unwrap_or_default()
+}
