@@ -138,7 +138,8 @@ pub(crate) enum Command {
         #[arg(long = "table", value_name = "PATTERN")]
         tables: Vec<String>,
         /// Restore this dump instead: an archive of pg_dump (custom, directory, tar), or a SQL
-        /// file, as it is or under gzip or zstd.
+        /// file, as it is or under gzip or zstd. SQL may be an object in a bucket, s3://... or
+        /// gs://..., for example an export of Cloud SQL.
         #[arg(long, value_name = "PATH", conflicts_with_all = ["backup", "tables", "workers"])]
         from: Option<PathBuf>,
         /// Give a role of the dump another name; may be given several times.

@@ -108,6 +108,7 @@ mod tests {
             database: "my app".to_owned(),
             user: "o'neil@corp".to_owned(),
             password: password.map(Secret::new),
+            renewed: None,
             sslmode: SslMode::VerifyFull,
             insecure_tls: false,
             sslrootcert: Some("/etc/ca.pem".into()),

@@ -42,7 +42,7 @@ pub use client_tools::{ClientTool, ToolInput, ToolOutput, ToolRun};
 pub use compare::{Comparison, compare};
 #[cfg(feature = "cloudsql")]
 pub(crate) use dump::{DumpContents, read_gzip};
-pub use dump::{DumpReport, MANAGED_ROLES, PgDump, RoleMap};
+pub use dump::{DumpFrom, DumpReport, MANAGED_ROLES, PgDump, RoleMap};
 pub use functions::{FunctionRestorer, FunctionTask, FunctionVerifier};
 pub use gate::{READ_ONLY_GATE, ReadOnlyGate};
 pub use ident::{MAX_IDENTIFIER_BYTES, ascii_ident, ident, literal, qualified};

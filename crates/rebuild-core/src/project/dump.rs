@@ -9,14 +9,14 @@ use crate::error::Result;
 use crate::event::Ctx;
 use crate::model::{Identity, Verdict};
 use crate::postgres::{
-    DatabaseKey, DumpReport, PgDump, PgProvision, ProvisionOptions, RoleMap, Session, TargetLock,
-    application, database_facts, find_database, server_facts,
+    DatabaseKey, DumpFrom, DumpReport, PgDump, PgProvision, ProvisionOptions, RoleMap, Session,
+    TargetLock, application, database_facts, find_database, server_facts,
 };
 use crate::traits::{Lock, Provision, ProvisionRequest};
 
 impl Project {
-    /// Restores a dump of pg_dump (an archive, or SQL) into a new database beside the target and
-    /// like it, and counts its rows. With `trusted`, a superuser may do so.
+    /// Restores a dump of pg_dump (an archive, or SQL, which may be an object `s3://...` or `gs://...`)
+    /// into a new database beside the target and like it, and counts its rows. With `trusted`, a superuser may do so.
     ///
     /// *Repeats:* a database of that name is a refusal. *Destroys:* nothing.
     ///
@@ -32,7 +32,7 @@ impl Project {
     ) -> Result<(Identity, DumpReport, Verdict)> {
         let ctx = self.ctx();
         let dump = PgDump {
-            path: dump.to_owned(),
+            from: DumpFrom::find(dump, &self.environment).await?,
             roles,
             trusted,
             options: compose::row_options(&self.spec),

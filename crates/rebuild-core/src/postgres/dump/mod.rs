@@ -7,6 +7,7 @@
 
 #[cfg(feature = "cloudsql")]
 mod contents;
+mod object;
 mod reader;
 mod roles;
 mod run;
@@ -16,5 +17,6 @@ mod tests;
 
 #[cfg(feature = "cloudsql")]
 pub(crate) use contents::{DumpContents, read_gzip};
+pub use object::DumpFrom;
 pub use roles::{MANAGED_ROLES, RoleMap};
 pub use run::{DumpReport, PgDump};

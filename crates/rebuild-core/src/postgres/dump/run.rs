@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::io::AsyncRead;
 use tokio_postgres::error::SqlState;
 
+use super::object::DumpFrom;
 use super::reader::{DumpReader, Item};
 use super::roles::{Mapped, RoleMap};
 use super::source::Source;
@@ -37,8 +38,8 @@ const SETTLE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct PgDump {
     /// An archive of pg_dump (custom, directory, tar), or a SQL file, as it is or under gzip or
-    /// zstd.
-    pub path: PathBuf,
+    /// zstd; an archive is no object of a bucket.
+    pub from: DumpFrom,
     /// What becomes of its roles.
     pub roles: RoleMap,
     /// Whether its SQL may be run by a superuser.
@@ -71,7 +72,7 @@ impl PgDump {
     /// It cannot be read; it is nothing that can be restored; its SQL would be run by a superuser
     /// of the server of `maintenance`, and it is not [trusted](Self::trusted).
     pub async fn check(&self, ctx: &Ctx, maintenance: &Endpoint) -> Result<()> {
-        Source::of(&self.path)?;
+        Source::of(&self.from).await?;
         let session = Session::open(maintenance, &crate::postgres::application(ctx)).await?;
         let role = session
             .query_one(
@@ -122,12 +123,11 @@ impl PgDump {
     }
 
     async fn run(&self, ctx: &Ctx, session: &Session) -> Result<(DumpReport, Expected)> {
-        let name = self.path.file_name().unwrap_or(self.path.as_os_str());
-        let name = name.to_string_lossy().into_owned();
-        let source = Source::of(&self.path)?;
+        let name = self.from.name();
+        let source = Source::of(&self.from).await?;
         let Source::Archive(archive) = &source else {
             return Load::new(self, ctx, session)
-                .all(DumpReader::new(name, source.open()?))
+                .all(DumpReader::new(name, source.open().await?))
                 .await;
         };
         let major = server_facts(session).await?.major();

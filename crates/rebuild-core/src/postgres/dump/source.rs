@@ -8,7 +8,9 @@ use bytes::Bytes;
 use tokio::io::AsyncRead;
 use tokio_util::io::StreamReader;
 
+use super::object::{self, DumpFrom};
 use crate::error::{Error, Result};
+use crate::store::{Name, Store};
 
 /// Where the mark of a tar file is, and the mark.
 const TAR: (usize, &[u8]) = (257, b"ustar");
@@ -17,25 +19,61 @@ const TAR: (usize, &[u8]) = (257, b"ustar");
 const PIECE: usize = 256 << 10;
 const AHEAD: usize = 4;
 
+/// How many bytes tell what a dump is.
+pub(super) const HEAD: u64 = 512;
+
 /// What a dump is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Source {
     /// An archive that pg_restore reads: custom, directory or tar.
     Archive(PathBuf),
     /// A SQL file.
-    Plain(PathBuf),
-    /// A SQL file under gzip.
-    Gzip(PathBuf),
-    /// A SQL file under zstd.
-    Zstd(PathBuf),
+    File(PathBuf, Packing),
+    /// SQL in a bucket.
+    Object(Store, Name, Packing),
+}
+
+/// How SQL is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packing {
+    /// Not at all.
+    Plain,
+    /// Under gzip.
+    Gzip,
+    /// Under zstd.
+    Zstd,
+}
+
+impl Packing {
+    /// By its first bytes; nothing if they are those of an archive, or none.
+    pub(super) fn of(head: &[u8]) -> Option<Self> {
+        match head {
+            [] => None,
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
+            head if is_archive(head) => None,
+            _ => Some(Self::Plain),
+        }
+    }
 }
 
 impl Source {
-    /// Looks at what is in `path`.
+    /// Looks at what is there.
     ///
     /// # Errors
-    /// There is nothing, or a folder that is no archive, or a compressed archive.
-    pub(super) fn of(path: &Path) -> Result<Self> {
+    /// There is nothing, or a folder that is no archive, or a compressed archive; a bucket could not be
+    /// read.
+    pub(super) async fn of(from: &DumpFrom) -> Result<Self> {
+        match from {
+            DumpFrom::Path(path) => Self::of_path(path),
+            DumpFrom::Object(store, name) => {
+                let packing = object::packing(store, name).await?;
+                Ok(Self::Object(store.clone(), name.clone(), packing))
+            }
+        }
+    }
+
+    pub(super) fn of_path(path: &Path) -> Result<Self> {
         let shown = path.display();
         let cannot = |e| Error::usage(format!("the dump {shown} cannot be read")).caused_by(e);
         if path.is_dir() {
@@ -49,35 +87,34 @@ impl Source {
         let mut file = File::open(path).map_err(cannot)?;
         let head = beginning(&mut file).map_err(cannot)?;
         let path = path.to_owned();
-        let inner = match &head[..] {
-            [] => return Err(Error::corrupt(format!("the dump {shown} is empty"))),
-            [0x1f, 0x8b, ..] => {
-                file.rewind().map_err(cannot)?;
-                beginning(&mut flate2::read::MultiGzDecoder::new(file))
+        let packing = match Packing::of(&head) {
+            Some(packing) => packing,
+            None if head.is_empty() => {
+                return Err(Error::corrupt(format!("the dump {shown} is empty")));
             }
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-                file.rewind().map_err(cannot)?;
+            None => return Ok(Self::Archive(path)),
+        };
+        file.rewind().map_err(cannot)?;
+        let inner = match packing {
+            Packing::Plain => return Ok(Self::File(path, packing)),
+            Packing::Gzip => beginning(&mut flate2::read::MultiGzDecoder::new(file)),
+            Packing::Zstd => {
                 zstd::Decoder::new(file).and_then(|mut decoder| beginning(&mut decoder))
             }
-            head if is_archive(head) => return Ok(Self::Archive(path)),
-            _ => return Ok(Self::Plain(path)),
         };
         let damaged = |e| Error::corrupt(format!("the dump {shown} is damaged")).caused_by(e);
         if is_archive(&inner.map_err(damaged)?) {
             let what = format!("{shown} is a compressed archive of pg_dump");
             return Err(Error::usage(what).hint("uncompress it; an archive compresses itself"));
         }
-        Ok(match head[0] {
-            0x1f => Self::Gzip(path),
-            _ => Self::Zstd(path),
-        })
+        Ok(Self::File(path, packing))
     }
 
-    /// The SQL of a file.
+    /// The SQL.
     ///
     /// # Errors
     /// It cannot be opened. An archive is not for here.
-    pub(super) fn open(&self) -> Result<Box<dyn AsyncRead + Send + Unpin>> {
+    pub(super) async fn open(&self) -> Result<Box<dyn AsyncRead + Send + Unpin>> {
         let opened = |path: &Path| {
             File::open(path).map_err(|e| {
                 Error::usage(format!("the dump {} cannot be read", path.display())).caused_by(e)
@@ -85,16 +122,19 @@ impl Source {
         };
         Ok(match self {
             Self::Archive(_) => return Err(Error::internal("an archive is read by pg_restore")),
-            Self::Plain(path) => Box::new(tokio::fs::File::from_std(opened(path)?)),
-            Self::Gzip(path) => pieces(flate2::read::MultiGzDecoder::new(opened(path)?)),
-            Self::Zstd(path) => pieces(zstd::Decoder::new(opened(path)?)?),
+            Self::Object(store, name, packing) => object::open(store, name, *packing).await?,
+            Self::File(path, Packing::Plain) => Box::new(tokio::fs::File::from_std(opened(path)?)),
+            Self::File(path, Packing::Gzip) => {
+                pieces(flate2::read::MultiGzDecoder::new(opened(path)?))
+            }
+            Self::File(path, Packing::Zstd) => pieces(zstd::Decoder::new(opened(path)?)?),
         })
     }
 }
 
 fn beginning(reader: &mut impl Read) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::new();
-    reader.take(512).read_to_end(&mut head)?;
+    reader.take(HEAD).read_to_end(&mut head)?;
     Ok(head)
 }
 

@@ -72,7 +72,7 @@ impl World {
 
     fn of(&self, path: &Path) -> PgDump {
         PgDump {
-            path: path.to_owned(),
+            from: DumpFrom::Path(path.to_owned()),
             roles: RoleMap::default(),
             trusted: true,
             options: RowOptions::default(),

@@ -395,6 +395,7 @@ fn plain(port: u16, sslmode: SslMode) -> Endpoint {
         database: "d".to_owned(),
         user: "u".to_owned(),
         password: Some(crate::Secret::new("hunter2")),
+        renewed: None,
         sslmode,
         insecure_tls: false,
         sslrootcert: None,
