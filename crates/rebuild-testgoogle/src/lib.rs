@@ -1,1 +1,4 @@
 //! Google Cloud APIs inside the process of a test.
+#![allow(dead_code)]
+mod discovery;
+mod validate;
