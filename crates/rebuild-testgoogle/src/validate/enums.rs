@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
+type Exceptions = (&'static str, usize, &'static [(i64, &'static str)]);
+
 /// Enums, known by their first name, in which only so many names have the number of their place,
 /// and the numbers of others. The sources at <https://github.com/googleapis/googleapis> have them.
-const EXCEPTIONS: &[(&str, usize, &[(i64, &str)])] = &[
+const EXCEPTIONS: &[Exceptions] = &[
     (
         "SQL_DATABASE_VERSION_UNSPECIFIED",
         1,

@@ -1,0 +1,25 @@
+//! The services, a file or a folder each. A service keeps what it has in a struct of its own, and
+//! its `register` names the handler of each method that it answers:
+//!
+//! ```ignore
+//! pub(crate) fn register(state: &Arc<State>) -> Arc<Jobs> {
+//!     let jobs = Arc::new(Jobs::new(state));
+//!     state.registry.on("run.projects.locations.jobs.get", &jobs, get);
+//!     jobs
+//! }
+//!
+//! async fn get(jobs: Arc<Jobs>, call: Call) -> Result { ... }
+//! ```
+
+use std::sync::Arc;
+
+use crate::state::State;
+
+/// All services of a server.
+pub(crate) struct Services {}
+
+impl Services {
+    pub(crate) fn new(_state: &Arc<State>) -> Self {
+        Self {}
+    }
+}
