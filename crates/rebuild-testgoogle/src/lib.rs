@@ -11,6 +11,7 @@ mod error;
 mod fault;
 mod google;
 mod operations;
+mod postgres;
 mod record;
 mod registry;
 mod server;
