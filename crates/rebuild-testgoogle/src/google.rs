@@ -42,7 +42,7 @@ impl Default for GoogleOptions {
 /// Google's discovery documents; where one of them differs, that is a violation, and a server that
 /// is dropped with violations that nobody [took](Google::take_violations) panics.
 pub struct Google {
-    state: Arc<State>,
+    pub(crate) state: Arc<State>,
     pub(crate) services: Services,
 }
 
@@ -197,6 +197,10 @@ impl Google {
     pub fn service_account_file(&self, email: &str) -> io::Result<PathBuf> {
         let mut access = self.state.access();
         access.write_key(self.state.home.path(), email, &self.state.url)
+    }
+
+    pub(crate) fn project(&self) -> String {
+        self.state.access().project.clone()
     }
 
     fn known(&self, method: &str) {

@@ -5,7 +5,9 @@
 //! documents, which `scripts/google-discovery` fetches.
 
 mod access;
+mod buckets;
 mod call;
+mod clock;
 mod discovery;
 mod error;
 mod fault;
@@ -19,6 +21,7 @@ mod services;
 mod state;
 mod validate;
 
+pub use crate::buckets::Bucket;
 pub use crate::call::{Answer, Call, Media, Result};
 pub use crate::error::ApiError;
 pub use crate::fault::{Fault, FaultHandle, Strike};

@@ -11,15 +11,22 @@
 //! async fn get(jobs: Arc<Jobs>, call: Call) -> Result { ... }
 //! ```
 
+mod storage;
+
 use std::sync::Arc;
 
+pub(crate) use self::storage::Storage;
 use crate::state::State;
 
 /// All services of a server.
-pub(crate) struct Services {}
+pub(crate) struct Services {
+    pub(crate) storage: Arc<Storage>,
+}
 
 impl Services {
-    pub(crate) fn new(_state: &Arc<State>) -> Self {
-        Self {}
+    pub(crate) fn new(state: &Arc<State>) -> Self {
+        Self {
+            storage: storage::register(state),
+        }
     }
 }
