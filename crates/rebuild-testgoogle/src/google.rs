@@ -214,6 +214,12 @@ impl Google {
 impl Drop for Google {
     fn drop(&mut self) {
         self.state.stop.send_replace(true);
+        self.services.sql.stop();
+        // Handlers hold what holds them.
+        self.state.registry.clear();
+        // Whoever still holds the rest must not keep the files. Nobody is left to tell if one of
+        // them cannot be removed.
+        let _ = std::fs::remove_dir_all(self.state.home.path());
         if !std::thread::panicking() {
             self.assert_clean();
         }

@@ -54,6 +54,11 @@ impl OperationFaults {
         handle
     }
 
+    /// True if the next operation of a method meets one.
+    pub(crate) fn awaits(&self, method: &str) -> bool {
+        lock(&self.0).iter().any(|(named, ..)| named == method)
+    }
+
     fn take(&self, method: &str) -> Option<(OperationFault, FaultHandle)> {
         let mut faults = lock(&self.0);
         let place = faults.iter().position(|(named, ..)| named == method)?;
@@ -109,6 +114,17 @@ impl Operation {
     /// True while its work goes on, or waits.
     pub(crate) fn is_at_work(&self) -> bool {
         lock(&self.progress).outcome.is_none()
+    }
+
+    /// How it ended, whatever those who poll have seen of it.
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        lock(&self.progress).outcome.clone()
+    }
+
+    /// When its work began and ended, whatever those who poll have seen of it.
+    pub(crate) fn times(&self) -> (Option<Timestamp>, Option<Timestamp>) {
+        let progress = lock(&self.progress);
+        (progress.started, progress.ended)
     }
 
     /// What whoever began it sees, and whoever lists it.

@@ -42,6 +42,10 @@ impl Registry {
         handlers.insert(method.to_owned(), Arc::new(handler));
     }
 
+    pub(crate) fn clear(&self) {
+        self.0.write().expect("handlers").clear();
+    }
+
     pub(crate) fn find(&self, method: &str) -> Option<Handler> {
         self.0.read().expect("handlers").get(method).cloned()
     }

@@ -87,7 +87,7 @@ impl Home {
 }
 
 /// How a server is started.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
     /// Flags, as the instance has them.
     pub(crate) flags: Vec<(String, String)>,

@@ -11,22 +11,27 @@
 //! async fn get(jobs: Arc<Jobs>, call: Call) -> Result { ... }
 //! ```
 
+mod sql;
 mod storage;
 
 use std::sync::Arc;
 
+pub(crate) use self::sql::{Instance, Machine, Order, Sql};
 pub(crate) use self::storage::Storage;
 use crate::state::State;
 
 /// All services of a server.
 pub(crate) struct Services {
     pub(crate) storage: Arc<Storage>,
+    pub(crate) sql: Arc<Sql>,
 }
 
 impl Services {
     pub(crate) fn new(state: &Arc<State>) -> Self {
+        let storage = storage::register(state);
         Self {
-            storage: storage::register(state),
+            sql: sql::register(state, &storage),
+            storage,
         }
     }
 }

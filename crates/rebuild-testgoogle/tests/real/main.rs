@@ -4,3 +4,5 @@
 
 mod client;
 mod frame;
+mod sql;
+mod storage;
