@@ -89,7 +89,8 @@ impl CloudSql {
         loop {
             let list = self.runs.list().set_project(&self.name().project);
             let list = list.set_instance(&self.name().instance);
-            let answer = list.set_page_token(&page).send().await?;
+            let list = list.set_max_results(100).set_page_token(&page);
+            let answer = list.send().await?;
             runs.extend(answer.items);
             page = answer.next_page_token;
             if page.is_empty() {

@@ -194,3 +194,6 @@ async fn copy(sql: &CloudSql, ctx: &Ctx, from: &InstanceSource) -> Result<Instan
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -193,7 +193,7 @@ impl Project {
     }
 
     /// Where the target is.
-    #[cfg(all(test, feature = "k8s"))]
+    #[cfg(all(test, any(feature = "k8s", feature = "cloudsql")))]
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }

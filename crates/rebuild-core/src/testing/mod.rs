@@ -4,6 +4,8 @@
 mod client;
 pub mod conformance;
 mod full_store;
+#[cfg(all(test, feature = "cloudsql"))]
+pub(crate) mod google;
 #[cfg(feature = "postgres")]
 mod kitchen_sink;
 #[cfg(all(test, feature = "postgres", feature = "k8s"))]

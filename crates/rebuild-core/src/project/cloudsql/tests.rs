@@ -1,0 +1,10 @@
+//! A database in an instance of Cloud SQL.
+
+mod backups;
+mod reach;
+mod restore;
+mod trouble;
+
+use rebuild_testgoogle::{Failure, Fault, OperationFault, Strike};
+
+use crate::testing::google::{PROJECT, World};
