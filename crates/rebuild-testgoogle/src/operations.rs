@@ -83,8 +83,6 @@ pub(crate) type Outcome = Result<Value, Failure>;
 #[derive(Debug)]
 pub(crate) struct Operation {
     pub(crate) id: String,
-    /// The method whose call began it.
-    pub(crate) method: String,
     /// The project and whatever else a service wants to know of it later.
     pub(crate) facts: Value,
     pub(crate) principal: String,
@@ -174,7 +172,6 @@ impl Operations {
     ) -> Arc<Operation> {
         let operation = Arc::new(Operation {
             id: Uuid::new_v4().to_string(),
-            method: call.method.clone(),
             facts,
             principal: call.principal.clone(),
             inserted: Timestamp::now(),
