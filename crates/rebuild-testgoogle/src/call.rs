@@ -58,7 +58,7 @@ impl Call {
 
     /// True if a parameter of the query is.
     pub fn flag(&self, name: &str) -> bool {
-        self.query(name) == "true"
+        self.query(name).eq_ignore_ascii_case("true")
     }
 
     /// Text in the body at a pointer such as `/exportContext/uri`, or nothing.

@@ -180,7 +180,11 @@ impl Check<'_> {
     fn parameter(&mut self, parameter: &Value, text: &mut String, name: &str) {
         let number = || text.parse::<i64>().ok();
         let mut value = match parameter["type"].as_str() {
-            Some("boolean") => text.parse::<bool>().map_or(Value::Null, Value::from),
+            // Python writes it with a capital, and Google reads it.
+            Some("boolean") => text
+                .to_lowercase()
+                .parse::<bool>()
+                .map_or(Value::Null, Value::from),
             Some("integer") => number().map_or(Value::Null, Value::from),
             Some("number") => text.parse::<f64>().map_or(Value::Null, Value::from),
             _ if parameter["enum"].is_array() => number().map_or(text.as_str().into(), Value::from),
