@@ -61,6 +61,12 @@ impl Call {
         self.query(name).eq_ignore_ascii_case("true")
     }
 
+    /// How many of something a parameter of the query asks for; 0 is as good as nothing.
+    pub fn at_most(&self, name: &str) -> usize {
+        let number = self.query(name).parse().ok().filter(|number| *number > 0);
+        number.unwrap_or(usize::MAX)
+    }
+
     /// Text in the body at a pointer such as `/exportContext/uri`, or nothing.
     pub fn text(&self, pointer: &str) -> &str {
         let value = self.body.pointer(pointer);
