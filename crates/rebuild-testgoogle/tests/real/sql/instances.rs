@@ -188,12 +188,12 @@ async fn an_instance_is_stopped_and_started() {
 #[tokio::test]
 async fn replicas_stand_in_the_way() {
     let google = Google::start().await.unwrap();
-    let order = google
-        .instance("p", "europe-west1", "db")
-        .replica("db-replica");
-    order.create().await.unwrap();
+    let order = google.instance("p", "europe-west1", "db");
+    order.replica("first").create().await.unwrap();
+    let second = json!({"name": "second", "masterInstanceName": "p:db"});
+    succeeds(&google, "POST", "/instances", second).await;
     let (_, found) = call(&google, "GET", &format!("{PROJECT}/instances/db"), "").await;
-    assert_eq!(found["replicaNames"], json!(["db-replica"]));
+    assert_eq!(found["replicaNames"], json!(["first", "second"]));
     let done = succeeds(&google, "POST", "/instances/db/backupRuns", json!({})).await;
     let restore = json!({"backup": done["backupContext"]["name"]}).to_string();
     let path = format!("{PROJECT}/instances/db");
@@ -204,7 +204,15 @@ async fn replicas_stand_in_the_way() {
             .0,
         400
     );
-    succeeds(&google, "DELETE", "/instances/db-replica", json!({})).await;
+    for replica in ["first", "second"] {
+        succeeds(
+            &google,
+            "DELETE",
+            &format!("/instances/{replica}"),
+            json!({}),
+        )
+        .await;
+    }
     let retain = json!({"settings": {"retainBackupsOnDelete": true}});
     succeeds(&google, "PATCH", "/instances/db", retain).await;
     succeeds(&google, "DELETE", "/instances/db", json!({})).await;
