@@ -19,13 +19,15 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// How often a server that starts is looked at.
 const PROBE: Duration = Duration::from_millis(10);
 
-/// Runs a server until a signal's name is read, or the other side is gone, however that came about.
+/// Runs a server until a signal's name is read, or the other side is gone, however that came about;
+/// then its files go too.
 const KEEPER: &str = r#"
-    program=$1; shift
+    folder=$1 program=$2; shift 2
     "$program" "$@" < /dev/null & server=$!
     read -r signal
     kill -"${signal:-QUIT}" "$server" 2> /dev/null
     wait "$server"
+    [ -n "$signal" ] || rm -rf "${folder:?}"/*
 "#;
 
 /// Who may come in how. The database of the service is its own.
@@ -146,6 +148,7 @@ impl Server {
         let mut command = command(Path::new("/bin/sh"));
         command
             .args(["-c", KEEPER, "keeper"])
+            .arg(&home.folder)
             .arg(programs.path("postgres"))
             .args(arguments(home, settings, port, has_tls))
             // It ends by itself, after the server.

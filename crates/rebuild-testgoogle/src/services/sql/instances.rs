@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::instance::{Instance, Order};
 use super::machine::Content;
 use super::operations::{Asked, base, begun, done, internal};
-use super::{Sql, invalid, resource};
+use super::{Sql, invalid, no_instance, resource};
 use crate::call::{Call, Result};
 use crate::error::ApiError;
 use crate::postgres::Programs;
@@ -57,6 +57,9 @@ async fn insert(sql: Arc<Sql>, call: Call) -> Result {
         return Err(invalid("the instance has no name"));
     }
     taken(&sql, project, name)?;
+    if !call.text("/masterInstanceName").is_empty() {
+        return insert_replica(&sql, &call);
+    }
     let order = Order {
         project: project.to_owned(),
         region: if region.is_empty() {
@@ -85,6 +88,27 @@ async fn insert(sql: Arc<Sql>, call: Call) -> Result {
     })?;
     instance.made_by(&operation);
     Ok(begun(&operation, &call))
+}
+
+/// The primary instance is named alone or with its project: `p:db`.
+fn insert_replica(sql: &Arc<Sql>, call: &Call) -> Result {
+    let named = call.text("/masterInstanceName");
+    let primary = named.rsplit(':').next().unwrap_or_default();
+    let primary = sql.find(call.param("project"), primary);
+    let primary = primary.ok_or_else(no_instance)?;
+    let name = call.text("/name").to_owned();
+    let asked = Asked {
+        call,
+        kind: "CREATE_REPLICA",
+        target: call.text("/name"),
+        more: Value::Null,
+    };
+    let own = sql.clone();
+    let operation = sql.begin(&asked, async move {
+        own.add_replica(&primary, &name);
+        Ok(Value::Null)
+    })?;
+    Ok(begun(&operation, call))
 }
 
 fn taken(sql: &Sql, project: &str, name: &str) -> Result<()> {
@@ -129,16 +153,12 @@ async fn change(instance: &Instance, patch: &Value) -> std::io::Result<()> {
         return Ok(());
     };
     let after = instance.settings();
-    let ran = instance.resource()["state"] == "RUNNABLE";
-    match (ran, runs) {
-        (true, false) => machine.stop().await?,
-        (false, true) => machine.restart(&after).await?,
-        (true, true) if before != after => machine.restart(&after).await?,
-        _ => {}
+    match (machine.runs().await, runs) {
+        (true, false) => machine.stop().await,
+        (false, true) => machine.restart(&after).await,
+        (true, true) if before != after => machine.restart(&after).await,
+        _ => Ok(()),
     }
-    let state = if runs { "RUNNABLE" } else { "STOPPED" };
-    instance.resource()["state"] = json!(state);
-    Ok(())
 }
 
 async fn restart(sql: Arc<Sql>, call: Call) -> Result {
