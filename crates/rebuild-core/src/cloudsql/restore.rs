@@ -121,7 +121,7 @@ impl InstanceRestore {
                 .hint("give the command for that one again; it goes on"));
             }
         } else if instance.replica_names.is_empty() || self.replicas == Replicas::Recreate {
-            self.check_copy(ctx, &instance).await?;
+            Box::pin(self.check_copy(ctx, &instance)).await?;
         } else {
             return Err(Error::refused(format!(
                 "instance {name} has replicas, and cannot be restored as long as it has: {}",
@@ -146,20 +146,20 @@ impl InstanceRestore {
     /// # Errors
     /// As [`outlook`](Self::outlook); an operation failed, with the API's words, or did not end in time.
     pub async fn restore(&self, ctx: &Ctx, permit: DestroyPermit) -> Result<InstanceRestored> {
-        let outlook = self.outlook(ctx).await?;
+        let outlook = Box::pin(self.outlook(ctx)).await?;
         let begun = match self.begun(ctx).await? {
             Some(begun) => begun,
-            None => self.begin(ctx).await?,
+            None => Box::pin(self.begin(ctx)).await?,
         };
-        let before = self.sql.back_up(ctx, &begun.before, self.limit).await?;
+        let before = Box::pin(self.sql.back_up(ctx, &begun.before, self.limit)).await?;
         ctx.events.info(format!(
             "the instance as it was is kept as its backup {}",
             before.id
         ));
         permit.spend_on(&outlook.target)?;
-        self.delete_replicas(ctx, &begun).await?;
-        self.overwrite(ctx, &begun).await?;
-        let replicas = self.recreate_replicas(ctx, &begun).await?;
+        Box::pin(self.delete_replicas(ctx, &begun)).await?;
+        Box::pin(self.overwrite(ctx, &begun)).await?;
+        let replicas = Box::pin(self.recreate_replicas(ctx, &begun)).await?;
         self.store.delete(&self.note()?).await?;
         Ok(InstanceRestored {
             before: before.id,

@@ -158,7 +158,8 @@ impl Google {
         let asked = renewing.retry(backoff).when(is_passing).notify(|e, pause| {
             tracing::debug!(what, %api, error = %e, ?pause, "asking again");
         });
-        ctx.within(REQUEST_LIMIT, what, async { Ok(asked.await) })
+        // The clients' futures are large, and one is inside another.
+        ctx.within(REQUEST_LIMIT, what, Box::pin(async { Ok(asked.await) }))
             .await
     }
 }

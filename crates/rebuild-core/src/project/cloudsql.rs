@@ -157,7 +157,7 @@ impl Project {
             },
             limit: named.restore_timeout.0,
         };
-        let outlook = restore.outlook(&ctx).await?;
+        let outlook = Box::pin(restore.outlook(&ctx)).await?;
         let Some(typed) = confirm else {
             let losses = outlook.losses.join("; ");
             return Err(
@@ -166,7 +166,7 @@ impl Project {
             );
         };
         let permit = DestroyPermit::by_name(&outlook.target, typed)?;
-        let restored = restore.restore(&ctx, permit).await?;
+        let restored = Box::pin(restore.restore(&ctx, permit)).await?;
         let verdict = match from {
             InstanceSource::Backup(id) => Some(Box::pin(self.verify(Some(id))).await?),
             InstanceSource::Copy(_) => None,

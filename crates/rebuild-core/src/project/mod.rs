@@ -78,7 +78,7 @@ impl Project {
         kubernetes::check(&spec)?;
         #[cfg(feature = "cloudsql")]
         cloudsql::check(&spec)?;
-        let mut project = Self::open_store(spec, environment, events, stop).await?;
+        let mut project = Self::assemble(spec, environment, events, stop).await?;
         project.reach().await?;
         project.reach_instance().await?;
         Ok(project)

@@ -25,7 +25,8 @@ pub(crate) async fn read_gzip(
     name: &str,
     compressed: impl Read + Send + 'static,
 ) -> Result<DumpContents> {
-    read(name, pieces(flate2::read::MultiGzDecoder::new(compressed))).await
+    let decoder = move || Ok(flate2::read::MultiGzDecoder::new(compressed));
+    read(name, pieces(decoder)).await
 }
 
 async fn read(name: &str, sql: impl AsyncRead + Send + Unpin) -> Result<DumpContents> {

@@ -86,7 +86,13 @@ pub(super) async fn open(
     let bytes = bytes(store, name).await?;
     Ok(match packing {
         Packing::Plain => Box::new(bytes),
-        Packing::Gzip => pieces(flate2::read::MultiGzDecoder::new(SyncIoBridge::new(bytes))),
-        Packing::Zstd => pieces(zstd::Decoder::new(SyncIoBridge::new(bytes))?),
+        Packing::Gzip => {
+            let bytes = SyncIoBridge::new(bytes);
+            pieces(move || Ok(flate2::read::MultiGzDecoder::new(bytes)))
+        }
+        Packing::Zstd => {
+            let bytes = SyncIoBridge::new(bytes);
+            pieces(move || zstd::Decoder::new(bytes))
+        }
     })
 }

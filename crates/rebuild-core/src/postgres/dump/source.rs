@@ -125,9 +125,13 @@ impl Source {
             Self::Object(store, name, packing) => object::open(store, name, *packing).await?,
             Self::File(path, Packing::Plain) => Box::new(tokio::fs::File::from_std(opened(path)?)),
             Self::File(path, Packing::Gzip) => {
-                pieces(flate2::read::MultiGzDecoder::new(opened(path)?))
+                let file = opened(path)?;
+                pieces(move || Ok(flate2::read::MultiGzDecoder::new(file)))
             }
-            Self::File(path, Packing::Zstd) => pieces(zstd::Decoder::new(opened(path)?)?),
+            Self::File(path, Packing::Zstd) => {
+                let file = opened(path)?;
+                pieces(move || zstd::Decoder::new(file))
+            }
         })
     }
 }
@@ -145,10 +149,18 @@ fn is_archive(head: &[u8]) -> bool {
             .is_some_and(|rest| rest.starts_with(TAR.1))
 }
 
-/// What `reader` gives, read in a thread of its own until nobody wants more.
-pub(super) fn pieces(mut reader: impl Read + Send + 'static) -> Box<dyn AsyncRead + Send + Unpin> {
+/// What the reader gives that `open` opens, in a thread of its own until nobody wants more. A decoder may
+/// read, and so wait, as soon as it is made.
+pub(super) fn pieces<R: Read>(
+    open: impl FnOnce() -> std::io::Result<R> + Send + 'static,
+) -> Box<dyn AsyncRead + Send + Unpin> {
     let (give, mut take) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(AHEAD);
     tokio::task::spawn_blocking(move || {
+        let mut reader = match open() {
+            Ok(reader) => reader,
+            // Nobody who wants it is left if this is not taken.
+            Err(e) => return drop(give.blocking_send(Err(e))),
+        };
         loop {
             let mut piece = vec![0; PIECE];
             let read = match reader.read(&mut piece) {

@@ -111,8 +111,9 @@ async fn who_may_not_is_told_what_is_missing() {
             .is_empty()
     );
 
+    let spec = with_export(&world, ", grant = true");
     world.google.bucket("exports").deny();
-    let e = failed(&world, &with_export(&world, ", grant = true")).await;
+    let e = failed(&world, &spec).await;
     assert!(e.chain().contains("exports"), "{e:?}");
     world.google.assert_clean();
 }
