@@ -87,7 +87,7 @@ impl Backup {
             version: text("databaseVersion"),
             enqueued: Timestamp::now(),
             settings: resource.clone(),
-            folder: sql.state.home.path().join(format!("backup-{id}")),
+            folder: sql.state.files().join(format!("backup-{id}")),
             taking: OnceLock::new(),
             bytes: OnceLock::new(),
             instance_gone: Mutex::new(None),
