@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tempfile::TempDir;
@@ -13,6 +14,7 @@ use crate::access::Access;
 use crate::discovery::Catalog;
 use crate::fault::Faults;
 use crate::operations::OperationFaults;
+use crate::postgres;
 use crate::record::Records;
 use crate::registry::Registry;
 
@@ -41,6 +43,9 @@ impl State {
             .prefix("tg-")
             .permissions(Permissions::from_mode(0o755))
             .tempdir_in("/tmp")?;
+        let files = home.path().join("files");
+        std::fs::create_dir(&files)?;
+        postgres::give(&files)?;
         Ok(Self {
             catalog: Catalog::get(),
             registry: Registry::default(),
@@ -55,6 +60,12 @@ impl State {
             denied: Mutex::default(),
             forbidden: Mutex::default(),
         })
+    }
+
+    /// The folder of all that is large. It belongs to the account that servers run as, so that they
+    /// can remove it when this process is killed.
+    pub(crate) fn files(&self) -> PathBuf {
+        self.home.path().join("files")
     }
 
     pub(crate) fn access(&self) -> MutexGuard<'_, Access> {

@@ -131,7 +131,7 @@ fn folders() -> Vec<PathBuf> {
 const ACCOUNT: u32 = 65534;
 
 /// Gives a folder or file of ours to that account.
-pub(super) fn give(path: &Path) -> io::Result<()> {
+pub(crate) fn give(path: &Path) -> io::Result<()> {
     if rustix::process::geteuid().is_root() {
         std::os::unix::fs::chown(path, Some(ACCOUNT), Some(ACCOUNT))?;
     }

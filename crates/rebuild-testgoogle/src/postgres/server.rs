@@ -19,15 +19,15 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// How often a server that starts is looked at.
 const PROBE: Duration = Duration::from_millis(10);
 
-/// Runs a server until a signal's name is read, or the other side is gone, however that came about;
-/// then its files go too.
+/// Runs a server until a signal's name is read, or the other side is gone without a word: then
+/// nobody else is left to remove the files of it and of others.
 const KEEPER: &str = r#"
-    folder=$1 program=$2; shift 2
+    files=$1 program=$2; shift 2
     "$program" "$@" < /dev/null & server=$!
     read -r signal
     kill -"${signal:-QUIT}" "$server" 2> /dev/null
     wait "$server"
-    [ -n "$signal" ] || rm -rf "${folder:?}"/*
+    [ -n "$signal" ] || rm -rf "${files:?}"/*
 "#;
 
 /// Who may come in how. The database of the service is its own.
@@ -148,7 +148,7 @@ impl Server {
         let mut command = command(Path::new("/bin/sh"));
         command
             .args(["-c", KEEPER, "keeper"])
-            .arg(&home.folder)
+            .arg(home.folder.parent().unwrap_or(&home.folder))
             .arg(programs.path("postgres"))
             .args(arguments(home, settings, port, has_tls))
             // It ends by itself, after the server.
@@ -210,7 +210,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.orders.take());
+        let orders = self.orders.take().and_then(|it| it.into_owned_fd().ok());
+        if let Some(mut orders) = orders.map(std::fs::File::from) {
+            // One that is gone needs no order.
+            let _ = std::io::Write::write_all(&mut orders, b"QUIT\n");
+        }
         // What is still written to cannot be removed.
         let deadline = Instant::now() + DEADLINE;
         while matches!(self.keeper.try_wait(), Ok(None)) && Instant::now() < deadline {

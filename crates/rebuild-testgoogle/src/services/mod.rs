@@ -1,7 +1,7 @@
 //! The services, a file or a folder each. A service keeps what it has in a struct of its own, and
 //! its `register` names the handler of each method that it answers:
 //!
-//! ```ignore
+//! ```text
 //! pub(crate) fn register(state: &Arc<State>) -> Arc<Jobs> {
 //!     let jobs = Arc::new(Jobs::new(state));
 //!     state.registry.on("run.projects.locations.jobs.get", &jobs, get);

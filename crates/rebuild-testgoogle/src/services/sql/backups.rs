@@ -87,7 +87,7 @@ impl Backup {
             version: text("databaseVersion"),
             enqueued: Timestamp::now(),
             settings: resource.clone(),
-            folder: sql.state.home.path().join(format!("backup-{id}")),
+            folder: sql.state.files().join(format!("backup-{id}")),
             taking: OnceLock::new(),
             bytes: OnceLock::new(),
             instance_gone: Mutex::new(None),
@@ -147,8 +147,12 @@ impl Backup {
         lock(&self.instance_gone).is_some()
     }
 
+    /// Removes the files; one that failed may have none.
     pub(super) fn remove(&self) -> std::io::Result<()> {
-        std::fs::remove_dir_all(&self.folder)
+        match std::fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn name(&self) -> String {

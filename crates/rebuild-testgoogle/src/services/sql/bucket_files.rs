@@ -121,7 +121,15 @@ async fn dump(machine: &Machine, database: &str, options: &Value) -> Result<Vec<
     for table in options["tables"].as_array().into_iter().flatten() {
         command.args(["--table", table.as_str().unwrap_or_default()]);
     }
-    run(command, b"").await
+    let mut text = run(command, b"").await?;
+    // The service's own program is of the server's version. One that is newer sets what older
+    // servers do not know.
+    let newer = b"SET transaction_timeout = 0;\n";
+    let place = text.windows(newer.len()).position(|window| window == newer);
+    if let Some(place) = place.filter(|_| machine.programs.major < 17) {
+        text.drain(place..place + newer.len());
+    }
+    Ok(text)
 }
 
 async fn import(sql: Arc<Sql>, call: Call) -> Result {

@@ -60,13 +60,19 @@ async fn remove(sql: &Sql, instance: &Instance, last: Option<Backup>) -> Outcome
     }
     let retained = instance.resource()["settings"]["retainBackupsOnDelete"] == true;
     let now = Timestamp::now();
+    let mut removed = Ok(());
     sql.all_backups().retain(|backup| {
-        let own = backup.is_of(instance);
-        if own {
-            backup.outlive(now);
+        if !backup.is_of(instance) || backup.is_orphan() {
+            return true;
         }
-        !own || retained || backup.kind == Kind::Final
+        backup.outlive(now);
+        let stays = retained || backup.kind == Kind::Final;
+        if !stays {
+            removed = backup.remove();
+        }
+        stays
     });
+    removed.map_err(internal)?;
     Ok(Value::Null)
 }
 

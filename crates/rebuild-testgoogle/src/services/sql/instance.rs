@@ -140,9 +140,16 @@ impl Sql {
         programs: Programs,
         content: Content<'_>,
     ) -> io::Result<()> {
-        let base = self.state.home.path();
-        let socket = base.join("cloudsql").join(instance.connection_name());
-        let folder = base.join(format!("pg-{}", &Uuid::new_v4().simple().to_string()[..8]));
+        let socket = self
+            .state
+            .home
+            .path()
+            .join("cloudsql")
+            .join(instance.connection_name());
+        let folder = self
+            .state
+            .files()
+            .join(format!("pg-{}", &Uuid::new_v4().simple().to_string()[..8]));
         let home = Home::new(folder, socket)?;
         let dns_name = instance.dns_name();
         let name = format!("{}:{}", instance.project, instance.name);

@@ -207,7 +207,7 @@ async fn clone(sql: Arc<Sql>, call: Call) -> Result {
     let made = sql.add(&order, &programs);
     let (source, cloned) = (instance.clone(), made.clone());
     let operation = sql.begin(&asked, async move {
-        let copy = own.state.home.path().join(format!("clone-{name}"));
+        let copy = own.state.files().join(format!("clone-{name}"));
         let machine = source
             .machine()
             .ok_or_else(|| internal("it has no server here"))?;

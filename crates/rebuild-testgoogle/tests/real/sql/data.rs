@@ -117,6 +117,21 @@ async fn an_instance_has_one_operation_at_a_time_and_tells_how_it_ends() {
 
     let failure = Failure::new("INTERNAL_ERROR", "no luck");
     google.fault_operation(
+        "sql.backupRuns.insert",
+        OperationFault::Fail(failure.clone()),
+    );
+    let begun = call(&google, "POST", &path, "{}").await;
+    assert_eq!(
+        finished(&google, begun).await["error"]["errors"][0]["code"],
+        "INTERNAL_ERROR"
+    );
+    let (_, runs) = call(&google, "GET", &path, "").await;
+    let newest = &runs["items"][0];
+    assert_eq!(
+        (&newest["status"], &newest["error"]["message"]),
+        (&json!("FAILED"), &json!("no luck"))
+    );
+    google.fault_operation(
         "sql.databases.delete",
         OperationFault::Fail(failure.clone()),
     );
