@@ -109,12 +109,22 @@ impl CloudSql {
         let what = format!("instance {} is busy", self.name());
         let look = || async {
             let operations = self.operations(ctx).await?;
-            Ok(match operations.iter().find(|o| !is_done(o)) {
-                None => Seen::Done(()),
-                Some(o) => Seen::NotYet(format!("{} is being done", kind(o))),
-            })
+            let Some(held) = operations.iter().find(|o| !is_done(o)) else {
+                return Ok(Seen::Done(()));
+            };
+            let now = self.ask_for(ctx, &held.name).await?;
+            Ok(Seen::NotYet(format!("{} is being done", kind(&now))))
         };
         self.google().wait(ctx, &what, limit, look).await
+    }
+
+    async fn ask_for(&self, ctx: &Ctx, name: &str) -> Result<Operation> {
+        let what = format!("could not ask for operation {name}");
+        let get = || {
+            let get = self.operations.get().set_project(&self.name().project);
+            get.set_operation(name).send()
+        };
+        self.google().ask(ctx, GoogleApi::Sql, &what, get).await
     }
 
     /// Waits for the end of an operation.
@@ -128,17 +138,8 @@ impl CloudSql {
         name: &str,
         limit: Duration,
     ) -> Result<Operation> {
-        let asking = format!("could not ask for operation {name}");
-        let get = || {
-            self.operations
-                .get()
-                .set_project(&self.name().project)
-                .set_operation(name)
-                .send()
-        };
         let look = || async {
-            let operation = self.google().ask(ctx, GoogleApi::Sql, &asking, get).await?;
-            match ended(operation) {
+            match ended(self.ask_for(ctx, name).await?) {
                 Ended::Well(operation) => Ok(Seen::Done(*operation)),
                 Ended::NotYet(how) => Ok(Seen::NotYet(how)),
                 Ended::Badly(said) => Err(Error::new(ErrorKind::Server, format!("{what}: failed"))

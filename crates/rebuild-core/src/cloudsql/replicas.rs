@@ -86,14 +86,21 @@ impl InstanceRestore {
             let what = format!("replica {}", replica.name);
             let insert = || async {
                 if sql.get().await?.is_some() {
-                    return Ok(());
+                    return Ok(None);
                 }
                 let insert = sql.instances.insert().set_project(&sql.name().project);
-                insert.set_body(wanted(replica)).send().await.map(|_| ())
+                let begun = insert.set_body(wanted(replica)).send().await?;
+                Ok(Some(begun.name))
             };
             let failed = format!("could not begin to make {what}");
-            self.sql.when_free(ctx, &failed, self.limit, insert).await?;
-            sql.wait_until_free(ctx, self.limit).await?;
+            match self.sql.when_free(ctx, &failed, self.limit, insert).await? {
+                Some(name) => sql
+                    .wait_for(ctx, &what, &name, self.limit)
+                    .await
+                    .map(|_| ())?,
+                // Whoever asked for it before may still be waiting for it.
+                None => sql.wait_until_free(ctx, self.limit).await?,
+            }
             if sql.look(ctx).await?.is_none() {
                 return Err(Error::new(
                     crate::ErrorKind::Server,
