@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use rebuild_core::Result;
 use rebuild_core::model::BackupId;
-use rebuild_core::plan::{bytes, cluster_lines, drift_lines, source_lines};
+use rebuild_core::plan::{bytes, cluster_lines, drift_lines, gcp_lines, source_lines};
 use rebuild_core::project::{InfrastructureStatus, Project, Status};
 
 use super::backups::{checks, code};
@@ -75,6 +75,12 @@ fn text(status: &Status) -> String {
     if let Some(cluster) = &status.survey.cluster {
         let _ = writeln!(out, "\nCluster");
         for line in cluster_lines(cluster) {
+            let _ = writeln!(out, "  {line}");
+        }
+    }
+    if let Some(gcp) = &status.survey.gcp {
+        let _ = writeln!(out, "\nGoogle Cloud");
+        for line in gcp_lines(gcp) {
             let _ = writeln!(out, "  {line}");
         }
     }

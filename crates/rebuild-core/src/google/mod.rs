@@ -7,9 +7,12 @@ mod account;
 mod address;
 mod client;
 mod failure;
+#[cfg(feature = "gcp")]
+mod once;
 mod wait;
 
 pub use account::Account;
 pub use address::{Endpoints, GoogleApi};
+pub(crate) use client::no_client;
 pub use client::{Google, GoogleAddress};
 pub use wait::Seen;

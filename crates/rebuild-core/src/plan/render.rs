@@ -3,7 +3,9 @@
 
 use std::fmt::Write as _;
 
-use super::{Drift, Plan, Strategy, cluster_lines, infrastructure_lines, replaced, source_lines};
+use super::{
+    Drift, Plan, Strategy, cluster_lines, gcp_lines, infrastructure_lines, replaced, source_lines,
+};
 
 impl Plan {
     /// The plan as text, ending with a newline.
@@ -21,6 +23,9 @@ impl Plan {
         }
         if let Some(cluster) = &self.survey.cluster {
             section(&mut out, "Cluster", cluster_lines(cluster), false);
+        }
+        if let Some(gcp) = &self.survey.gcp {
+            section(&mut out, "Google Cloud", gcp_lines(gcp), false);
         }
         let planned = infrastructure_lines(&self.survey.infrastructure);
         section(&mut out, "Infrastructure", planned, false);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Refusal;
 use crate::model::infrastructure::PlannedChanges;
-use crate::model::{ClusterFacts, Identity, Inventory, TableName};
+use crate::model::{ClusterFacts, GcpFacts, Identity, Inventory, TableName};
 use crate::traits::{AppliedFile, SchemaState};
 
 /// An external program.
@@ -112,6 +112,9 @@ pub struct Survey {
     /// What is in the namespace of the cluster that the spec names.
     #[serde(default)]
     pub cluster: Option<ClusterFacts>,
+    /// What would be used in the project of Google Cloud that the spec names.
+    #[serde(default)]
+    pub gcp: Option<GcpFacts>,
     /// What infrastructure-as-code tools would change, in the order of the spec.
     #[serde(default)]
     pub infrastructure: Vec<PlannedInfrastructure>,

@@ -78,6 +78,7 @@ impl Surveyor for PgSurveyor {
             fixtures,
             source,
             cluster: None,
+            gcp: None,
             infrastructure: Vec::new(),
             drift: catalog
                 .as_ref()

@@ -7,6 +7,8 @@ mod compose;
 mod copy;
 mod dump;
 mod functions;
+#[cfg(feature = "gcp")]
+mod gcp;
 #[cfg(any(feature = "gcp", feature = "cloudsql"))]
 mod google;
 mod infrastructure;
@@ -102,6 +104,7 @@ impl Project {
     ) -> Result<Self> {
         let endpoint = compose::endpoint(&spec, environment)?;
         refresh::check(&spec)?;
+        check_gcp(&spec)?;
         #[cfg(any(feature = "gcp", feature = "cloudsql"))]
         let google = google::open(&spec, environment)?;
         let store = Store::open(&compose::store_url(&spec)?, environment).await?;
@@ -181,5 +184,20 @@ impl Project {
     fn maintenance(&self) -> Endpoint {
         self.endpoint
             .with_database(&self.spec.target.maintenance_database)
+    }
+}
+
+#[cfg(feature = "gcp")]
+fn check_gcp(spec: &Spec) -> Result<()> {
+    gcp::check(spec)
+}
+
+#[cfg(not(feature = "gcp"))]
+fn check_gcp(spec: &Spec) -> Result<()> {
+    match spec.needs_gcp() {
+        None => Ok(()),
+        Some(key) => Err(crate::Error::usage(format!(
+            "{key}: this program was built without the jobs and services of Google Cloud"
+        ))),
     }
 }

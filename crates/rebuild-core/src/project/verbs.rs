@@ -79,6 +79,10 @@ impl Project {
         {
             survey.cluster = Box::pin(self.cluster_facts(&ctx)).await?;
         }
+        #[cfg(feature = "gcp")]
+        {
+            survey.gcp = Box::pin(self.gcp_facts(&ctx)).await?;
+        }
         Ok(survey)
     }
 

@@ -5,7 +5,9 @@
 //! the file. The JSON Schema of the file, for editors, is made from these types by
 //! [`json_schema`].
 
+mod bigquery;
 mod checks;
+mod cloud_run;
 mod duration;
 mod expand;
 mod gcp;
@@ -14,6 +16,7 @@ mod kubernetes;
 mod load;
 mod locate;
 mod patterns;
+mod programs;
 mod rules;
 mod source;
 mod steps;
@@ -28,9 +31,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use crate::model::infrastructure::InfrastructureTool;
+pub use bigquery::{BackfillSpec, BigQuerySpec};
 pub use checks::{CheckSpec, Expected};
+pub use cloud_run::{CloudRunServiceSpec, CloudRunTaskSpec, CloudRunWorkloadSpec};
 pub use duration::Within;
-pub use gcp::GcpSpec;
+pub use gcp::{GcpSpec, PricesSpec};
 pub use infrastructure::{InfrastructureSpec, InfrastructureVariable};
 pub use kubernetes::{
     ClusterTaskSpec, KubernetesSpec, ReplaceSpec, SnapshotSpec, TargetPodSpec, TargetSecretSpec,

@@ -83,6 +83,7 @@ pub fn survey(target: Identity) -> Survey {
         fixtures: Vec::new(),
         source: None,
         cluster: None,
+        gcp: None,
         infrastructure: Vec::new(),
         drift: None,
         new_schema_hash: None,
