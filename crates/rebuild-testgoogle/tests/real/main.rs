@@ -1,0 +1,8 @@
+//! Real clients speak to the server: what they can do with it, it does right.
+
+#![allow(clippy::unwrap_used)]
+
+mod client;
+mod frame;
+mod sql;
+mod storage;
