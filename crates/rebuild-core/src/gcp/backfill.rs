@@ -167,3 +167,6 @@ impl BackfillTask {
 fn is_wrong_columns(why: &str) -> bool {
     why.to_lowercase().contains(WRONG_COLUMNS)
 }
+
+#[cfg(test)]
+mod tests;

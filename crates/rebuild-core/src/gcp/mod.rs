@@ -8,6 +8,8 @@ mod facts;
 mod job;
 mod logs;
 mod service;
+#[cfg(test)]
+mod stage;
 mod tables;
 mod task;
 mod transfer;

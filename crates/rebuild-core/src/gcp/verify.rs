@@ -141,3 +141,6 @@ fn compare(table: &str, here: u64, bigquery: &TableId, there: u64, allowed: u64)
     }
     Outcome::Failed(vec![line])
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,8 +19,8 @@ use crate::postgres::{
 };
 use crate::secret::Secret;
 use crate::spec::{
-    CommandSpec, EndSessionsSpec, FileOrder, MigratorSpec, RestoreFrom, SchemaSource,
-    Spec, StrategySpec, TablePatterns, WorkloadSpec,
+    CommandSpec, EndSessionsSpec, FileOrder, MigratorSpec, RestoreFrom, SchemaSource, Spec,
+    StrategySpec, TablePatterns, WorkloadSpec,
 };
 use crate::traits::{Backup, Restorer, SchemaApplier, Task, Verifier, Workload};
 

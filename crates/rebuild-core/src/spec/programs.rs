@@ -308,9 +308,9 @@ mod tests {
             ),
             (
                 format!(
-                    "{GCP}[[workload]]\nname = \"a\"\nkubernetes = \"sts/a\"\ncloud_run = \"s\"\n"
+                    "{GCP}[[workload]]\nname = \"a\"\nfunction = \"m:f\"\ncloud_run = \"s\"\n"
                 ),
-                "workload: \"a\" has kubernetes and cloud_run",
+                "workload: \"a\" has a function and cloud_run",
             ),
             (
                 "[[workload]]\nname = \"a\"\ncloud_run = \"s\"\n".to_owned(),
