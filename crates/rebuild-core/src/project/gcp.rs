@@ -378,3 +378,6 @@ impl CountRows for Counts {
             .await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -307,9 +307,7 @@ mod tests {
                 "migrate.argv: \"migrate\" has cloud_run",
             ),
             (
-                format!(
-                    "{GCP}[[workload]]\nname = \"a\"\nfunction = \"m:f\"\ncloud_run = \"s\"\n"
-                ),
+                format!("{GCP}[[workload]]\nname = \"a\"\nfunction = \"m:f\"\ncloud_run = \"s\"\n"),
                 "workload: \"a\" has a function and cloud_run",
             ),
             (
