@@ -58,7 +58,13 @@ impl Call {
 
     /// True if a parameter of the query is.
     pub fn flag(&self, name: &str) -> bool {
-        self.query(name) == "true"
+        self.query(name).eq_ignore_ascii_case("true")
+    }
+
+    /// How many of something a parameter of the query asks for; 0 is as good as nothing.
+    pub fn at_most(&self, name: &str) -> usize {
+        let number = self.query(name).parse().ok().filter(|number| *number > 0);
+        number.unwrap_or(usize::MAX)
     }
 
     /// Text in the body at a pointer such as `/exportContext/uri`, or nothing.

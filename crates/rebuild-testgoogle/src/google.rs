@@ -25,6 +25,9 @@ pub struct GoogleOptions {
     /// Calls without a token are let in, as somebody called `anonymous`: for `gcloud` with
     /// `CLOUDSDK_AUTH_DISABLE_CREDENTIALS=true`. A token that is no good is refused all the same.
     pub anonymous: bool,
+    /// How often an operation is shown as running to whoever polls it, however fast it is. With 0
+    /// it may be done when it is first asked for, which is what clients are fastest with.
+    pub shown_running: u32,
 }
 
 impl Default for GoogleOptions {
@@ -32,6 +35,7 @@ impl Default for GoogleOptions {
         Self {
             project: "test-project".to_owned(),
             anonymous: false,
+            shown_running: 1,
         }
     }
 }
@@ -69,7 +73,7 @@ impl Google {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let access = Access::new(&options.project, options.anonymous);
-        let state = Arc::new(State::new(url, access)?);
+        let state = Arc::new(State::new(url, access, options.shown_running)?);
         let services = Services::new(&state);
         tokio::spawn(server::serve(state.clone(), listener));
         Ok(Self { state, services })

@@ -83,8 +83,6 @@ pub(crate) type Outcome = Result<Value, Failure>;
 #[derive(Debug)]
 pub(crate) struct Operation {
     pub(crate) id: String,
-    /// The method whose call began it.
-    pub(crate) method: String,
     /// The project and whatever else a service wants to know of it later.
     pub(crate) facts: Value,
     pub(crate) principal: String,
@@ -94,7 +92,9 @@ pub(crate) struct Operation {
 
 #[derive(Debug, Default)]
 struct Progress {
-    polls: u32,
+    asked: bool,
+    /// So many more times it is shown as running at least.
+    shown_running: u32,
     started: Option<Timestamp>,
     ended: Option<Timestamp>,
     outcome: Option<Outcome>,
@@ -132,20 +132,22 @@ impl Operation {
         lock(&self.progress).seen()
     }
 
-    /// What whoever asks for it sees. Each time shows it one phase further, as far as its work is.
+    /// What whoever asks for it sees. It is shown as running for some times, however fast it is.
     pub(crate) fn poll(&self) -> Seen {
         let mut progress = lock(&self.progress);
-        progress.polls += 1;
-        progress.seen()
+        progress.asked = true;
+        let seen = progress.seen();
+        progress.shown_running = progress.shown_running.saturating_sub(1);
+        seen
     }
 }
 
 impl Progress {
     fn seen(&self) -> Seen {
-        let phase = match (self.polls, &self.outcome) {
-            (0, _) => Phase::Pending,
-            (1, _) | (_, None) => Phase::Running,
-            (_, Some(_)) => Phase::Done,
+        let phase = match &self.outcome {
+            _ if !self.asked => Phase::Pending,
+            Some(_) if self.shown_running == 0 => Phase::Done,
+            _ => Phase::Running,
         };
         let done = phase == Phase::Done;
         let running = phase != Phase::Pending;
@@ -174,11 +176,13 @@ impl Operations {
     ) -> Arc<Operation> {
         let operation = Arc::new(Operation {
             id: Uuid::new_v4().to_string(),
-            method: call.method.clone(),
             facts,
             principal: call.principal.clone(),
             inserted: Timestamp::now(),
-            progress: Mutex::default(),
+            progress: Mutex::new(Progress {
+                shown_running: state.shown_running,
+                ..Progress::default()
+            }),
         });
         lock(&self.0).push(operation.clone());
         let fault = state.operation_faults.take(&call.method);

@@ -22,6 +22,8 @@ pub(crate) struct State {
     pub(crate) url: String,
     pub(crate) home: TempDir,
     pub(crate) operation_faults: OperationFaults,
+    /// How often an operation is shown as running at least.
+    pub(crate) shown_running: u32,
     pub(crate) stop: watch::Sender<bool>,
     access: Mutex<Access>,
     records: Mutex<Records>,
@@ -31,7 +33,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(url: String, access: Access) -> io::Result<Self> {
+    pub(crate) fn new(url: String, access: Access, shown_running: u32) -> io::Result<Self> {
         // Servers that run as another user must reach their folders; what is secret in here has
         // permissions of its own. Sockets have short paths, so where temporary files usually are
         // does not matter.
@@ -45,6 +47,7 @@ impl State {
             url,
             home,
             operation_faults: OperationFaults::default(),
+            shown_running,
             stop: watch::Sender::new(false),
             access: Mutex::new(access),
             records: Mutex::default(),

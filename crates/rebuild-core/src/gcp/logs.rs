@@ -116,7 +116,7 @@ impl Logs {
             return 0;
         }
         self.read_at = Some(Instant::now());
-        let filter = self.from_here();
+        let filter = self.unread();
         let (mut page, mut new) = (String::new(), 0);
         self.behind = false;
         for left in (0..PAGES).rev() {
@@ -135,7 +135,7 @@ impl Logs {
     }
 
     /// The filter for what may be new.
-    fn from_here(&self) -> String {
+    fn unread(&self) -> String {
         let Some(newest) = self.newest else {
             return self.filter.clone();
         };

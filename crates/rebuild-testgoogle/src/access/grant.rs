@@ -43,6 +43,9 @@ impl Access {
         let now = Timestamp::now().as_second();
         let in_time = claims["exp"].as_i64()? > now && claims["iat"].as_i64()? <= now + 10;
         let right = URL_SAFE_NO_PAD.decode(signature).ok()? == expected;
-        (right && in_time && claims["aud"] == audience).then(|| principal.to_owned())
+        // Clients name Google's own endpoint, whichever they ask.
+        let meant =
+            claims["aud"] == audience || claims["aud"] == "https://oauth2.googleapis.com/token";
+        (right && in_time && meant).then(|| principal.to_owned())
     }
 }

@@ -1,6 +1,6 @@
 //! The documents, read once in a process.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -75,8 +75,9 @@ impl Catalog {
             Arc::new(Document { api, root })
         };
         let documents: Vec<_> = APIS.iter().map(read).collect();
-        let methods: Vec<_> = documents.iter().flat_map(methods).map(Arc::new).collect();
-        let ids = methods.iter().map(|method| method.id.clone()).collect();
+        let mut all: Vec<Method> = documents.iter().flat_map(methods).collect();
+        let ids = unify(&mut all);
+        let methods = all.into_iter().map(Arc::new).collect();
         Self {
             documents,
             methods,
@@ -94,6 +95,16 @@ impl Catalog {
     pub(crate) fn has(&self, id: &str) -> bool {
         self.ids.contains(id)
     }
+}
+
+/// Gives methods that two versions of an API spell differently the earlier spelling, and lists all.
+fn unify(methods: &mut [Method]) -> BTreeSet<String> {
+    let mut spellings = BTreeMap::new();
+    for method in methods.iter_mut() {
+        let known = spellings.entry(method.id.to_lowercase());
+        method.id.clone_from(known.or_insert(method.id.clone()));
+    }
+    spellings.into_values().collect()
 }
 
 /// Where the documents are: `REBUILD_TEST_GOOGLE_DISCOVERY`, or the cache of

@@ -152,6 +152,12 @@ mod tests {
                 "projects/p/backups/b",
             ),
             (
+                "GET",
+                "/sql/v1beta4/projects/p/backups",
+                "sql.Backups.ListBackups",
+                "projects/p",
+            ),
+            (
                 "POST",
                 "/v2/projects/p/locations/l/jobs/j:run",
                 "run.projects.locations.jobs.run",

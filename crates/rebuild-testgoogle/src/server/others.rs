@@ -80,9 +80,15 @@ fn description(state: &State, request: &Request) -> Response<Body> {
         documents.find(|it| request.host.contains(it.name()))
     };
     let found = state.catalog.document(api, version).or_else(by_host);
-    // A client that names the version alone asks the API itself; of those that are here and have a
-    // command line which does so, that is BigQuery's.
-    let bigquery = || state.catalog.document("bigquery", version);
+    // A client that names the version alone asks the API itself; of those that are here, that is what
+    // BigQuery's command line does, with two APIs.
+    let bigquery = || {
+        let names = ["bigquery", "bigquerydatatransfer"];
+        let mut documents = names
+            .iter()
+            .map(|name| state.catalog.document(name, version));
+        documents.find_map(|found| found)
+    };
     let Some(document) = found.or_else(bigquery) else {
         let said = format!("No discovery document was found for API {api}, version {version}.");
         return answer::error(&ApiError::new(404, said));

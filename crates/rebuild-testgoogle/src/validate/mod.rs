@@ -28,11 +28,7 @@ pub(crate) fn body(method: &Method, body: &mut Value, maker: Maker) -> Vec<Strin
         let problem = format!("the {side} of {} has no body", method.id);
         return (!nothing).then_some(problem).into_iter().collect();
     };
-    let mut check = Check {
-        document: &method.document,
-        maker,
-        problems: Vec::new(),
-    };
+    let mut check = Check::new(method, maker);
     if body.is_null() && maker == Maker::Client {
         // A message without fields may be left out.
         return Vec::new();
@@ -64,11 +60,7 @@ const COMMON: [&str; 14] = [
 pub(crate) fn query(method: &Method, query: &mut Vec<(String, String)>) -> Vec<String> {
     query.retain(|(_, value)| !value.is_empty());
     let parameters = &method.definition["parameters"];
-    let mut check = Check {
-        document: &method.document,
-        maker: Maker::Client,
-        problems: Vec::new(),
-    };
+    let mut check = Check::new(method, Maker::Client);
     for index in 0..query.len() {
         let (before, now) = query.split_at_mut(index);
         let Some((name, value)) = now.first_mut() else {
@@ -98,11 +90,21 @@ pub(crate) fn query(method: &Method, query: &mut Vec<(String, String)>) -> Vec<S
 
 struct Check<'a> {
     document: &'a Document,
+    method: &'a str,
     maker: Maker,
     problems: Vec<String>,
 }
 
-impl Check<'_> {
+impl<'a> Check<'a> {
+    fn new(method: &'a Method, maker: Maker) -> Self {
+        Self {
+            document: &method.document,
+            method: &method.id,
+            maker,
+            problems: Vec::new(),
+        }
+    }
+
     fn says(&mut self, place: &str, problem: impl std::fmt::Display) {
         self.problems.push(format!("{place}: {problem}"));
     }
@@ -142,6 +144,14 @@ impl Check<'_> {
         let Some(fields) = value.as_object_mut() else {
             return self.says(place, format!("no object: {value}"));
         };
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            // Some documents say which methods need a field.
+            let methods = property["annotations"]["required"].as_array();
+            let required = methods.is_some_and(|it| it.iter().any(|one| one == self.method));
+            if required && self.maker == Maker::Client && !fields.contains_key(name) {
+                self.says(&format!("{place}.{name}"), "this field is required");
+            }
+        }
         for (name, field) in fields {
             let place = format!("{place}.{name}");
             let known = schema["properties"].get(name);
@@ -180,7 +190,11 @@ impl Check<'_> {
     fn parameter(&mut self, parameter: &Value, text: &mut String, name: &str) {
         let number = || text.parse::<i64>().ok();
         let mut value = match parameter["type"].as_str() {
-            Some("boolean") => text.parse::<bool>().map_or(Value::Null, Value::from),
+            // Python writes it with a capital, and Google reads it.
+            Some("boolean") => text
+                .to_lowercase()
+                .parse::<bool>()
+                .map_or(Value::Null, Value::from),
             Some("integer") => number().map_or(Value::Null, Value::from),
             Some("number") => text.parse::<f64>().map_or(Value::Null, Value::from),
             _ if parameter["enum"].is_array() => number().map_or(text.as_str().into(), Value::from),

@@ -103,6 +103,13 @@ fn maps_and_lists_are_looked_into() {
 }
 
 #[test]
+fn what_a_method_needs_must_be_there() {
+    let problems = |value| checked("POST", "/storage/v1/b", value, Maker::Client).1;
+    assert_eq!(problems(json!({"name": "b"})), "");
+    assert_eq!(problems(json!({})), "Bucket.name: this field is required");
+}
+
+#[test]
 fn a_body_where_there_is_none_is_a_problem() {
     let path = "/v1/projects/p/instances/i";
     let problems = |value| checked("GET", path, value, Maker::Client).1;

@@ -4,5 +4,7 @@
 
 mod client;
 mod frame;
+mod gcloud;
+mod python;
 mod sql;
 mod storage;

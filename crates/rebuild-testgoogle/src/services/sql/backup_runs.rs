@@ -47,14 +47,14 @@ async fn list(sql: Arc<Sql>, call: Call) -> Result {
     // A page starts behind the number that its token is.
     let after: i64 = call.query("pageToken").parse().unwrap_or(i64::MAX);
     runs.retain(|backup| backup.id < after);
-    let page: usize = call.query("maxResults").parse().unwrap_or(500);
+    let page = call.at_most("maxResults");
     let shown: Vec<Value> = runs
         .iter()
         .take(page)
         .map(|it| render(it, &base(&call)))
         .collect();
     let mut answer = json!({"kind": "sql#backupRunsList", "items": shown});
-    if runs.len() > page && page > 0 {
+    if runs.len() > page {
         answer["nextPageToken"] = json!(runs[page - 1].id.to_string());
     }
     Ok(answer.into())

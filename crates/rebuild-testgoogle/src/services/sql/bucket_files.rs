@@ -93,6 +93,9 @@ async fn export(sql: Arc<Sql>, call: Call) -> Result {
         more,
     };
     let operation = sql.begin(&asked, async move {
+        if own.storage.get(&bucket, &object).is_some() {
+            return Err(Failure::new("ERROR_INTERNAL", "The file exists already."));
+        }
         let dump = dump(machine(&instance)?, &database, &options).await?;
         let content = packed(dump, &object).map_err(internal)?;
         let put = own.storage.put(&bucket, &object, content);

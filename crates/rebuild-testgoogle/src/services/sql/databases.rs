@@ -28,12 +28,11 @@ pub(super) fn register(state: &Arc<State>, sql: &Arc<Sql>) {
 impl Instance {
     /// A session of the service on the instance's server.
     pub(super) async fn session(&self, role: Option<&str>) -> Result<tokio_postgres::Client> {
-        let state = self.resource()["state"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        let machine = self.machine().filter(|_| state == "RUNNABLE");
-        let machine = machine.ok_or_else(|| {
+        let runs = match self.machine() {
+            Some(machine) => machine.runs().await.then_some(machine),
+            None => None,
+        };
+        let machine = runs.ok_or_else(|| {
             let said = "The instance or operation is not in an appropriate state to handle the \
                         request.";
             ApiError::new(400, said)

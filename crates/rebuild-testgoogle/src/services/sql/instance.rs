@@ -87,6 +87,13 @@ impl Instance {
         account.unwrap_or_default().to_owned()
     }
 
+    /// Its name in DNS, as certificates have it: without the dot at the end.
+    fn dns_name(&self) -> String {
+        let resource = self.resource();
+        let name = resource["dnsName"].as_str().unwrap_or_default();
+        name.trim_end_matches('.').to_owned()
+    }
+
     pub(super) fn replicas(&self) -> Vec<String> {
         let resource = self.resource();
         let names = resource["replicaNames"].as_array().into_iter().flatten();
@@ -137,10 +144,7 @@ impl Sql {
         let socket = base.join("cloudsql").join(instance.connection_name());
         let folder = base.join(format!("pg-{}", &Uuid::new_v4().simple().to_string()[..8]));
         let home = Home::new(folder, socket)?;
-        let dns_name = instance.resource()["dnsName"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
+        let dns_name = instance.dns_name();
         let name = format!("{}:{}", instance.project, instance.name);
         let authority = Authority::new(&name, &dns_name)?;
         let certificate = resource::certificate(&instance.name, &authority.certificate);

@@ -129,16 +129,12 @@ async fn change(instance: &Instance, patch: &Value) -> std::io::Result<()> {
         return Ok(());
     };
     let after = instance.settings();
-    let ran = instance.resource()["state"] == "RUNNABLE";
-    match (ran, runs) {
-        (true, false) => machine.stop().await?,
-        (false, true) => machine.restart(&after).await?,
-        (true, true) if before != after => machine.restart(&after).await?,
-        _ => {}
+    match (machine.runs().await, runs) {
+        (true, false) => machine.stop().await,
+        (false, true) => machine.restart(&after).await,
+        (true, true) if before != after => machine.restart(&after).await,
+        _ => Ok(()),
     }
-    let state = if runs { "RUNNABLE" } else { "STOPPED" };
-    instance.resource()["state"] = json!(state);
-    Ok(())
 }
 
 async fn restart(sql: Arc<Sql>, call: Call) -> Result {

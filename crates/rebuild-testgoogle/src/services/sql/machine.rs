@@ -84,6 +84,10 @@ impl Machine {
         Server::start(&self.programs, &self.home, settings, Some(self.port)).await
     }
 
+    pub(super) async fn runs(&self) -> bool {
+        self.server.lock().await.is_some()
+    }
+
     /// Starts it anew, or at all.
     pub(super) async fn restart(&self, settings: &Settings) -> io::Result<()> {
         self.between(settings, async { Ok(()) }).await

@@ -114,8 +114,7 @@ async fn list(sql: Arc<Sql>, call: Call) -> Result {
             && (instance.is_empty() || facts["instance"] == instance)
     });
     found.reverse();
-    let first = call.query("maxResults").parse().unwrap_or(usize::MAX);
-    let shown = found.iter().take(first);
+    let shown = found.iter().take(call.at_most("maxResults"));
     let items: Vec<Value> = shown.map(|it| render(it, &it.look(), &call)).collect();
     Ok(json!({"kind": "sql#operationsList", "items": items}).into())
 }

@@ -20,9 +20,6 @@ pub(super) fn register(state: &Arc<State>, storage: &Arc<Storage>) {
 
 async fn insert(storage: Arc<Storage>, call: Call) -> Result {
     let name = call.text("/name").to_owned();
-    if name.is_empty() {
-        return Err(ApiError::new(400, "Required parameter: name").reason("required"));
-    }
     let or = |text: &str, default: &str| {
         let given = if text.is_empty() { default } else { text };
         given.to_uppercase()

@@ -6,6 +6,7 @@ mod iam;
 mod objects;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
@@ -157,10 +158,13 @@ impl Stored {
             created: Timestamp::now(),
             metadata,
         };
-        self.objects
-            .entry(name.to_owned())
-            .insert_entry(object)
-            .into_mut()
+        match self.objects.entry(name.to_owned()) {
+            Entry::Vacant(place) => place.insert(object),
+            Entry::Occupied(mut place) => {
+                place.insert(object);
+                place.into_mut()
+            }
+        }
     }
 }
 

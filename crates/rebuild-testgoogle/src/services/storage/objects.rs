@@ -68,7 +68,7 @@ async fn delete(storage: Arc<Storage>, call: Call) -> Result {
 async fn list(storage: Arc<Storage>, call: Call) -> Result {
     storage.with(&call, |bucket_name, bucket| {
         let (prefix, delimiter) = (call.query("prefix"), call.query("delimiter"));
-        let page = call.query("maxResults").parse().unwrap_or(1000);
+        let page = call.at_most("maxResults").min(1000);
         let mut prefixes = BTreeSet::new();
         let mut items: Vec<Value> = Vec::new();
         let mut next = None;

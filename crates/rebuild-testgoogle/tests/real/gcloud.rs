@@ -1,0 +1,179 @@
+//! `gcloud` finds here what it finds at Google.
+
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use rebuild_testgoogle::{Google, GoogleOptions, SqlInstance};
+use tokio::process::Command;
+
+/// Long enough for a busy machine; what hangs is a failure.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// The program under test: `REBUILD_TEST_GCLOUD`, or the one in `PATH`. It is not to be had from
+/// where the other programs of tests are fetched.
+fn gcloud() -> PathBuf {
+    let given = std::env::var_os("REBUILD_TEST_GCLOUD").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).map(|folder| folder.join("gcloud"));
+    let mut programs = given.into_iter().chain(on_path);
+    programs
+        .find(|program| program.exists())
+        .expect("gcloud is missing: see https://cloud.google.com/sdk/docs/install")
+}
+
+/// Runs gcloud with the words of a line as its arguments.
+async fn run(google: &Google, line: &str) -> Output {
+    let url = google.url();
+    // What one run writes down is nothing to another.
+    let config = tempfile::tempdir().unwrap();
+    let running = Command::new(gcloud())
+        .args(line.split_whitespace())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", config.path())
+        .env("CLOUDSDK_CONFIG", config.path())
+        .env("CLOUDSDK_CORE_PROJECT", "p")
+        .env("CLOUDSDK_CORE_DISABLE_PROMPTS", "true")
+        .env("CLOUDSDK_CORE_DISABLE_USAGE_REPORTING", "true")
+        .env("CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK", "true")
+        .env("CLOUDSDK_AUTH_DISABLE_CREDENTIALS", "true")
+        .env("CLOUDSDK_API_ENDPOINT_OVERRIDES_SQL", format!("{url}/"))
+        .env(
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE",
+            format!("{url}/storage/v1/"),
+        )
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(DEADLINE, running).await;
+    output
+        .unwrap_or_else(|_| panic!("gcloud {line} hangs"))
+        .unwrap()
+}
+
+/// What gcloud prints when all goes well.
+async fn ok(google: &Google, line: &str) -> String {
+    let output = run(google, line).await;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "gcloud {line}: {errors}");
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .trim_end()
+        .to_owned()
+}
+
+/// What it says when the server refuses.
+async fn refused(google: &Google, line: &str) -> String {
+    let output = run(google, line).await;
+    assert!(!output.status.success(), "gcloud {line}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+async fn google() -> (Google, SqlInstance) {
+    let options = GoogleOptions {
+        project: "p".to_owned(),
+        anonymous: true,
+        shown_running: 0,
+    };
+    let google = Google::start_with(options).await.unwrap();
+    let order = google
+        .instance("p", "europe-west1", "db")
+        .password("pass word");
+    let instance = order.create().await.unwrap();
+    (google, instance)
+}
+
+async fn query(instance: &SqlInstance, query: &str) {
+    let url = instance.url("postgres", "pass word", "postgres");
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    client.batch_execute(query).await.unwrap();
+}
+
+#[tokio::test]
+async fn backups_are_created_listed_described_and_restored() {
+    let (google, instance) = google().await;
+    query(&instance, "create table t as select 1 as a").await;
+    ok(
+        &google,
+        "sql backups create --instance db --description nightly",
+    )
+    .await;
+    let listed = ok(
+        &google,
+        "sql backups list --instance db --format value(id,status)",
+    )
+    .await;
+    let (id, status) = listed.split_once('\t').unwrap();
+    assert_eq!(status, "SUCCESSFUL");
+    let line = format!("sql backups describe {id} --instance db --format value(description,type)");
+    assert_eq!(ok(&google, &line).await, "nightly\tON_DEMAND");
+    query(&instance, "drop table t").await;
+    ok(
+        &google,
+        &format!("sql backups restore {id} --restore-instance db --backup-instance db"),
+    )
+    .await;
+    query(&instance, "select from t").await;
+    ok(&google, &format!("sql backups delete {id} --instance db")).await;
+    assert_eq!(
+        ok(&google, "sql backups list --instance db --format value(id)").await,
+        ""
+    );
+}
+
+#[tokio::test]
+async fn a_database_is_exported_dropped_made_and_imported() {
+    let (google, instance) = google().await;
+    let bucket = google.create_bucket("dumps");
+    let export = "sql export sql db gs://dumps/a.sql.gz --database app";
+    ok(&google, "sql databases create app --instance db").await;
+    let said = refused(&google, export).await;
+    assert!(
+        said.contains("does not have the required permissions for the bucket"),
+        "{said}"
+    );
+    let member = format!("serviceAccount:{}", instance.service_account());
+    bucket.grant(&member, "roles/storage.objectUser");
+    ok(&google, export).await;
+    assert_eq!(
+        ok(&google, "storage ls gs://dumps").await,
+        "gs://dumps/a.sql.gz"
+    );
+    ok(&google, "sql databases delete app --instance db").await;
+    let listed = ok(
+        &google,
+        "sql databases list --instance db --format value(name)",
+    )
+    .await;
+    assert_eq!(listed, "postgres");
+    let import = "sql import sql db gs://dumps/a.sql.gz --database app --user postgres";
+    let said = refused(&google, import).await;
+    assert!(said.contains("database \"app\" does not exist"), "{said}");
+    ok(&google, "sql databases create app --instance db").await;
+    ok(&google, import).await;
+}
+
+#[tokio::test]
+async fn an_instance_is_described_protected_and_deleted() {
+    let (google, _) = google().await;
+    let described = "sql instances describe db --format value(connectionName,state)";
+    assert_eq!(ok(&google, described).await, "p:europe-west1:db\tRUNNABLE");
+    ok(&google, "sql instances patch db --deletion-protection").await;
+    let said = refused(&google, "sql instances delete db").await;
+    assert!(said.contains("The instance is protected"), "{said}");
+    ok(&google, "sql instances patch db --no-deletion-protection").await;
+    ok(&google, "sql backups create --instance db").await;
+    ok(&google, "sql instances delete db --enable-final-backup").await;
+    assert_eq!(
+        ok(&google, "sql instances list --format value(name)").await,
+        ""
+    );
+    let listed = ok(&google, "sql backups list --project p --format value(type)").await;
+    assert_eq!(listed, "FINAL");
+    let said = refused(&google, "sql instances describe db").await;
+    assert!(said.contains("does not exist"), "{said}");
+}
