@@ -143,6 +143,7 @@ pub enum CheckSpec {
 
 impl CheckSpec {
     /// True for a check that something else than the database's own server answers.
+    #[cfg(feature = "postgres")]
     pub(crate) fn is_elsewhere(&self) -> bool {
         matches!(
             self,

@@ -156,6 +156,16 @@ impl Spec {
         self.restore.source.unwrap_or(usual)
     }
 
+    /// Every load and after-step, and the steps of remedies.
+    pub(crate) fn commands(&self) -> impl Iterator<Item = &CommandSpec> + Clone {
+        let queries = self
+            .after
+            .iter()
+            .filter_map(|after| after.bigquery.as_ref());
+        let remedies = queries.flat_map(|queries| &queries.remedy);
+        self.loads.iter().chain(&self.after).chain(remedies)
+    }
+
     /// The folder that relative paths in the spec are relative to.
     pub fn folder(&self) -> &Path {
         &self.folder

@@ -17,6 +17,9 @@ use crate::google::{GoogleApi, Seen};
 /// How long an execution that was cancelled may take to end.
 const CANCELLED_WITHIN: Duration = Duration::from_secs(120);
 
+/// How long an execution that was begun a moment ago may not be found.
+const FOUND_WITHIN: Duration = Duration::from_secs(30);
+
 /// How often it is told how far it is.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
@@ -30,13 +33,20 @@ impl CloudRunJob {
         let pace = Mutex::new(Pace::default());
         let what = format!("execution {}", short(name));
         let limit = deadline.saturating_duration_since(Instant::now());
+        let began = Instant::now();
         let ended = run.google.wait(ctx, &what, limit, || async {
-            let execution = self.look(ctx, name).await?;
+            let mut pace = pace.lock().await;
+            let Some(execution) = self.look(ctx, name).await? else {
+                if pace.from.is_none() && began.elapsed() < FOUND_WITHIN {
+                    return Ok(Seen::NotYet("not to be found yet".to_owned()));
+                }
+                return Err(Error::new(ErrorKind::Server, format!("{what} was deleted")));
+            };
             logs.lock().await.follow(ctx).await;
-            pace.lock().await.tell(ctx, &self.job, &execution);
+            pace.tell(ctx, &self.job, &execution);
             Ok(match ended(&execution) {
                 Some(well) => Seen::Done((well, execution)),
-                None => Seen::NotYet(standing(&execution)),
+                None => Seen::NotYet(pace.standing.clone()),
             })
         });
         let (well, execution) = match ended.await {
@@ -44,10 +54,14 @@ impl CloudRunJob {
             Err(e) if e.kind() == ErrorKind::Deadline => {
                 let limit = self.limit;
                 let last = logs.into_inner().drain(ctx).await;
-                let message = format!(
+                let mut message = format!(
                     "{what} of the job {:?} took longer than {limit:?}",
                     self.job
                 );
+                let standing = pace.into_inner().standing;
+                if !standing.is_empty() {
+                    message.push_str(&format!(" ({standing})"));
+                }
                 return Err(Error::new(ErrorKind::Deadline, with_lines(message, &last)));
             }
             ended => ended?,
@@ -59,18 +73,12 @@ impl CloudRunJob {
         Err(self.failed(&execution, &last))
     }
 
-    async fn look(&self, ctx: &Ctx, name: &str) -> Result<Execution> {
+    async fn look(&self, ctx: &Ctx, name: &str) -> Result<Option<Execution>> {
         let run = &self.run;
         let what = format!("could not read the execution {}", short(name));
         let request = || run.executions.get_execution().set_name(name).send();
-        let found = run
-            .google
-            .ask_maybe(ctx, GoogleApi::Run, &what, request)
-            .await?;
-        found.ok_or_else(|| {
-            let gone = format!("execution {} was deleted", short(name));
-            Error::new(ErrorKind::Server, gone)
-        })
+        let google = &run.google;
+        google.ask_maybe(ctx, GoogleApi::Run, &what, request).await
     }
 
     fn failed(&self, execution: &Execution, last: &str) -> Error {
@@ -114,17 +122,17 @@ impl CloudRunJob {
         if let Err(e) = asked {
             // One that has ended by now cannot be cancelled.
             let now = self.look(ctx, name).await;
-            return match now.map(|execution| ended(&execution)) {
-                Ok(Some(_)) => Ok(()),
+            return match now.map(|execution| execution.is_none_or(|e| ended(&e).is_some())) {
+                Ok(true) => Ok(()),
                 _ => Err(e),
             };
         }
         let what = format!("the end of the execution {}", short(name));
         let gone = run.google.wait(ctx, &what, CANCELLED_WITHIN, || async {
             let execution = self.look(ctx, name).await?;
-            Ok(match ended(&execution) {
-                Some(_) => Seen::Done(()),
-                None => Seen::NotYet(String::new()),
+            Ok(match execution.is_none_or(|e| ended(&e).is_some()) {
+                true => Seen::Done(()),
+                false => Seen::NotYet(String::new()),
             })
         });
         gone.await
@@ -169,10 +177,13 @@ struct Pace {
     /// When it was first seen, and how many were done then.
     from: Option<(Instant, u32)>,
     told: Option<Instant>,
+    /// How it stands, apart from that.
+    standing: String,
 }
 
 impl Pace {
     fn tell(&mut self, ctx: &Ctx, job: &str, execution: &Execution) {
+        self.standing = standing(execution);
         let done = u32::try_from(execution.succeeded_count).unwrap_or(0);
         let total = u32::try_from(execution.task_count).unwrap_or(0);
         let of = format!("tasks of {job}");

@@ -258,3 +258,30 @@ async fn what_cannot_be_meant_is_refused_before_anything_is_asked() {
     }
     assert!(world.google.requests().is_empty());
 }
+
+#[tokio::test]
+async fn a_remedy_is_a_step_like_others() {
+    let world = World::new().await;
+    let more = |how: &str| {
+        format!(
+            "after = [{{ name = \"a\", bigquery = {{ location = \"eu\", \
+             backfill = [{{ config = \"c\", table = \"d.t\" }}], \
+             remedy = [{{ name = \"r\", {how} }}] }} }}]"
+        )
+    };
+    let project = world.open(&more("function = \"m:f\"")).await;
+    let plan = project.expect("a project").plan(false).await;
+    let error = plan.expect_err("there are no functions");
+    assert!(
+        error
+            .to_string()
+            .contains("r is m:f, a function of a program"),
+        "{error:?}"
+    );
+    let error = world
+        .open(&more("kubernetes = { job = \"none.yaml\" }"))
+        .await;
+    let error = error.err().expect("no cluster");
+    let why = "after.bigquery.remedy.kubernetes: there is no [kubernetes]";
+    assert!(error.to_string().contains(why), "{error:?}");
+}
