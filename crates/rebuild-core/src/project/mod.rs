@@ -201,3 +201,18 @@ fn check_gcp(spec: &Spec) -> Result<()> {
         ))),
     }
 }
+
+#[cfg(all(test, not(feature = "gcp")))]
+mod tests {
+    #[test]
+    fn what_was_not_built_in_is_refused_with_its_key() {
+        let text = "version = 1\nstore.url = \"store\"\ntarget.url = \"postgresql:///app\"\n\
+                    gcp = { project = \"p\", region = \"r\" }\n\
+                    load = [{ name = \"a\", cloud_run = { job = \"j\" } }]\n";
+        let folder = std::path::Path::new(".");
+        let spec = crate::spec::parse(text, "rebuild.toml", folder, &|_| None);
+        let error = super::check_gcp(&spec.expect("a spec")).expect_err("no feature");
+        let why = "load: this program was built without the jobs and services of Google Cloud";
+        assert_eq!(error.to_string(), why);
+    }
+}

@@ -242,3 +242,36 @@ async fn what_is_not_allowed_is_said() {
     let error = job.run(&stage.ctx, &db()).await.expect_err("404");
     assert!(error.chain().contains("nothing"), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_long_log_is_passed_on_once_page_by_page() {
+    let stage = Stage::new().await;
+    stage.deploy("for n in $(seq 2500); do echo \"row $n.\"; done", 2);
+    let listed = "logging.entries.list";
+    let fault = Fault::once(listed, Strike::answer(503, "later"));
+    stage.server.fault(fault);
+    let job = stage.job().await;
+    job.run(&stage.ctx, &db()).await.expect("done");
+    let lines = stage.lines();
+    let mut rows: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| Some(line.split_once(": row ")?.1))
+        .collect();
+    assert_eq!(rows.len(), 5000);
+    rows.sort_unstable();
+    rows.dedup();
+    assert_eq!(rows.len(), 2500);
+    // Of each task they come in order.
+    let first = lines.iter().filter(|line| line.contains("/0: row "));
+    let numbers: Vec<u32> = first
+        .filter_map(|line| {
+            line.split_once(": row ")?
+                .1
+                .trim_end_matches('.')
+                .parse()
+                .ok()
+        })
+        .collect();
+    assert!(numbers.is_sorted(), "{numbers:?}");
+    assert!(stage.server.calls(listed).len() > 5);
+}
