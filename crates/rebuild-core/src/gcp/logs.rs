@@ -110,6 +110,12 @@ impl Logs {
         Vec::from(self.last).join("\n")
     }
 
+    /// The last lines so far, of what goes on.
+    pub(super) async fn tail(mut self, ctx: &Ctx) -> String {
+        self.read(ctx).await;
+        Vec::from(self.last).join("\n")
+    }
+
     /// Reads on, and says how many entries were new.
     async fn read(&mut self, ctx: &Ctx) -> usize {
         if self.closed {

@@ -43,7 +43,7 @@ enum Before {
         scaling: Option<ServiceScaling>,
         revision: String,
     },
-    /// All of it, and who may do what with it.
+    /// All that it was told, as it is deployed again, and who may do what with it.
     Whole {
         service: Box<Service>,
         policy: Box<Policy>,
@@ -188,12 +188,12 @@ impl ServiceWorkload {
 
     async fn create(&self, ctx: &Ctx, run: &CloudRun, before: &Service) -> Result<()> {
         let what = format!("could not deploy the service {:?}", self.service);
-        let (parent, wanted) = (run.parent(), anew(before));
+        let parent = run.parent();
         let look = || async { Ok(run.service(ctx, &self.service).await?.map(|_| ())) };
         let request = || async {
             let request = run.services.create_service().set_parent(&parent);
             let request = request.set_service_id(&self.service);
-            request.set_service(wanted.clone()).send().await.map(|_| ())
+            request.set_service(before.clone()).send().await.map(|_| ())
         };
         let google = &self.google;
         google
@@ -219,7 +219,6 @@ impl ServiceWorkload {
     async fn set_policy(&self, ctx: &Ctx, run: &CloudRun, policy: &Policy) -> Result<()> {
         let name = run.service_name(&self.service);
         let what = format!("could not say who may use the service {:?}", self.service);
-        let policy = policy.clone().set_etag(bytes::Bytes::new());
         let request = || {
             let request = run.services.set_iam_policy().set_resource(&name);
             request.set_policy(policy.clone()).send()
@@ -244,8 +243,9 @@ impl Workload for ServiceWorkload {
             None => Before::Absent,
             Some(now) if self.delete => {
                 require_repeatable(&now)?;
-                let policy = Box::new(self.policy(ctx, &run).await?);
-                let service = Box::new(now);
+                let policy = self.policy(ctx, &run).await?;
+                let service = Box::new(anew(&now));
+                let policy = Box::new(policy.set_etag(bytes::Bytes::new()));
                 Before::Whole { service, policy }
             }
             Some(now) => Before::Scaled {

@@ -53,7 +53,7 @@ impl CloudRunJob {
             // Past its deadline, with what it said last.
             Err(e) if e.kind() == ErrorKind::Deadline => {
                 let limit = self.limit;
-                let last = logs.into_inner().drain(ctx).await;
+                let last = logs.into_inner().tail(ctx).await;
                 let mut message = format!(
                     "{what} of the job {:?} took longer than {limit:?}",
                     self.job
@@ -93,28 +93,31 @@ impl CloudRunJob {
             .hint(format!("see more of it: {}", self.run.by_hand(&by_hand)))
     }
 
-    /// Ends an execution that nobody waits for any more; `why` says why, and then that it was.
+    /// Ends an execution that nobody waits for any more; `why` says why, and then that it was ended.
     pub(super) async fn cancelled(&self, ctx: &Ctx, name: &str, why: Error) -> Error {
         // The operator's stop must not stop the stopping.
         let anew = Ctx::new(ctx.run.clone(), ctx.events.clone());
         match self.cancel(&anew, name).await {
-            Ok(()) => {
+            Ok(true) => {
                 let cancelled = format!("execution {} was cancelled", short(name));
                 ctx.events.warn(cancelled.clone());
-                why.hint(cancelled)
+                also(why, &cancelled)
             }
+            Ok(false) => why,
             Err(left) => {
                 let by_hand = format!("jobs executions cancel {}", short(name));
-                why.hint(format!(
-                    "the execution may go on ({}); `{}` ends it",
-                    left.chain(),
-                    self.run.by_hand(&by_hand)
-                ))
+                let left = left.chain();
+                let by_hand = self.run.by_hand(&by_hand);
+                also(
+                    why,
+                    &format!("the execution may go on ({left}); `{by_hand}` ends it"),
+                )
             }
         }
     }
 
-    async fn cancel(&self, ctx: &Ctx, name: &str) -> Result<()> {
+    /// True if it was cancelled, and false if it had ended before.
+    async fn cancel(&self, ctx: &Ctx, name: &str) -> Result<bool> {
         let run = &self.run;
         let what = format!("could not cancel the execution {}", short(name));
         let request = || run.executions.cancel_execution().set_name(name).send();
@@ -123,7 +126,7 @@ impl CloudRunJob {
             // One that has ended by now cannot be cancelled.
             let now = self.look(ctx, name).await;
             return match now.map(|execution| execution.is_none_or(|e| ended(&e).is_some())) {
-                Ok(true) => Ok(()),
+                Ok(true) => Ok(false),
                 _ => Err(e),
             };
         }
@@ -135,7 +138,15 @@ impl CloudRunJob {
                 false => Seen::NotYet(String::new()),
             })
         });
-        gone.await
+        gone.await.map(|()| true)
+    }
+}
+
+/// The error with one more thing to know.
+fn also(error: Error, more: &str) -> Error {
+    match error.advice().map(ToOwned::to_owned) {
+        Some(advice) => error.hint(format!("{advice}; {more}")),
+        None => error.hint(more),
     }
 }
 

@@ -71,8 +71,8 @@ impl CloudRunJob {
     /// that succeeded is taken for done, unless the step is done each time. Others are left alone.
     ///
     /// # Errors
-    /// It failed, with the last lines of its log; it did not end in time, or the operator stopped (then
-    /// it is cancelled); there is no such job, or it may not be executed.
+    /// It failed, with the last lines of its log; it did not end in time, could not be followed, or the
+    /// operator stopped (then it is cancelled); there is no such job, or it may not be executed.
     pub async fn run(&self, ctx: &Ctx, db: &Identity) -> Result<()> {
         let deadline = Instant::now() + self.limit;
         let before = self.own(ctx, db).await?;
@@ -93,9 +93,8 @@ impl CloudRunJob {
             _ => self.begin(ctx, db, &before).await?,
         };
         match self.follow(ctx, &name, deadline).await {
-            Err(e) if matches!(e.kind(), ErrorKind::Deadline | ErrorKind::Interrupted) => {
-                Err(self.cancelled(ctx, &name, e).await)
-            }
+            Err(e) if e.kind() != ErrorKind::Program => Err(self.cancelled(ctx, &name, e).await),
+            // It has ended.
             followed => followed,
         }
     }

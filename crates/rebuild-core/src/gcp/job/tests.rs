@@ -226,6 +226,20 @@ async fn what_is_not_allowed_is_said() {
         "{error:?}"
     );
     stage.server.allow("run.projects.locations.jobs.run");
+    // What cannot be followed is not left running.
+    stage.deploy("exec sleep 600", 1);
+    let get = "run.projects.locations.jobs.executions.get";
+    let refused = Strike::answer(403, "Permission denied");
+    stage.server.fault(Fault::once(get, refused));
+    let ended = stage.job().await.run(&stage.ctx, &db()).await;
+    let error = ended.expect_err("403");
+    let advice = error.advice().expect("advice");
+    assert!(
+        advice.contains("need a role") && advice.ends_with("was cancelled"),
+        "{error:?}"
+    );
+    assert_eq!(stage.executions()[0]["cancelledCount"], 1);
+    stage.deploy("echo work", 1);
     // A log that may not be read is no failure.
     stage.server.deny("logging.entries.list");
     stage

@@ -6,6 +6,7 @@ use crate::error::ErrorKind;
 use crate::gcp::RunRestartTask;
 use crate::gcp::stage::{REGION, Stage, db};
 use crate::model::StepMark;
+use crate::testing::conformance;
 use crate::traits::Task;
 
 fn deploy(stage: &Stage) {
@@ -177,6 +178,39 @@ async fn traffic_that_names_the_newest_revision_names_it_again() {
         error.is_refusal() && error.to_string().contains("api-blue"),
         "{error:?}"
     );
+}
+
+/// The service, and whether it could write.
+struct Writer {
+    stage: Stage,
+    workload: ServiceWorkload,
+}
+
+impl Writer {
+    async fn new(delete: bool) -> Self {
+        let stage = Stage::new().await;
+        deploy(&stage);
+        let workload = workload(&stage, delete);
+        Self { stage, workload }
+    }
+}
+
+#[async_trait]
+impl conformance::WorkloadStage for Writer {
+    fn workload(&self) -> &dyn Workload {
+        &self.workload
+    }
+
+    async fn writes(&self) -> bool {
+        let service = self.stage.server.service(REGION, "api");
+        service.is_some_and(|service| service["scaling"]["scalingMode"] != "MANUAL")
+    }
+}
+
+#[tokio::test]
+async fn both_ways_to_stop_hold_the_contract() {
+    conformance::workload(async || Writer::new(false).await).await;
+    conformance::workload(async || Writer::new(true).await).await;
 }
 
 fn restart(stage: &Stage, only_unhealthy: bool) -> RunRestartTask {
