@@ -12,6 +12,8 @@ pub mod engine;
 mod environment;
 pub mod error;
 pub mod event;
+#[cfg(feature = "gcp")]
+pub mod gcp;
 #[cfg(any(feature = "gcp", feature = "cloudsql"))]
 pub mod google;
 pub mod journal;

@@ -57,3 +57,4 @@ pub use crate::google::{Google, GoogleOptions};
 pub use crate::instances::{NewInstance, SqlInstance};
 pub use crate::operations::{Failure, OperationFault};
 pub use crate::record::Request;
+pub use crate::services::TransferOutcome;

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use rebuild_core::Result;
 use rebuild_core::model::BackupId;
-use rebuild_core::plan::{bytes, cluster_lines, drift_lines, instance_lines, source_lines};
+use rebuild_core::plan::{
+    bytes, cluster_lines, drift_lines, gcp_lines, instance_lines, source_lines,
+};
 use rebuild_core::project::{InfrastructureStatus, Project, Status};
 
 use super::backups::{checks, code};
@@ -81,6 +83,12 @@ fn text(status: &Status) -> String {
     if let Some(instance) = &status.survey.instance {
         let _ = writeln!(out, "\nInstance");
         for line in instance_lines(instance) {
+            let _ = writeln!(out, "  {line}");
+        }
+    }
+    if let Some(gcp) = &status.survey.gcp {
+        let _ = writeln!(out, "\nGoogle Cloud");
+        for line in gcp_lines(gcp) {
             let _ = writeln!(out, "  {line}");
         }
     }

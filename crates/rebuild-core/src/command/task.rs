@@ -105,6 +105,8 @@ mod tests {
             cwd: None,
             function: None,
             kubernetes: None,
+            cloud_run: None,
+            bigquery: None,
             timeout: crate::spec::Within::seconds(60),
             url_variable: "APP_DB".to_owned(),
             url_prefix: "postgres://".to_owned(),

@@ -166,6 +166,7 @@ mod tests {
             status: status.map(shell),
             function: None,
             kubernetes: None,
+            cloud_run: None,
             env: [("FILE".to_owned(), "up".to_owned())].into(),
             cwd: Some("here".to_owned()),
             timeout: crate::spec::Within::seconds(20),

@@ -8,11 +8,12 @@ mod address;
 mod client;
 mod failure;
 mod json;
+#[cfg(feature = "gcp")]
+mod once;
 mod wait;
 
 pub use account::Account;
 pub use address::{Endpoints, GoogleApi};
-#[cfg(feature = "cloudsql")]
 pub(crate) use client::no_client;
 pub use client::{Google, GoogleAddress};
 pub(crate) use json::Asked;

@@ -3,11 +3,13 @@
 mod cluster;
 mod endpoint;
 mod fingerprint;
+mod gcp;
 mod identity;
 mod ids;
 pub mod infrastructure;
 mod instance;
 mod inventory;
+mod mark;
 mod verdict;
 
 pub use cluster::{
@@ -16,6 +18,7 @@ pub use cluster::{
 };
 pub use endpoint::{Endpoint, Host, SslMode};
 pub use fingerprint::{ContentHash, RowForm, TableFingerprint, TableName};
+pub use gcp::{BackfillFacts, CloudRunJobFacts, CloudRunServiceFacts, GcpFacts};
 pub use identity::Identity;
 pub use ids::{BackupId, RunId};
 pub use instance::{InstanceBackupFacts, InstanceFacts};
@@ -23,4 +26,5 @@ pub use inventory::{
     DatabaseFacts, Inventory, Obstacle, RightsFacts, ServerFacts, SessionFacts, TableFacts,
     TableKind,
 };
+pub use mark::StepMark;
 pub use verdict::{Check, Outcome, Verdict};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    PLAN_VERSION, Plan, PlannedStep, RowsFrom, Rules, SchemaFrom, StepKind, Strategy, Survey,
+    PLAN_VERSION, Plan, PlannedStep, RowsFrom, Rules, SchemaFrom, StepKind, Strategy, Survey, gcp,
     guards, infrastructure, instance, refresh, replaced,
 };
 use crate::error::{Error, Result};
@@ -307,6 +307,7 @@ fn losses(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
             }
         }
     }
+    losses.extend(gcp::losses(survey));
     losses.extend(infrastructure::losses(survey));
     losses
 }
@@ -360,6 +361,7 @@ fn warnings(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
     }
     warnings.extend(replaced::warnings(survey));
     warnings.extend(instance::warnings(survey));
+    warnings.extend(gcp::warnings(survey));
     warnings.extend(infrastructure::warnings(survey));
     warnings.extend(migrations(rules, survey));
     let source = survey.source.iter();

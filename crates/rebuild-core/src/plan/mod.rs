@@ -3,6 +3,7 @@
 mod build;
 mod cluster;
 mod document;
+mod gcp;
 mod guards;
 mod infrastructure;
 mod instance;
@@ -17,6 +18,7 @@ mod tests;
 
 pub use cluster::cluster_lines;
 pub use document::{PLAN_VERSION, Plan, PlannedStep, Refusal, StepKind, Strategy};
+pub use gcp::gcp_lines;
 pub use infrastructure::infrastructure_lines;
 pub use instance::instance_lines;
 pub use names::Names;

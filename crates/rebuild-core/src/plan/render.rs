@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 
 use super::{
-    Drift, Plan, Strategy, cluster_lines, infrastructure_lines, instance_lines, replaced,
-    source_lines,
+    Drift, Plan, Strategy, cluster_lines, gcp_lines, infrastructure_lines, instance_lines,
+    replaced, source_lines,
 };
 
 impl Plan {
@@ -27,6 +27,9 @@ impl Plan {
         }
         if let Some(instance) = &self.survey.instance {
             section(&mut out, "Instance", instance_lines(instance), false);
+        }
+        if let Some(gcp) = &self.survey.gcp {
+            section(&mut out, "Google Cloud", gcp_lines(gcp), false);
         }
         let planned = infrastructure_lines(&self.survey.infrastructure);
         section(&mut out, "Infrastructure", planned, false);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Refusal;
 use crate::model::infrastructure::PlannedChanges;
-use crate::model::{ClusterFacts, Identity, InstanceFacts, Inventory, TableName};
+use crate::model::{ClusterFacts, GcpFacts, Identity, InstanceFacts, Inventory, TableName};
 use crate::traits::{AppliedFile, SchemaState};
 
 /// An external program.
@@ -115,6 +115,9 @@ pub struct Survey {
     /// The managed instance that the target is in.
     #[serde(default)]
     pub instance: Option<InstanceFacts>,
+    /// What would be used in the project of Google Cloud that the spec names.
+    #[serde(default)]
+    pub gcp: Option<GcpFacts>,
     /// What infrastructure-as-code tools would change, in the order of the spec.
     #[serde(default)]
     pub infrastructure: Vec<PlannedInfrastructure>,

@@ -79,6 +79,7 @@ impl Surveyor for PgSurveyor {
             source,
             cluster: None,
             instance: None,
+            gcp: None,
             infrastructure: Vec::new(),
             drift: catalog
                 .as_ref()

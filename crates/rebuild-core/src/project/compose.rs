@@ -9,7 +9,7 @@ use crate::command::{CommandTask, CommandWorkload};
 use crate::engine::Backends;
 use crate::error::{Error, Result};
 use crate::event::Ctx;
-use crate::model::{Endpoint, Identity, SessionFacts, TableName};
+use crate::model::{Endpoint, Identity, SessionFacts, StepMark, TableName};
 use crate::plan::{Plan, RowsFrom, Rules, SchemaFrom, Strategy};
 use crate::postgres::{
     self, CommandMigrator, DatabaseKey, EndSessions, Environment, PgBackup, PgBackupSchema,
@@ -19,8 +19,8 @@ use crate::postgres::{
 };
 use crate::secret::Secret;
 use crate::spec::{
-    CheckSpec, CommandSpec, EndSessionsSpec, FileOrder, MigratorSpec, RestoreFrom, SchemaSource,
-    Spec, StrategySpec, TablePatterns, WorkloadSpec,
+    CommandSpec, EndSessionsSpec, FileOrder, MigratorSpec, RestoreFrom, SchemaSource, Spec,
+    StrategySpec, TablePatterns, WorkloadSpec,
 };
 use crate::traits::{Backup, Restorer, SchemaApplier, Task, Verifier, Workload};
 
@@ -177,7 +177,7 @@ impl Project {
                 limit: FILE_LIMIT,
             }),
             (SchemaSource::Command, Some(command)) => {
-                return self.command_migrator(command);
+                return self.command_migrator("schema", command);
             }
             (
                 SchemaSource::Backup
@@ -193,10 +193,19 @@ impl Project {
         })
     }
 
-    /// A program that migrates, or a Job.
-    pub(super) fn command_migrator(&self, spec: &MigratorSpec) -> Result<Arc<dyn SchemaApplier>> {
+    /// A program that migrates, or a Job. `step` is what it is for.
+    #[cfg_attr(not(feature = "gcp"), allow(unused_variables))]
+    pub(super) fn command_migrator(
+        &self,
+        step: &str,
+        spec: &MigratorSpec,
+    ) -> Result<Arc<dyn SchemaApplier>> {
         #[cfg(feature = "k8s")]
         if let Some(job) = self.cluster_migrator(spec)? {
+            return Ok(job);
+        }
+        #[cfg(feature = "gcp")]
+        if let Some(job) = self.gcp_migrator(step, spec)? {
             return Ok(job);
         }
         let endpoint = self.endpoint.clone();
@@ -226,17 +235,11 @@ impl Project {
         })
     }
 
-    /// Functions and the cluster are asked besides the server, so where there are no other checks,
+    /// Functions, the cluster and Google Cloud are asked besides the server, so where there are no other checks,
     /// what is checked without any is checked all the same.
     pub(super) fn verifier(&self) -> Result<Arc<dyn Verifier>> {
-        let elsewhere = |check: &CheckSpec| {
-            matches!(
-                check,
-                CheckSpec::Function { .. } | CheckSpec::Rollout { .. } | CheckSpec::Claim { .. }
-            )
-        };
         let mut checks = self.spec.checks.clone();
-        checks.retain(|check| !elsewhere(check));
+        checks.retain(|check| !check.is_elsewhere());
         if checks.is_empty() {
             checks = PgVerifier::default_checks(self.spec.rows_from() == RestoreFrom::Backup);
         }
@@ -249,6 +252,8 @@ impl Project {
         let verifier = self.with_function_checks(Arc::new(verifier));
         #[cfg(feature = "k8s")]
         let verifier = self.with_cluster_checks(verifier)?;
+        #[cfg(feature = "gcp")]
+        let verifier = self.with_gcp_checks(verifier)?;
         Ok(verifier)
     }
 
@@ -292,17 +297,31 @@ impl Project {
         })
     }
 
-    fn commands(&self, commands: &[CommandSpec]) -> Result<Vec<Arc<dyn Task>>> {
-        commands.iter().map(|c| self.command(c)).collect()
+    fn commands(&self, kind: &str, commands: &[CommandSpec]) -> Result<Vec<Arc<dyn Task>>> {
+        let marked = commands.iter().enumerate().map(|(place, command)| {
+            let mark = StepMark::once(format!("{kind}/{}", command.name));
+            self.command(&mark, place, command)
+        });
+        marked.collect()
     }
 
-    /// A load or an after-step: a function, something in a cluster, or a program.
-    fn command(&self, spec: &CommandSpec) -> Result<Arc<dyn Task>> {
+    /// A load or an after-step: a function, something in a cluster or in Google Cloud, or a program.
+    #[cfg_attr(not(feature = "gcp"), allow(unused_variables))]
+    pub(super) fn command(
+        &self,
+        mark: &StepMark,
+        place: usize,
+        spec: &CommandSpec,
+    ) -> Result<Arc<dyn Task>> {
         if let Some(function) = self.function_task(spec) {
             return Ok(function);
         }
         #[cfg(feature = "k8s")]
         if let Some(task) = self.cluster_task(spec)? {
+            return Ok(task);
+        }
+        #[cfg(feature = "gcp")]
+        if let Some(task) = self.gcp_task(mark, place, spec)? {
             return Ok(task);
         }
         let endpoint = self.endpoint.clone();
@@ -319,6 +338,10 @@ impl Project {
         }
         #[cfg(feature = "k8s")]
         if let Some(workload) = self.cluster_workload(spec)? {
+            return Ok(workload);
+        }
+        #[cfg(feature = "gcp")]
+        if let Some(workload) = self.gcp_workload(spec)? {
             return Ok(workload);
         }
         Ok(Arc::new(CommandWorkload::new(spec, self.spec.folder())))
@@ -402,10 +425,10 @@ impl Project {
             migrator: self.migrator(target)?,
             preserver: self.preserver()?,
             fixtures: self.fixtures(),
-            loads: self.commands(&spec.loads)?,
+            loads: self.commands("load", &spec.loads)?,
             verifier: self.verifier()?,
             workloads: self.workloads(target, &lock)?,
-            tasks: self.commands(&spec.after)?,
+            tasks: self.commands("after", &spec.after)?,
             backup: self.backup_maker()?,
             #[cfg(feature = "k8s")]
             lock: self.with_lease(lock, &target.name),

@@ -85,7 +85,7 @@ impl Project {
 
     /// The schema, loads and after-steps that are functions.
     fn tasks_called(&self) -> impl Iterator<Item = FunctionCall> {
-        let commands = self.spec.loads.iter().chain(&self.spec.after);
+        let commands = self.spec.commands();
         self.schema_called()
             .into_iter()
             .chain(commands.filter_map(|command| self.done_by(command)))

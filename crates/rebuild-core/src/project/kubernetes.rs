@@ -137,7 +137,7 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
     if let Some(source) = workers.and_then(|workers| workers_source(spec, workers)) {
         source.check()?;
     }
-    let commands = spec.loads.iter().chain(&spec.after);
+    let commands = spec.commands();
     let migrators = spec.schema.command.iter().chain(&spec.migrate);
     let jobs = commands.clone().filter(|c| c.kubernetes.is_some());
     let jobs = jobs.map(|c| (&*c.name, &c.env));

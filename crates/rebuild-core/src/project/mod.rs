@@ -9,6 +9,8 @@ mod compose;
 mod copy;
 mod dump;
 mod functions;
+#[cfg(feature = "gcp")]
+mod gcp;
 #[cfg(any(feature = "gcp", feature = "cloudsql"))]
 mod google;
 mod infrastructure;
@@ -112,6 +114,7 @@ impl Project {
     ) -> Result<Self> {
         let endpoint = compose::endpoint(&spec, environment)?;
         refresh::check(&spec)?;
+        check_gcp(&spec)?;
         #[cfg(any(feature = "gcp", feature = "cloudsql"))]
         let google = google::open(&spec, environment)?;
         let store = Store::open(&compose::store_url(&spec)?, environment).await?;
@@ -213,5 +216,35 @@ impl Project {
     fn maintenance(&self) -> Endpoint {
         self.endpoint
             .with_database(&self.spec.target.maintenance_database)
+    }
+}
+
+#[cfg(feature = "gcp")]
+fn check_gcp(spec: &Spec) -> Result<()> {
+    gcp::check(spec)
+}
+
+#[cfg(not(feature = "gcp"))]
+fn check_gcp(spec: &Spec) -> Result<()> {
+    match spec.needs_gcp() {
+        None => Ok(()),
+        Some(key) => Err(crate::Error::usage(format!(
+            "{key}: this program was built without the jobs and services of Google Cloud"
+        ))),
+    }
+}
+
+#[cfg(all(test, not(feature = "gcp")))]
+mod tests {
+    #[test]
+    fn what_was_not_built_in_is_refused_with_its_key() {
+        let text = "version = 1\nstore.url = \"store\"\ntarget.url = \"postgresql:///app\"\n\
+                    gcp = { project = \"p\", region = \"r\" }\n\
+                    load = [{ name = \"a\", cloud_run = { job = \"j\" } }]\n";
+        let folder = std::path::Path::new(".");
+        let spec = crate::spec::parse(text, "rebuild.toml", folder, &|_| None);
+        let error = super::check_gcp(&spec.expect("a spec")).expect_err("no feature");
+        let why = "load: this program was built without the jobs and services of Google Cloud";
+        assert_eq!(error.to_string(), why);
     }
 }

@@ -102,7 +102,7 @@ impl Project {
         let Some(spec) = &self.spec.migrate else {
             return Ok(None);
         };
-        let migrator = self.command_migrator(spec)?;
+        let migrator = self.command_migrator("migrate", spec)?;
         let source = self.spec.source.as_ref();
         Ok(Some(match source.map(|source| source.migrations) {
             None | Some(MigrationPolicy::Any) => migrator,

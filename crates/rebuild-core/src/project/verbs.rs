@@ -83,6 +83,10 @@ impl Project {
         {
             survey.instance = Box::pin(self.instance_facts(&ctx)).await?;
         }
+        #[cfg(feature = "gcp")]
+        {
+            survey.gcp = Box::pin(self.gcp_facts(&ctx)).await?;
+        }
         Ok(survey)
     }
 

@@ -99,6 +99,32 @@ pub enum CheckSpec {
         /// Which.
         claim: String,
     },
+    /// A service of Cloud Run is ready, and its newest revision serves, once the database is in service.
+    CloudRun {
+        /// Which.
+        service: String,
+        /// The region; without it, that of `[gcp]`.
+        #[serde(default)]
+        region: Option<String>,
+        /// How long until it must be so.
+        #[serde(default = "a_minute")]
+        timeout: Within,
+    },
+    /// A table of BigQuery has as many rows as one of the database, once that is in service.
+    BigqueryRows {
+        /// The table of the database.
+        table: String,
+        /// The table of BigQuery, `dataset.table`.
+        bigquery: String,
+        /// Where its dataset is, for example `EU`.
+        location: String,
+        /// How many rows they may differ by.
+        #[serde(default)]
+        allowed_difference: u64,
+        /// How long the counting may take.
+        #[serde(default = "ten_minutes")]
+        timeout: Within,
+    },
     /// A service answers, once the database is in service.
     Http {
         /// Where.
@@ -113,6 +139,21 @@ pub enum CheckSpec {
         #[serde(default = "a_minute")]
         timeout: Within,
     },
+}
+
+impl CheckSpec {
+    /// True for a check that something else than the database's own server answers.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        matches!(
+            self,
+            Self::Function { .. }
+                | Self::Rollout { .. }
+                | Self::Claim { .. }
+                | Self::CloudRun { .. }
+                | Self::BigqueryRows { .. }
+        )
+    }
 }
 
 /// What a query must give: a value, a row, or rows. Values are compared as PostgreSQL writes them

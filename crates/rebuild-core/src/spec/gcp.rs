@@ -24,6 +24,23 @@ pub struct GcpSpec {
     /// `storage`. For private endpoints.
     #[serde(default)]
     pub endpoints: BTreeMap<String, String>,
+    /// What Cloud Run costs, for the plan to say what a job may cost at most. Without it, the plan says
+    /// hours.
+    #[serde(default)]
+    pub prices: Option<PricesSpec>,
+}
+
+/// `[gcp.prices]`: as <https://cloud.google.com/run/pricing> has them for the region, with what is
+/// agreed with Google.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PricesSpec {
+    /// A vCPU for a second.
+    pub vcpu_second: f64,
+    /// A GiB of memory for a second.
+    pub gib_second: f64,
+    /// The currency, for example `EUR`.
+    pub currency: String,
 }
 
 /// Checks the names.
@@ -32,6 +49,16 @@ pub struct GcpSpec {
 /// One is empty, or cannot be a part of a path.
 pub(super) fn check(gcp: &GcpSpec) -> Result<()> {
     part("gcp.project", &gcp.project)?;
+    if let Some(prices) = &gcp.prices {
+        for (key, price) in [
+            ("gcp.prices.vcpu_second", prices.vcpu_second),
+            ("gcp.prices.gib_second", prices.gib_second),
+        ] {
+            if !(price.is_finite() && price >= 0.0) {
+                return Err(Error::usage(format!("{key}: is no price")));
+            }
+        }
+    }
     match &gcp.region {
         Some(region) => part("gcp.region", region),
         None => Ok(()),

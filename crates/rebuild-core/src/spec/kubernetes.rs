@@ -257,6 +257,11 @@ fn needs_cluster(spec: &Spec) -> Option<&'static str> {
         ("workload.kubernetes", workload),
         ("load.kubernetes", tasks(&spec.loads)),
         ("after.kubernetes", tasks(&spec.after)),
+        // What is left of these is in remedies.
+        (
+            "after.bigquery.remedy.kubernetes",
+            spec.commands().any(|c| c.kubernetes.is_some()),
+        ),
         ("schema.command.kubernetes", migrator(&spec.schema.command)),
         ("migrate.kubernetes", migrator(&spec.migrate)),
         ("verify", spec.checks.iter().any(check)),

@@ -5,7 +5,9 @@
 //! the file. The JSON Schema of the file, for editors, is made from these types by
 //! [`json_schema`].
 
+mod bigquery;
 mod checks;
+mod cloud_run;
 mod cloudsql;
 mod duration;
 mod expand;
@@ -15,6 +17,7 @@ mod kubernetes;
 mod load;
 mod locate;
 mod patterns;
+mod programs;
 mod rules;
 mod source;
 mod steps;
@@ -29,10 +32,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use crate::model::infrastructure::InfrastructureTool;
+pub use bigquery::{BackfillSpec, BigQuerySpec};
 pub use checks::{CheckSpec, Expected};
+pub use cloud_run::{CloudRunServiceSpec, CloudRunTaskSpec, CloudRunWorkloadSpec};
 pub use cloudsql::{BackupRunSpec, CloudSqlSpec, ConnectSpec, ExportSpec, ReplicasSpec};
 pub use duration::Within;
-pub use gcp::GcpSpec;
+pub use gcp::{GcpSpec, PricesSpec};
 pub use infrastructure::{InfrastructureSpec, InfrastructureVariable};
 pub use kubernetes::{
     ClusterTaskSpec, KubernetesSpec, ReplaceSpec, SnapshotSpec, TargetPodSpec, TargetSecretSpec,
@@ -151,6 +156,16 @@ impl Spec {
             None => RestoreFrom::Backup,
         };
         self.restore.source.unwrap_or(usual)
+    }
+
+    /// Every load and after-step, and the steps of remedies.
+    pub(crate) fn commands(&self) -> impl Iterator<Item = &CommandSpec> + Clone {
+        let queries = self
+            .after
+            .iter()
+            .filter_map(|after| after.bigquery.as_ref());
+        let remedies = queries.flat_map(|queries| &queries.remedy);
+        self.loads.iter().chain(&self.after).chain(remedies)
     }
 
     /// The folder that relative paths in the spec are relative to.

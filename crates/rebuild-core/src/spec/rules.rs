@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::kubernetes::check_task;
-use super::{CheckSpec, Program, RestoreFrom, SchemaSource, Spec, StrategySpec};
+use super::{CheckSpec, RestoreFrom, SchemaSource, Spec, StrategySpec};
 use crate::error::{Error, Result};
 use crate::traits::BackupMode;
 
@@ -17,7 +16,7 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
     super::cloudsql::check(spec)?;
     schema(spec)?;
     names(spec)?;
-    programs(spec)?;
+    super::programs::check(spec)?;
     infrastructure(spec)?;
     rows(spec)?;
     refresh(spec)?;
@@ -74,7 +73,12 @@ fn names(spec: &Spec) -> Result<()> {
         ("after", spec.after.iter().map(|c| &c.name).collect()),
         ("verify", functions_of(&spec.checks).collect()),
     ];
-    for (key, list) in lists {
+    let remedies = (spec.after.iter()).filter_map(|after| after.bigquery.as_ref());
+    let remedies = remedies.map(|b| {
+        let names = b.remedy.iter().map(|step| &step.name);
+        ("after.bigquery.remedy", names.collect())
+    });
+    for (key, list) in lists.into_iter().chain(remedies) {
         let mut seen = BTreeSet::new();
         for name in list {
             if name.is_empty() {
@@ -95,61 +99,6 @@ fn functions_of(checks: &[CheckSpec]) -> impl Iterator<Item = &String> {
     })
 }
 
-fn programs(spec: &Spec) -> Result<()> {
-    for workload in &spec.workloads {
-        let status = workload.status.iter().map(|p| ("workload.status", p));
-        let mut commands = [
-            ("workload.stop", &workload.stop),
-            ("workload.start", &workload.start),
-        ]
-        .into_iter()
-        .chain(status);
-        match (&workload.function, &workload.kubernetes) {
-            (None, None) => commands.try_for_each(|(key, program)| named(key, program))?,
-            (Some(_), None) => unused(commands, &workload.name, "a function")?,
-            (None, Some(_)) => unused(commands, &workload.name, "kubernetes")?,
-            (Some(_), Some(_)) => return Err(both("workload", &workload.name)),
-        }
-    }
-    let loads = spec.loads.iter().map(|c| ("load.command", c));
-    for (key, command) in loads.chain(spec.after.iter().map(|c| ("after.command", c))) {
-        if let Some(task) = &command.kubernetes {
-            let key = key.replace("command", "kubernetes");
-            check_task(&key, task, key.starts_with("after"))?;
-            unused([(&*key, &command.command)], &command.name, "kubernetes")?;
-            if command.function.is_some() {
-                return Err(both(&key, &command.name));
-            }
-        } else if command.function.is_none() {
-            named(key, &command.command)?;
-        } else {
-            unused([(key, &command.command)], &command.name, "a function")?;
-            if !command.env.is_empty() || command.cwd.is_some() {
-                return Err(Error::usage(format!(
-                    "{key}: {:?} has a function, which has neither env nor cwd",
-                    command.name
-                )));
-            }
-        }
-    }
-    let schema = spec.schema.command.iter().map(|m| ("schema.command", m));
-    let newest = spec.migrate.iter().map(|m| ("migrate", m));
-    for (key, migrator) in schema.chain(newest) {
-        let argv = format!("{key}.argv");
-        match &migrator.kubernetes {
-            None => named(&argv, &migrator.argv)?,
-            Some(task) => {
-                check_task(&format!("{key}.kubernetes"), task, false)?;
-                unused([(&*argv, &migrator.argv)], key, "kubernetes")?;
-            }
-        }
-    }
-    let hooks = &spec.hooks;
-    (hooks.on_success.iter().map(|p| ("hooks.on_success", p)))
-        .chain(hooks.on_failure.iter().map(|p| ("hooks.on_failure", p)))
-        .try_for_each(|(key, program)| named(key, program))
-}
-
 fn infrastructure(spec: &Spec) -> Result<()> {
     spec.infrastructure.iter().try_for_each(|tool| {
         tool.check().map_err(|e| {
@@ -160,36 +109,6 @@ fn infrastructure(spec: &Spec) -> Result<()> {
             }
         })
     })
-}
-
-fn named(key: &str, program: &Program) -> Result<()> {
-    if program.first().is_none_or(String::is_empty) {
-        return Err(Error::usage(format!("{key}: names no program")));
-    }
-    Ok(())
-}
-
-fn both(key: &str, name: &str) -> Error {
-    Error::usage(format!(
-        "{key}: {name:?} has a function and kubernetes: which of them is meant?"
-    ))
-}
-
-/// Refuses commands where there is something else as well: which of them would be called?
-fn unused<'a>(
-    commands: impl IntoIterator<Item = (&'a str, &'a Program)>,
-    name: &str,
-    has: &str,
-) -> Result<()> {
-    match commands
-        .into_iter()
-        .find(|(_, program)| !program.is_empty())
-    {
-        None => Ok(()),
-        Some((key, _)) => Err(Error::usage(format!(
-            "{key}: {name:?} has {has}, so it cannot have a command"
-        ))),
-    }
 }
 
 fn rows(spec: &Spec) -> Result<()> {

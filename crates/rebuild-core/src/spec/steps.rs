@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ClusterTaskSpec, Within};
+use super::{BigQuerySpec, CloudRunTaskSpec, CloudRunWorkloadSpec, ClusterTaskSpec, Within};
 use crate::traits::BackupMode;
 
 /// A program and its arguments. It is run as it is, without a shell.
@@ -32,6 +32,9 @@ pub struct WorkloadSpec {
     /// and back, `cronjob/NAME` is suspended and its Jobs waited for.
     #[serde(default)]
     pub kubernetes: Option<String>,
+    /// A service of Cloud Run, which is scaled to no instances and back, or deleted and deployed again.
+    #[serde(default)]
+    pub cloud_run: Option<CloudRunWorkloadSpec>,
     /// Exits with 0 while it runs and with 3 while it does not, as `systemctl is-active` does.
     /// Without it, it is taken to run until it was stopped.
     #[serde(default)]
@@ -168,6 +171,9 @@ pub struct MigratorSpec {
     /// A Job of the cluster, in the place of a program.
     #[serde(default)]
     pub kubernetes: Option<ClusterTaskSpec>,
+    /// A job of Cloud Run, in the place of a program.
+    #[serde(default)]
+    pub cloud_run: Option<CloudRunTaskSpec>,
     /// More variables.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -240,6 +246,12 @@ pub struct CommandSpec {
     /// What the cluster does in the place of a command.
     #[serde(default)]
     pub kubernetes: Option<ClusterTaskSpec>,
+    /// What Cloud Run does in the place of a command.
+    #[serde(default)]
+    pub cloud_run: Option<CloudRunTaskSpec>,
+    /// Scheduled queries of BigQuery that are run in the place of a command; in an `[[after]]`.
+    #[serde(default)]
+    pub bigquery: Option<BigQuerySpec>,
     /// More variables.
     #[serde(default)]
     pub env: BTreeMap<String, String>,

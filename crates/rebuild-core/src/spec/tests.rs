@@ -274,6 +274,7 @@ fn the_specs_in_the_documentation_are_specs() {
         ("README.md", ""),
         ("docs/REFRESH.md", HEAD),
         ("docs/KUBERNETES.md", ""),
+        ("docs/GCP.md", ""),
         ("docs/INFRASTRUCTURE.md", HEAD),
     ] {
         let text = std::fs::read_to_string(root.join(page)).expect(page);

@@ -84,6 +84,7 @@ pub fn survey(target: Identity) -> Survey {
         source: None,
         cluster: None,
         instance: None,
+        gcp: None,
         infrastructure: Vec::new(),
         drift: None,
         new_schema_hash: None,

@@ -5,6 +5,7 @@
 mod client;
 mod frame;
 mod gcloud;
+mod jobs;
 mod python;
 mod sql;
 mod storage;

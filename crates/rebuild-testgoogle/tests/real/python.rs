@@ -8,7 +8,7 @@ use rebuild_testgoogle::Google;
 use tokio::process::Command;
 
 /// The Python of the tests, with its packages installed.
-async fn python() -> PathBuf {
+pub(crate) async fn python() -> PathBuf {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/python-env");
     let output = Command::new(script)
         .stdin(Stdio::null())

@@ -210,7 +210,11 @@ impl Prepared {
                 answer: Answer::new(&expect)?,
                 timeout: timeout.0,
             }),
-            CheckSpec::Function { .. } | CheckSpec::Rollout { .. } | CheckSpec::Claim { .. } => {
+            CheckSpec::Function { .. }
+            | CheckSpec::Rollout { .. }
+            | CheckSpec::Claim { .. }
+            | CheckSpec::CloudRun { .. }
+            | CheckSpec::BigqueryRows { .. } => {
                 return Err(Error::internal(
                     "a check was asked of the server that it does not answer",
                 ));

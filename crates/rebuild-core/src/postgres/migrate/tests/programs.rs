@@ -80,6 +80,7 @@ async fn spec(argv: &[&str]) -> MigratorSpec {
     let path = std::env::var("PATH").expect("PATH");
     MigratorSpec {
         kubernetes: None,
+        cloud_run: None,
         argv: argv.iter().map(|a| (*a).to_owned()).collect(),
         env: BTreeMap::from([
             ("PATH".to_owned(), format!("{}:{path}", bin.display())),
