@@ -162,3 +162,22 @@ async fn a_table_that_may_not_be_deleted_stops_the_remedy() {
     );
     assert_eq!(mended.load(Ordering::SeqCst), 0);
 }
+
+#[tokio::test]
+async fn a_query_that_does_not_end_is_left_at_the_deadline() {
+    let stage = Stage::new().await;
+    stage
+        .server
+        .schedule_query("eu", "articles", TransferOutcome::default);
+    let get = "bigquerydatatransfer.projects.locations.transferConfigs.runs.get";
+    stage.server.on(get, |call| async move {
+        let running = serde_json::json!({"name": call.param("name"), "state": "RUNNING"});
+        Ok(running.into())
+    });
+    let mut task = task(&stage, "articles", Vec::new());
+    task.limit = Duration::from_secs(1);
+    let error = task.run(&stage.ctx, &db()).await.expect_err("too long");
+    assert_eq!(error.kind(), ErrorKind::Deadline, "{error:?}");
+    let advice = error.advice().expect("advice");
+    assert!(advice.contains("goes on in BigQuery"), "{advice}");
+}

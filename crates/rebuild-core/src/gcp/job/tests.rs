@@ -289,3 +289,22 @@ async fn a_long_log_is_passed_on_once_page_by_page() {
     assert!(numbers.is_sorted(), "{numbers:?}");
     assert!(stage.server.calls(listed).len() > 5);
 }
+
+#[tokio::test]
+async fn an_execution_that_cannot_be_cancelled_is_named() {
+    let stage = Stage::new().await;
+    stage.deploy("exec sleep 600", 1);
+    stage
+        .server
+        .deny("run.projects.locations.jobs.executions.cancel");
+    let mut job = stage.job().await;
+    job.limit = Duration::from_secs(1);
+    let error = job.run(&stage.ctx, &db()).await.expect_err("too long");
+    assert_eq!(error.kind(), ErrorKind::Deadline, "{error:?}");
+    let advice = error.advice().expect("advice");
+    let by_hand = "gcloud run jobs executions cancel work-";
+    assert!(
+        advice.contains("may go on") && advice.contains(by_hand),
+        "{advice}"
+    );
+}
