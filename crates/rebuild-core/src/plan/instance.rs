@@ -82,6 +82,10 @@ fn backup(backup: &InstanceBackupFacts) -> String {
 
 /// What does not let anything be done in it.
 pub(super) fn guard(_: &Rules<'_>, survey: &Survey) -> Vec<Refusal> {
+    refusals(survey)
+}
+
+fn refusals(survey: &Survey) -> Vec<Refusal> {
     let Some(instance) = &survey.instance else {
         return Vec::new();
     };
@@ -180,6 +184,38 @@ mod tests {
                 "UPDATE is being done to it",
                 "backup 17: SUCCESSFUL, ON_DEMAND, of 2026-11-22T02:00:00Z, 2.0 KiB at most, \
                  \"before the move\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_instance_that_cannot_be_changed_is_refused() {
+        let identity = crate::model::Identity {
+            server: "7".into(),
+            name: "app".into(),
+            uid: "1".into(),
+        };
+        let mut survey = crate::testing::survey::survey(identity);
+        let refused = |survey: &Survey| {
+            let found = refusals(survey);
+            found.into_iter().map(|r| r.message).collect::<Vec<_>>()
+        };
+        assert!(refused(&survey).is_empty());
+        let mut instance = InstanceFacts {
+            name: "shop:europe-west1:main".into(),
+            state: "RUNNABLE".into(),
+            ..InstanceFacts::default()
+        };
+        survey.instance = Some(instance.clone());
+        assert!(refused(&survey).is_empty());
+        instance.state = "MAINTENANCE".into();
+        instance.replica_of = Some("first".into());
+        survey.instance = Some(instance);
+        assert_eq!(
+            refused(&survey),
+            [
+                "instance shop:europe-west1:main is MAINTENANCE",
+                "instance shop:europe-west1:main is a replica of first, which cannot be changed",
             ]
         );
     }
