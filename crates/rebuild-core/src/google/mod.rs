@@ -7,6 +7,7 @@ mod account;
 mod address;
 mod client;
 mod failure;
+#[cfg(feature = "cloudsql")]
 mod json;
 #[cfg(feature = "gcp")]
 mod once;
@@ -16,5 +17,6 @@ pub use account::Account;
 pub use address::{Endpoints, GoogleApi};
 pub(crate) use client::no_client;
 pub use client::{Google, GoogleAddress};
+#[cfg(feature = "cloudsql")]
 pub(crate) use json::Asked;
 pub use wait::Seen;

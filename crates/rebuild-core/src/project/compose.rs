@@ -5,24 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Project;
-use crate::command::{CommandTask, CommandWorkload};
 use crate::engine::Backends;
 use crate::error::{Error, Result};
 use crate::event::Ctx;
-use crate::model::{Endpoint, Identity, SessionFacts, StepMark, TableName};
-use crate::plan::{Plan, RowsFrom, Rules, SchemaFrom, Strategy};
+use crate::model::{Endpoint, Identity};
+use crate::plan::Plan;
 use crate::postgres::{
-    self, CommandMigrator, DatabaseKey, EndSessions, Environment, PgBackup, PgBackupSchema,
+    CommandMigrator, DatabaseKey, EndSessions, Environment, PgBackup, PgBackupSchema,
     PgCsvRestorer, PgProvision, PgRestorer, PgSqlFiles, PgSurveyor, PgTeardown, PgVerifier,
-    ProvisionOptions, ReadOnlyGate, RestoreChoice, RowOptions, Session, SqlPart, TargetLock,
-    application,
+    ProvisionOptions, RestoreChoice, RowOptions, Session, SqlPart, TargetLock, application,
+    database_facts,
 };
 use crate::secret::Secret;
 use crate::spec::{
-    CommandSpec, EndSessionsSpec, FileOrder, MigratorSpec, RestoreFrom, SchemaSource, Spec,
-    StrategySpec, TablePatterns, WorkloadSpec,
+    EndSessionsSpec, FileOrder, MigratorSpec, RestoreFrom, SchemaSource, Spec, TablePatterns,
 };
-use crate::traits::{Backup, Restorer, SchemaApplier, Task, Verifier, Workload};
+use crate::traits::{Backup, Restorer, SchemaApplier, Verifier};
 
 /// How long one schema file may take.
 const FILE_LIMIT: Duration = Duration::from_secs(3600);
@@ -297,76 +295,6 @@ impl Project {
         })
     }
 
-    fn commands(&self, kind: &str, commands: &[CommandSpec]) -> Result<Vec<Arc<dyn Task>>> {
-        let marked = commands.iter().enumerate().map(|(place, command)| {
-            let mark = StepMark::once(format!("{kind}/{}", command.name));
-            self.command(&mark, place, command)
-        });
-        marked.collect()
-    }
-
-    /// A load or an after-step: a function, something in a cluster or in Google Cloud, or a program.
-    #[cfg_attr(not(feature = "gcp"), allow(unused_variables))]
-    pub(super) fn command(
-        &self,
-        mark: &StepMark,
-        place: usize,
-        spec: &CommandSpec,
-    ) -> Result<Arc<dyn Task>> {
-        if let Some(function) = self.function_task(spec) {
-            return Ok(function);
-        }
-        #[cfg(feature = "k8s")]
-        if let Some(task) = self.cluster_task(spec)? {
-            return Ok(task);
-        }
-        #[cfg(feature = "gcp")]
-        if let Some(task) = self.gcp_task(mark, place, spec)? {
-            return Ok(task);
-        }
-        let endpoint = self.endpoint.clone();
-        Ok(Arc::new(CommandTask::new(
-            spec,
-            endpoint,
-            self.spec.folder(),
-        )))
-    }
-
-    fn workload(&self, spec: &WorkloadSpec) -> Result<Arc<dyn Workload>> {
-        if let Some(function) = self.function_workload(spec) {
-            return Ok(function);
-        }
-        #[cfg(feature = "k8s")]
-        if let Some(workload) = self.cluster_workload(spec)? {
-            return Ok(workload);
-        }
-        #[cfg(feature = "gcp")]
-        if let Some(workload) = self.gcp_workload(spec)? {
-            return Ok(workload);
-        }
-        Ok(Arc::new(CommandWorkload::new(spec, self.spec.folder())))
-    }
-
-    fn workloads(
-        &self,
-        target: &Identity,
-        lock: &Arc<TargetLock>,
-    ) -> Result<Vec<Arc<dyn Workload>>> {
-        let mut workloads: Vec<Arc<dyn Workload>> = Vec::new();
-        for spec in &self.spec.workloads {
-            workloads.push(self.workload(spec)?);
-        }
-        // Last, so that programs that are stopped orderly are not cut off.
-        if self.spec.quiesce.read_only {
-            workloads.push(Arc::new(ReadOnlyGate::new(
-                target.clone(),
-                lock.clone(),
-                policy(&self.spec)?,
-            )));
-        }
-        Ok(workloads)
-    }
-
     /// One implementation of each contract, for what `plan` has pinned.
     pub(super) fn backends_of(&self, plan: &Plan) -> Result<Backends> {
         let source = plan.survey.source.as_ref().map(|source| &source.identity);
@@ -437,69 +365,11 @@ impl Project {
         })
     }
 
-    /// Calls `with` with the spec's rules.
-    pub(super) fn with_rules<T>(&self, with: impl FnOnce(&Rules<'_>) -> T) -> Result<T> {
-        let spec = &self.spec;
-        let policy = policy(spec)?;
-        let choice = choice(spec)?;
-        let mut workloads: Vec<String> = spec.workloads.iter().map(|w| w.name.clone()).collect();
-        if spec.quiesce.read_only {
-            workloads.push(postgres::READ_ONLY_GATE.to_owned());
-        }
-        let names = |commands: &[CommandSpec]| -> Vec<String> {
-            commands.iter().map(|c| c.name.clone()).collect()
-        };
-        let (loads, tasks) = (names(&spec.loads), names(&spec.after));
-        // What an earlier verb has closed is still listed for a moment, and waited for by the run.
-        let may_end = |session: &SessionFacts| {
-            policy.allows(session) || postgres::is_ours(&session.application)
-        };
-        let may_drop = |table: &TableName, column: Option<&str>| match column {
-            Some(column) => choice.may_drop.matches_column(table, column),
-            None => choice.may_drop.matches(table),
-        };
-        let endpoint = self.endpoint.describe();
-        Ok(with(&Rules {
-            endpoint: &endpoint,
-            environment: spec.target.environment.as_deref(),
-            strategy: match spec.target.strategy {
-                StrategySpec::Aside => Strategy::Aside,
-                StrategySpec::InPlace => Strategy::InPlace,
-            },
-            backup: spec.backup.mode,
-            schema: match spec.schema_from() {
-                SchemaSource::Backup => SchemaFrom::Backup,
-                SchemaSource::Files => SchemaFrom::Files,
-                SchemaSource::Command => SchemaFrom::Command,
-                SchemaSource::Function => SchemaFrom::Function,
-                SchemaSource::Source => SchemaFrom::Source,
-            },
-            rows: match spec.rows_from() {
-                RestoreFrom::None => RowsFrom::Nowhere,
-                RestoreFrom::Backup => RowsFrom::Backup,
-                RestoreFrom::Csv => RowsFrom::Csv(spec.restore.csv.as_deref().unwrap_or_default()),
-                RestoreFrom::Source => RowsFrom::Source,
-                RestoreFrom::Function => {
-                    RowsFrom::Function(spec.restore.function.as_deref().unwrap_or_default())
-                }
-            },
-            migrates: spec.migrate.is_some(),
-            preserves: !spec.preserve.is_empty(),
-            fixtures: !spec.schema.fixtures.is_empty(),
-            loads: &loads,
-            workloads: &workloads,
-            tasks: &tasks,
-            may_end: &may_end,
-            may_drop: &may_drop,
-            spec_digest: spec.digest(),
-        }))
-    }
-
     /// Which database the target's name leads to now.
     pub(super) async fn target(&self, ctx: &Ctx) -> Result<Identity> {
         let session = Session::open(&self.endpoint, &application(ctx)).await?;
         let session = session.only_read().await?;
-        let facts = postgres::database_facts(&session, DatabaseKey::Current).await?;
+        let facts = database_facts(&session, DatabaseKey::Current).await?;
         session.close().await;
         Ok(facts.identity)
     }

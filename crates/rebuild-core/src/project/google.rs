@@ -1,7 +1,7 @@
 //! The project of Google Cloud that a spec names.
 
 use super::Project;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::google::{Endpoints, Google, GoogleAddress};
 use crate::spec::Spec;
 
@@ -29,6 +29,6 @@ impl Project {
     pub(super) fn google(&self) -> Result<&Google> {
         self.google
             .as_ref()
-            .ok_or_else(|| Error::internal("a spec without [gcp] has something in it"))
+            .ok_or_else(|| crate::Error::internal("a spec without [gcp] has something in it"))
     }
 }

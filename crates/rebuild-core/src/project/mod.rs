@@ -7,6 +7,7 @@ mod backups;
 mod cloudsql;
 mod compose;
 mod copy;
+mod doers;
 mod dump;
 mod functions;
 #[cfg(feature = "gcp")]
@@ -21,6 +22,7 @@ mod kubernetes;
 mod proof;
 mod prune;
 mod refresh;
+mod rules;
 mod runs;
 mod verbs;
 mod workers;

@@ -1,0 +1,88 @@
+//! Who does a step of a spec: a function, something in a cluster or in Google Cloud, or a program.
+
+use std::sync::Arc;
+
+use super::Project;
+use super::compose::policy;
+use crate::command::{CommandTask, CommandWorkload};
+use crate::error::Result;
+use crate::model::{Identity, StepMark};
+use crate::postgres::{ReadOnlyGate, TargetLock};
+use crate::spec::{CommandSpec, WorkloadSpec};
+use crate::traits::{Task, Workload};
+
+impl Project {
+    pub(super) fn commands(
+        &self,
+        kind: &str,
+        commands: &[CommandSpec],
+    ) -> Result<Vec<Arc<dyn Task>>> {
+        let marked = commands.iter().enumerate().map(|(place, command)| {
+            let mark = StepMark::once(format!("{kind}/{}", command.name));
+            self.command(&mark, place, command)
+        });
+        marked.collect()
+    }
+
+    /// A load or an after-step: a function, something in a cluster or in Google Cloud, or a program.
+    #[cfg_attr(not(feature = "gcp"), allow(unused_variables))]
+    pub(super) fn command(
+        &self,
+        mark: &StepMark,
+        place: usize,
+        spec: &CommandSpec,
+    ) -> Result<Arc<dyn Task>> {
+        if let Some(function) = self.function_task(spec) {
+            return Ok(function);
+        }
+        #[cfg(feature = "k8s")]
+        if let Some(task) = self.cluster_task(spec)? {
+            return Ok(task);
+        }
+        #[cfg(feature = "gcp")]
+        if let Some(task) = self.gcp_task(mark, place, spec)? {
+            return Ok(task);
+        }
+        let endpoint = self.endpoint.clone();
+        Ok(Arc::new(CommandTask::new(
+            spec,
+            endpoint,
+            self.spec.folder(),
+        )))
+    }
+
+    fn workload(&self, spec: &WorkloadSpec) -> Result<Arc<dyn Workload>> {
+        if let Some(function) = self.function_workload(spec) {
+            return Ok(function);
+        }
+        #[cfg(feature = "k8s")]
+        if let Some(workload) = self.cluster_workload(spec)? {
+            return Ok(workload);
+        }
+        #[cfg(feature = "gcp")]
+        if let Some(workload) = self.gcp_workload(spec)? {
+            return Ok(workload);
+        }
+        Ok(Arc::new(CommandWorkload::new(spec, self.spec.folder())))
+    }
+
+    pub(super) fn workloads(
+        &self,
+        target: &Identity,
+        lock: &Arc<TargetLock>,
+    ) -> Result<Vec<Arc<dyn Workload>>> {
+        let mut workloads: Vec<Arc<dyn Workload>> = Vec::new();
+        for spec in &self.spec.workloads {
+            workloads.push(self.workload(spec)?);
+        }
+        // Last, so that programs that are stopped orderly are not cut off.
+        if self.spec.quiesce.read_only {
+            workloads.push(Arc::new(ReadOnlyGate::new(
+                target.clone(),
+                lock.clone(),
+                policy(&self.spec)?,
+            )));
+        }
+        Ok(workloads)
+    }
+}
