@@ -6,6 +6,7 @@
 
 mod backup;
 mod bucket;
+mod copy;
 mod export;
 mod facts;
 mod grant;
@@ -20,8 +21,9 @@ mod runs;
 
 pub use backup::{Besides, InstanceBackup};
 pub use bucket::BucketPath;
+pub use copy::InstanceCopy;
 pub use export::Export;
 pub use instance::CloudSql;
 pub use name::InstanceName;
 pub use reach::{Entry, Way};
-pub use restore::{InstanceCopy, InstanceRestore, InstanceRestored, Replicas, RestoreOutlook};
+pub use restore::{InstanceRestore, InstanceRestored, Replicas, RestoreOutlook};

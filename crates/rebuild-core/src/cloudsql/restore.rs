@@ -7,37 +7,22 @@
 
 use std::time::Duration;
 
-use google_cloud_sql_v1::model::backup::SqlBackupState;
 use google_cloud_sql_v1::model::operation::SqlOperationType;
 use google_cloud_sql_v1::model::{
     DatabaseInstance, InstancesRestoreBackupRequest, Operation, RestoreBackupContext,
-    SqlBackupRunStatus,
 };
 use serde::{Deserialize, Serialize};
 
-use super::CloudSql;
+use super::operation::is_done;
 use super::replicas::refuse_protected;
-use super::runs::{status, when};
+use super::runs::when;
+use super::{CloudSql, InstanceCopy};
 use crate::error::{Error, Result, clean};
 use crate::event::Ctx;
-use crate::google::{GoogleApi, Seen};
+use crate::google::Seen;
 use crate::model::{BackupId, Identity};
 use crate::store::{Name, Store};
 use crate::traits::DestroyPermit;
-
-/// What is restored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum InstanceCopy {
-    /// A backup run of an instance; it goes with that instance.
-    Run {
-        /// The instance that it was taken of; without one, the one that is restored.
-        instance: Option<String>,
-        /// The run.
-        id: i64,
-    },
-    /// A backup that outlives its instance, `projects/PROJECT/backups/ID`.
-    Kept(String),
-}
 
 /// What becomes of read replicas: none may be there while their primary is restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +86,7 @@ impl InstanceRestore {
     ///
     /// # Errors
     /// A refusal: the copy is not whole or of another version of PostgreSQL, the instance is not in a state
-    /// for it, or has replicas; another restore has begun and not ended. The API could not be asked.
+    /// for it, or has replicas; a restore of another copy goes on. The API could not be asked.
     pub async fn outlook(&self, ctx: &Ctx) -> Result<RestoreOutlook> {
         let instance = self.sql.describe(ctx).await?;
         let name = self.sql.name();
@@ -111,23 +96,17 @@ impl InstanceRestore {
             ))
             .hint("restore over the primary"));
         }
-        let begun = self.begun(ctx).await?;
-        if let Some(begun) = &begun {
-            if begun.from != self.from {
-                return Err(Error::refused(format!(
-                    "a restore of {} over instance {name} has begun and not ended",
-                    begun.from.describe()
-                ))
-                .hint("give the command for that one again; it goes on"));
+        let begun = self.begun().await?;
+        if begun.is_none() {
+            self.refuse_replicas(&instance)?;
+        }
+        match begun {
+            Some(begun) if begun.from == self.from => {}
+            Some(begun) => {
+                self.refuse_while_it_goes_on(ctx, &begun).await?;
+                Box::pin(self.check_copy(ctx, &instance)).await?;
             }
-        } else if instance.replica_names.is_empty() || self.replicas == Replicas::Recreate {
-            Box::pin(self.check_copy(ctx, &instance)).await?;
-        } else {
-            return Err(Error::refused(format!(
-                "instance {name} has replicas, and cannot be restored as long as it has: {}",
-                instance.replica_names.join(", ")
-            ))
-            .hint("delete them, or set target.cloudsql.replicas = \"recreate\""));
+            None => Box::pin(self.check_copy(ctx, &instance)).await?,
         }
         Ok(RestoreOutlook {
             target: identity(&self.sql, &instance),
@@ -147,8 +126,9 @@ impl InstanceRestore {
     /// As [`outlook`](Self::outlook); an operation failed, with the API's words, or did not end in time.
     pub async fn restore(&self, ctx: &Ctx, permit: DestroyPermit) -> Result<InstanceRestored> {
         let outlook = Box::pin(self.outlook(ctx)).await?;
-        let begun = match self.begun(ctx).await? {
-            Some(begun) => begun,
+        let begun = match self.begun().await? {
+            Some(begun) if begun.from == self.from => begun,
+            Some(begun) => self.turn(ctx, begun).await?,
             None => Box::pin(self.begin(ctx)).await?,
         };
         let before = Box::pin(self.sql.back_up(ctx, &begun.before, self.limit)).await?;
@@ -158,7 +138,8 @@ impl InstanceRestore {
         ));
         permit.spend_on(&outlook.target)?;
         Box::pin(self.delete_replicas(ctx, &begun)).await?;
-        Box::pin(self.overwrite(ctx, &begun)).await?;
+        let overwritten = Box::pin(self.overwrite(ctx, &begun)).await;
+        overwritten.map_err(|e| self.with_way_back(e, before.id))?;
         let replicas = Box::pin(self.recreate_replicas(ctx, &begun)).await?;
         self.store.delete(&self.note()?).await?;
         Ok(InstanceRestored {
@@ -172,7 +153,46 @@ impl InstanceRestore {
         Name::new(format!("cloudsql/restores/{}.json", &hash[..32]))
     }
 
-    async fn begun(&self, _ctx: &Ctx) -> Result<Option<Begun>> {
+    fn refuse_replicas(&self, instance: &DatabaseInstance) -> Result<()> {
+        if instance.replica_names.is_empty() || self.replicas == Replicas::Recreate {
+            return Ok(());
+        }
+        Err(Error::refused(format!(
+            "instance {} has replicas, and cannot be restored as long as it has: {}",
+            self.sql.name(),
+            instance.replica_names.join(", ")
+        ))
+        .hint("delete them, or set target.cloudsql.replicas = \"recreate\""))
+    }
+
+    /// Another copy may be restored where one failed, but not into one that goes on.
+    async fn refuse_while_it_goes_on(&self, ctx: &Ctx, begun: &Begun) -> Result<()> {
+        let operations = self.sql.operations(ctx).await?;
+        let going = operations.iter().find(|o| is_ours(o, begun) && !is_done(o));
+        going.map_or(Ok(()), |going| {
+            Err(Error::refused(format!(
+                "a restore of {} over instance {} goes on: operation {}",
+                begun.from.describe(),
+                self.sql.name(),
+                going.name
+            ))
+            .hint("give the command for that one again; it waits for it"))
+        })
+    }
+
+    /// What to do about a restore that failed.
+    fn with_way_back(&self, e: Error, before: i64) -> Error {
+        if e.advice().is_some() {
+            return e;
+        }
+        let instance = &self.sql.name().instance;
+        e.hint(format!(
+            "give the same command again, or go back to the instance as it was: \
+             rebuild instance restore --run {before} --confirm {instance}"
+        ))
+    }
+
+    async fn begun(&self) -> Result<Option<Begun>> {
         let note = self.note()?;
         if self.store.size(&note).await?.is_none() {
             return Ok(None);
@@ -197,10 +217,22 @@ impl InstanceRestore {
             known: operations.into_iter().map(|o| o.name).collect(),
             replicas,
         };
-        let text = serde_json::to_vec_pretty(&begun)
-            .map_err(|e| Error::internal("a restore cannot be written down").caused_by(e))?;
-        self.store.put_new(&self.note()?, text).await?;
+        self.store.put_new(&self.note()?, written(&begun)?).await?;
         Ok(begun)
+    }
+
+    /// Another copy in the place of one whose restore failed; what is to come back stays the same.
+    async fn turn(&self, ctx: &Ctx, begun: Begun) -> Result<Begun> {
+        let operations = self.sql.operations(ctx).await?;
+        let turned = Begun {
+            from: self.from.clone(),
+            known: operations.into_iter().map(|o| o.name).collect(),
+            ..begun
+        };
+        let mut writer = self.store.writer(&self.note()?);
+        writer.write(&written(&turned)?).await?;
+        writer.finish().await?;
+        Ok(turned)
     }
 
     /// The API's own restore. Begun by an earlier process, it is one that was not there before.
@@ -224,6 +256,13 @@ impl InstanceRestore {
         };
         let failed = format!("could not begin {what}");
         let operation = self.sql.when_free(ctx, &failed, self.limit, begin).await?;
+        if is_done(&operation) {
+            ctx.events.info(format!(
+                "operation {} of an earlier attempt has restored it; the command restores it anew when \
+                 it is given again",
+                operation.name
+            ));
+        }
         self.sql
             .wait_for(ctx, &what, &operation.name, self.limit)
             .await?;
@@ -258,71 +297,11 @@ impl InstanceRestore {
         };
         self.sql.google().wait(ctx, &what, self.limit, look).await
     }
-
-    /// Makes sure that the copy is whole, and of the same version of PostgreSQL.
-    async fn check_copy(&self, ctx: &Ctx, target: &DatabaseInstance) -> Result<()> {
-        let from = self.from.describe();
-        let (state, whole, version) = match &self.from {
-            InstanceCopy::Run { instance, id } => {
-                let sql = match instance {
-                    Some(instance) => self.sql.neighbour(instance),
-                    None => self.sql.clone(),
-                };
-                let run = sql.run(ctx, *id).await?.ok_or_else(|| {
-                    Error::refused(format!("there is no {from}"))
-                        .hint("rebuild status lists the newest backups of the instance")
-                })?;
-                let whole = run.status == SqlBackupRunStatus::Successful;
-                (status(&run), whole, run.database_version)
-            }
-            InstanceCopy::Kept(name) => {
-                let kept = self.sql.kept_backup(ctx, name).await?.ok_or_else(|| {
-                    let list = format!(
-                        "gcloud sql backups list --project {}",
-                        self.sql.name().project
-                    );
-                    Error::refused(format!("there is no {from}")).hint(list)
-                })?;
-                let state = kept.state.name().unwrap_or("in an unknown state");
-                let whole = kept.state == SqlBackupState::Successful;
-                (clean(state), whole, kept.database_version)
-            }
-        };
-        if !whole {
-            return Err(Error::refused(format!(
-                "{from} is {state}, so it is not restored"
-            )));
-        }
-        if version != target.database_version
-            && version.name().is_some_and(|v| v.starts_with("POSTGRES"))
-        {
-            return Err(Error::refused(format!(
-                "{from} is of {}, and instance {} is of {}",
-                version.name().unwrap_or("an unknown version"),
-                self.sql.name(),
-                target
-                    .database_version
-                    .name()
-                    .unwrap_or("an unknown version"),
-            ))
-            .hint("restore it over an instance of its own version"));
-        }
-        Ok(())
-    }
 }
 
-impl InstanceCopy {
-    /// For people.
-    pub fn describe(&self) -> String {
-        match self {
-            Self::Run { instance: None, id } => format!("backup run {id}"),
-            Self::Run {
-                instance: Some(instance),
-                id,
-            } => format!("backup run {id} of instance {instance}"),
-            Self::Kept(name) => format!("backup {name}"),
-        }
-    }
+fn written(begun: &Begun) -> Result<Vec<u8>> {
+    serde_json::to_vec_pretty(begun)
+        .map_err(|e| Error::internal("a restore cannot be written down").caused_by(e))
 }
 
 /// Which instance, so that another of the same name is not taken for it.
@@ -354,22 +333,4 @@ fn is_ours(operation: &Operation, begun: &Begun) -> bool {
     operation.operation_type == SqlOperationType::RestoreVolume
         && operation.error.is_none()
         && !begun.known.contains(&operation.name)
-}
-
-impl CloudSql {
-    /// A backup run by its id.
-    pub(super) async fn run(
-        &self,
-        ctx: &Ctx,
-        id: i64,
-    ) -> Result<Option<google_cloud_sql_v1::model::BackupRun>> {
-        let what = format!("could not look for backup run {id}");
-        let get = || {
-            let get = self.runs.get().set_project(&self.name().project);
-            get.set_instance(&self.name().instance).set_id(id).send()
-        };
-        self.google()
-            .ask_maybe(ctx, GoogleApi::Sql, &what, get)
-            .await
-    }
 }

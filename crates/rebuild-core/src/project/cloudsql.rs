@@ -134,8 +134,8 @@ impl Project {
     /// the log of its point-in-time recovery.
     ///
     /// # Errors
-    /// A refusal: the spec names no instance, the name was not typed, the copy is not whole, replicas are in
-    /// the way. The API refused; an operation failed. A difference from the backup is in the verdict.
+    /// A refusal: the spec names no instance, a run has not ended, the name was not typed, the copy is not
+    /// whole, replicas are in the way. The API refused; an operation failed. A difference from the backup is in the verdict.
     pub async fn restore_instance(
         &self,
         from: &InstanceSource,
@@ -146,6 +146,8 @@ impl Project {
                 "the spec has no [target.cloudsql] that names an instance",
             ));
         };
+        // It would overwrite what the run has made, and what it has set aside.
+        self.refuse_open_run().await?;
         let ctx = self.ctx();
         let restore = InstanceRestore {
             sql: instance.sql.clone(),

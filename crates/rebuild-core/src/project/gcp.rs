@@ -180,7 +180,7 @@ impl Project {
             env,
             database_variable: task.database_variable.clone(),
             limit,
-            redaction: Redaction::new(&self.endpoint.password),
+            redaction: Redaction::new(&self.endpoint.password()),
         }))
     }
 

@@ -121,7 +121,7 @@ impl Project {
 
     /// A run that has not ended holds the workloads still and a staged database: it is ended
     /// first.
-    async fn refuse_open_run(&self) -> Result<()> {
+    pub(super) async fn refuse_open_run(&self) -> Result<()> {
         match self.open_run().await? {
             None => Ok(()),
             Some(run) => Err(Error::refused(format!("{run} has not ended"))

@@ -193,3 +193,49 @@ async fn whoever_is_cut_off_goes_on_and_begins_nothing_twice() {
     }
     world.google.assert_clean();
 }
+
+#[tokio::test]
+async fn a_restore_that_failed_leaves_the_way_back_open() {
+    let world = World::new().await;
+    let project = world.project(&with_runs(&world)).await.expect("a project");
+    let (summary, _) = project.backup().await.expect("a backup");
+    world.sql("app", "delete from lines where id > 10").await;
+    let failure = Failure::new("INTERNAL_ERROR", "the copy cannot be read");
+    let fault = OperationFault::Fail(failure);
+    world
+        .google
+        .fault_operation("sql.instances.restoreBackup", fault);
+    let from = InstanceSource::Backup(summary.id);
+    let e = project.restore_instance(&from, Some("main")).await;
+    let e = e.expect_err("it failed");
+    assert!(
+        e.chain()
+            .ends_with("INTERNAL_ERROR: the copy cannot be read"),
+        "{e:?}"
+    );
+    let advice = e.advice().expect("advice");
+    let back = advice
+        .split("--run ")
+        .nth(1)
+        .expect("the run to go back to");
+    let (id, name) = back.split_once(" --confirm ").expect("the whole command");
+    assert_eq!(name, "main");
+    let back = InstanceSource::Copy(InstanceCopy::Run {
+        instance: None,
+        id: id.parse().expect("a number"),
+    });
+
+    // That is another copy, and no longer in the way of it is what failed.
+    let (restored, _) = project
+        .restore_instance(&back, Some("main"))
+        .await
+        .expect("back");
+    assert_eq!(restored.before.to_string(), id);
+    assert_eq!(world.count(&world.instance, "lines").await, 10);
+    project
+        .restore_instance(&from, Some("main"))
+        .await
+        .expect("and again");
+    assert_eq!(world.count(&world.instance, "lines").await, 2000);
+    world.google.assert_clean();
+}
