@@ -206,11 +206,11 @@ mod tests {
             state: "RUNNABLE".into(),
             ..InstanceFacts::default()
         };
-        survey.instance = Some(instance.clone());
+        survey.instance = Some(Box::new(instance.clone()));
         assert!(refused(&survey).is_empty());
         instance.state = "MAINTENANCE".into();
         instance.replica_of = Some("first".into());
-        survey.instance = Some(instance);
+        survey.instance = Some(Box::new(instance));
         assert_eq!(
             refused(&survey),
             [

@@ -114,10 +114,10 @@ pub struct Survey {
     pub cluster: Option<ClusterFacts>,
     /// The managed instance that the target is in.
     #[serde(default)]
-    pub instance: Option<InstanceFacts>,
+    pub instance: Option<Box<InstanceFacts>>,
     /// What would be used in the project of Google Cloud that the spec names.
     #[serde(default)]
-    pub gcp: Option<GcpFacts>,
+    pub gcp: Option<Box<GcpFacts>>,
     /// What infrastructure-as-code tools would change, in the order of the spec.
     #[serde(default)]
     pub infrastructure: Vec<PlannedInfrastructure>,

@@ -40,7 +40,7 @@ impl Project {
         runs.truncate(5);
         Ok(Status {
             endpoint: self.endpoint.describe(),
-            survey: self.survey(drift).await?,
+            survey: Box::pin(self.survey(drift)).await?,
             infrastructure: self.infrastructure_status(&self.ctx()).await?,
             runs,
         })
@@ -54,7 +54,7 @@ impl Project {
     /// The target could not be read; the folder of CSV files holds something else. A guard that
     /// refuses is in the plan.
     pub async fn plan(&self, drift: bool) -> Result<Plan> {
-        let survey = self.survey_for_plan(drift).await?;
+        let survey = Box::pin(self.survey_for_plan(drift)).await?;
         self.plan_of(survey)
     }
 
@@ -63,7 +63,7 @@ impl Project {
         if let Some(folder) = self.csv_folder() {
             PgCsvRestorer::check_folder(&folder).await?;
         }
-        let mut survey = self.survey(drift).await?;
+        let mut survey = Box::pin(self.survey(drift)).await?;
         survey.infrastructure = Box::pin(self.planned_infrastructure(&self.ctx())).await?;
         Ok(survey)
     }
@@ -74,18 +74,19 @@ impl Project {
             unused_mut,
             reason = "what is around it is only seen with a backend for it"
         )]
-        let mut survey = self.surveyor().await?.survey(&ctx, drift).await?;
+        let surveyor = Box::pin(self.surveyor()).await?;
+        let mut survey = surveyor.survey(&ctx, drift).await?;
         #[cfg(feature = "k8s")]
         {
             survey.cluster = Box::pin(self.cluster_facts(&ctx)).await?;
         }
         #[cfg(feature = "cloudsql")]
         {
-            survey.instance = Box::pin(self.instance_facts(&ctx)).await?;
+            survey.instance = Box::pin(self.instance_facts(&ctx)).await?.map(Box::new);
         }
         #[cfg(feature = "gcp")]
         {
-            survey.gcp = Box::pin(self.gcp_facts(&ctx)).await?;
+            survey.gcp = Box::pin(self.gcp_facts(&ctx)).await?.map(Box::new);
         }
         Ok(survey)
     }
@@ -100,7 +101,7 @@ impl Project {
     /// A guard refused, the plan is stale, or the name was not typed: nothing was touched. What
     /// happens once the run has begun is in the report.
     pub async fn run(&self, stored: Option<&Plan>, confirm: Option<&str>) -> Result<Report> {
-        let survey = self.survey_for_plan(true).await?;
+        let survey = Box::pin(self.survey_for_plan(true)).await?;
         if let Some(stored) = stored {
             let mut seen = survey.clone();
             if stored.drift().is_none() {

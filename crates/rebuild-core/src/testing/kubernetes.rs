@@ -259,7 +259,15 @@ impl World {
         let folder = self.folder.path();
         let spec = crate::spec::parse(text, "rebuild.toml", folder, &|_| None).expect("a spec");
         let events = Events::new(None, vec![sink]);
-        Project::open(spec, &Default::default(), events, Default::default()).await
+        // What is waited for on the stack of a test adds up there.
+        let environment = Default::default();
+        Box::pin(Project::open(
+            spec,
+            &environment,
+            events,
+            Default::default(),
+        ))
+        .await
     }
 
     pub(crate) async fn try_project(&self, more: &str) -> crate::Result<Project> {
@@ -283,7 +291,8 @@ impl World {
 
     /// Runs SQL in the database, through a forward of its own.
     pub(crate) async fn sql(&self, statements: &str) -> String {
-        sql(&self.project("").await, statements).await
+        let asked = async { sql(&self.project("").await, statements).await };
+        Box::pin(asked).await
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) {

@@ -138,9 +138,14 @@ async fn what_is_not_as_the_documents_say_is_a_violation() {
         400
     );
     assert_eq!(
-        call(&google, "POST", &format!("{SERVICE}:setIamPolicy"), "{}")
-            .await
-            .0,
+        call(
+            &google,
+            "POST",
+            &format!("{SERVICE}:testIamPermissions"),
+            "{}"
+        )
+        .await
+        .0,
         501
     );
     assert_eq!(times.load(Ordering::SeqCst), 0);

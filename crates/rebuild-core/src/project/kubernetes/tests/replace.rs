@@ -55,18 +55,23 @@ pub(super) async fn rows(world: &World) -> String {
 }
 
 async fn run(world: &World, more: &str, how: &str) -> crate::engine::Report {
-    let project = world.open(&world.replacing(more, how)).await;
-    let report = project.expect("a project").run(None, None).await;
-    report.expect("a run")
+    // What is waited for on the stack of a test adds up there.
+    let ran = async {
+        let project = world.open(&world.replacing(more, how)).await;
+        project.expect("a project").run(None, None).await
+    };
+    Box::pin(ran).await.expect("a run")
 }
 
 async fn rollback(world: &World, run: &RunId, accept_writes: bool) -> crate::engine::Report {
-    let project = world
-        .open(&world.replacing("", HOW))
-        .await
-        .expect("a project");
-    let back = project.rollback(run, None, accept_writes).await;
-    back.expect("a way back")
+    let back = async {
+        let project = world.open(&world.replacing("", HOW)).await;
+        project
+            .expect("a project")
+            .rollback(run, None, accept_writes)
+            .await
+    };
+    Box::pin(back).await.expect("a way back")
 }
 
 #[tokio::test]
