@@ -2,6 +2,8 @@
 
 mod ctx;
 mod sinks;
+#[cfg(any(feature = "k8s", feature = "gcp", feature = "cloudsql"))]
+mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +16,8 @@ use crate::model::RunId;
 
 pub use ctx::Ctx;
 pub use sinks::{Collected, JsonLines, Tracing};
+#[cfg(any(feature = "k8s", feature = "gcp", feature = "cloudsql"))]
+pub(crate) use waiting::{Seen, Waiting};
 
 /// One thing that happened, in order. Events are never dropped; [`Progress`] may be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -167,7 +167,7 @@ impl Logs {
             Ok(answer) => Some(answer),
             Err(e) => {
                 let what = "the log of the execution cannot be read";
-                let error = self.google.explain(what, GoogleApi::Logging, &e);
+                let error = self.google.refusal(GoogleApi::Logging, what, &e);
                 if error.kind() == ErrorKind::Server {
                     let advice = error.advice().map(|hint| format!(" ({hint})"));
                     let advice = advice.unwrap_or_default();

@@ -213,7 +213,7 @@ impl Transfers {
             let listed = match self.google.asked_now(request).await {
                 Ok(listed) => listed,
                 Err(e) => {
-                    let error = self.google.explain("reading its messages", API, &e);
+                    let error = self.google.refusal(API, "reading its messages", &e);
                     tracing::debug!(run, error = error.chain(), "no messages");
                     return;
                 }

@@ -149,18 +149,24 @@ impl Google {
             .with_jitter()
             .with_total_delay(Some(AGAIN_WITHIN))
             .without_max_times();
-        let renewing = || async {
-            match request().await {
-                Err(e) if is_unauthenticated(&e) && self.account.renew().is_ok() => request().await,
-                answered => answered,
-            }
-        };
+        let renewing = || self.asked_now(&request);
         let asked = renewing.retry(backoff).when(is_passing).notify(|e, pause| {
             tracing::debug!(what, %api, error = %e, ?pause, "asking again");
         });
         // The clients' futures are large, and one is inside another.
         ctx.within(REQUEST_LIMIT, what, Box::pin(async { Ok(asked.await) }))
             .await
+    }
+
+    /// Makes a request, and makes it again only if the token was not accepted.
+    pub(crate) async fn asked_now<T, F>(&self, request: impl Fn() -> F) -> Result<T, ApiError>
+    where
+        F: Future<Output = Result<T, ApiError>>,
+    {
+        match request().await {
+            Err(e) if is_unauthenticated(&e) && self.account().renew().is_ok() => request().await,
+            answered => answered,
+        }
     }
 }
 

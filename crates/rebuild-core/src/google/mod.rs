@@ -13,10 +13,10 @@ mod json;
 mod once;
 mod wait;
 
+pub(crate) use crate::event::Seen;
 pub use account::Account;
 pub use address::{Endpoints, GoogleApi};
 pub(crate) use client::no_client;
 pub use client::{Google, GoogleAddress};
 #[cfg(feature = "cloudsql")]
 pub(crate) use json::Asked;
-pub use wait::Seen;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use google_cloud_gax::error::Error as ApiError;
 use tokio::time::Instant;
 
-use super::failure::{api_error, is_passing, is_unauthenticated};
+use super::failure::is_passing;
 use super::{Google, GoogleApi};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::Ctx;
 
 /// How long such a request is tried for.
@@ -45,7 +45,7 @@ impl Google {
             let error = match asked {
                 Ok(done) => return Ok(done),
                 Err(e) if is_passing(&e) && Instant::now() + pause < deadline => e,
-                Err(e) => return Err(self.explain(what, api, &e)),
+                Err(e) => return Err(self.refusal(api, what, &e)),
             };
             tracing::debug!(what, %api, %error, ?pause, "looking, and asking again");
             tokio::select! {
@@ -54,21 +54,5 @@ impl Google {
             }
             pause = (pause * 2).min(LATEST);
         }
-    }
-
-    /// Makes a request, and makes it again only if the token was not accepted.
-    pub(crate) async fn asked_now<T, F>(&self, request: impl Fn() -> F) -> Result<T, ApiError>
-    where
-        F: Future<Output = Result<T, ApiError>>,
-    {
-        match request().await {
-            Err(e) if is_unauthenticated(&e) && self.account().renew().is_ok() => request().await,
-            answered => answered,
-        }
-    }
-
-    /// The API's own error in words.
-    pub(crate) fn explain(&self, what: &str, api: GoogleApi, e: &ApiError) -> Error {
-        api_error(what, api, &self.account().describe(), e)
     }
 }

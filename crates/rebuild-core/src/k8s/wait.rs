@@ -8,23 +8,16 @@ use futures::stream::{BoxStream, SelectAll};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 use super::Cluster;
-use crate::error::{Error, ErrorKind, Result};
-use crate::event::Ctx;
+use crate::error::Result;
+pub(super) use crate::event::Seen;
+use crate::event::{Ctx, Waiting};
 
 /// How often one looks even though no watch says that anything changed. A watch may be cut, or may
 /// not be allowed.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-
-/// What one saw.
-pub(super) enum Seen<T> {
-    /// What was waited for.
-    Done(T),
-    /// Not yet, and why; or empty.
-    NotYet(String),
-}
 
 /// Watches that wake whoever waits. They decide nothing: what counts is looked at anew.
 #[derive(Default)]
@@ -63,7 +56,7 @@ impl Cluster {
     /// Looks until `look` has seen what is waited for. Each new reason why it has not is told.
     ///
     /// # Errors
-    /// [`ErrorKind::Deadline`] with the last reason; `look` failed, other than by not reaching the
+    /// `ErrorKind::Deadline` with the last reason; `look` failed, other than by not reaching the
     /// API server; the operator stopped.
     pub(super) async fn wait<T, F>(
         &self,
@@ -76,44 +69,19 @@ impl Cluster {
     where
         F: Future<Output = Result<Seen<T>>>,
     {
-        let deadline = Instant::now() + limit;
+        let mut waiting = Waiting::new(ctx, what, limit);
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut told = String::new();
         loop {
-            let seen = match look().await {
-                // An API server that is away comes back, or the time runs out.
-                Err(e) if matches!(e.kind(), ErrorKind::Unreachable | ErrorKind::Deadline) => {
-                    Seen::NotYet(e.chain())
-                }
-                seen => seen?,
-            };
-            match seen {
-                Seen::Done(done) => return Ok(done),
-                Seen::NotYet(why) if why != told => {
-                    if !why.is_empty() {
-                        ctx.events.info(format!("{what}: {why}"));
-                    }
-                    told = why;
-                }
-                Seen::NotYet(_) => {}
+            if let Some(done) = waiting.see(look().await)? {
+                return Ok(done);
             }
             tokio::select! {
                 () = wakes.next() => {}
                 _ = ticks.tick() => {}
-                () = ctx.stop.cancelled() => return ctx.check_stop(what).and(Err(
-                    Error::internal("a stop that is none")
-                )),
-                () = tokio::time::sleep_until(deadline) => return Err(late(what, limit, &told)),
+                () = ctx.stop.cancelled() => ctx.check_stop(what)?,
+                () = tokio::time::sleep_until(waiting.deadline) => return Err(waiting.late()),
             }
         }
-    }
-}
-
-fn late(what: &str, limit: Duration, why: &str) -> Error {
-    let message = format!("{what} took longer than {limit:?}");
-    match why {
-        "" => Error::new(ErrorKind::Deadline, message),
-        why => Error::new(ErrorKind::Deadline, format!("{message}: {why}")),
     }
 }

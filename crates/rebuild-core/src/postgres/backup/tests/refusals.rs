@@ -159,7 +159,8 @@ impl Sink for Gate {
     fn progress(&self, progress: &Progress) {
         let gate = self.0.lock().expect("alone").take();
         if let Some(gate) = gate.filter(|_| progress.of == "backup") {
-            gate.recv_timeout(LIMIT).expect("let go");
+            // What this worker would run next is given to another; it would be held up too.
+            tokio::task::block_in_place(|| gate.recv_timeout(LIMIT).expect("let go"));
         }
     }
 }
