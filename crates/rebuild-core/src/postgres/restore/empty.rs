@@ -30,8 +30,19 @@ const RELATIONS: &str = "
                           and d.deptype in ('a', 'e', 'i'))
      order by c.oid limit $1";
 
-/// The same for what is left then. The schema public comes back as a new database has it.
+/// The same for what is left then. What has no schema goes by itself; what is an extension's, or a part
+/// of something else, goes with that.
+/// The schema public comes back as a new database has it.
 const REST: &str = "
+    with mine (class, oid) as (
+        select tableoid, oid from pg_catalog.pg_transform
+        union all select tableoid, oid from pg_catalog.pg_cast where oid >= 16384
+        union all select tableoid, oid from pg_catalog.pg_foreign_server
+        union all select tableoid, oid from pg_catalog.pg_foreign_data_wrapper
+        union all select tableoid, oid from pg_catalog.pg_am where oid >= 16384
+        union all select tableoid, oid from pg_catalog.pg_language where oid >= 16384
+        except
+        select classid, objid from pg_catalog.pg_depend where deptype in ('e', 'i'))
     select sql from (
         select 1, pg_catalog.format('drop publication if exists %I', pubname)
           from pg_catalog.pg_publication
@@ -39,19 +50,42 @@ const REST: &str = "
         select 2, pg_catalog.format('drop event trigger if exists %I', evtname)
           from pg_catalog.pg_event_trigger
         union all
-        select 3, pg_catalog.format('drop extension if exists %I cascade', extname)
+        select 3, pg_catalog.format('drop transform if exists for %s language %I cascade',
+                                    pg_catalog.format_type(t.trftype, null), l.lanname)
+          from pg_catalog.pg_transform t join pg_catalog.pg_language l on l.oid = t.trflang
+          join mine on (class, mine.oid) = (t.tableoid, t.oid)
+        union all
+        select 3, pg_catalog.format('drop cast if exists (%s as %s) cascade',
+                                    pg_catalog.format_type(c.castsource, null),
+                                    pg_catalog.format_type(c.casttarget, null))
+          from pg_catalog.pg_cast c join mine on (class, mine.oid) = (c.tableoid, c.oid)
+        union all
+        select 4, pg_catalog.format('drop server if exists %I cascade', srvname)
+          from pg_catalog.pg_foreign_server s join mine on (class, mine.oid) = (s.tableoid, s.oid)
+        union all
+        select 5, pg_catalog.format('drop foreign data wrapper if exists %I cascade', fdwname)
+          from pg_catalog.pg_foreign_data_wrapper f
+          join mine on (class, mine.oid) = (f.tableoid, f.oid)
+        union all
+        select 5, pg_catalog.format('drop access method if exists %I cascade', amname)
+          from pg_catalog.pg_am a join mine on (class, mine.oid) = (a.tableoid, a.oid)
+        union all
+        select 5, pg_catalog.format('drop language if exists %I cascade', lanname)
+          from pg_catalog.pg_language l join mine on (class, mine.oid) = (l.tableoid, l.oid)
+        union all
+        select 6, pg_catalog.format('drop extension if exists %I cascade', extname)
           from pg_catalog.pg_extension where extname <> 'plpgsql'
         union all
-        select 4, pg_catalog.format('drop schema if exists %I cascade', nspname)
+        select 7, pg_catalog.format('drop schema if exists %I cascade', nspname)
           from pg_catalog.pg_namespace
          where nspname !~ '^pg_' and nspname <> 'information_schema'
         union all
-        select 5, 'create schema public'
+        select 8, 'create schema public'
         union all
-        select 6, pg_catalog.format('alter schema public owner to %I', pg_catalog.pg_get_userbyid(nspowner))
+        select 9, pg_catalog.format('alter schema public owner to %I', pg_catalog.pg_get_userbyid(nspowner))
           from pg_catalog.pg_namespace where nspname = 'public'
         union all
-        select 7, case when pg_catalog.current_setting('server_version_num')::int4 >= 150000
+        select 9, case when pg_catalog.current_setting('server_version_num')::int4 >= 150000
                        then 'grant usage on schema public to public'
                        else 'grant create, usage on schema public to public' end
     ) as rest (place, sql) order by place, sql";
