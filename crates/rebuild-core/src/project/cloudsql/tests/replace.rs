@@ -199,8 +199,9 @@ async fn what_outlived_its_instance_is_restored_over_another() {
     session.close().await;
 
     let none = InstanceCopy::Kept(format!("projects/{PROJECT}/backups/none"));
-    let none = project.restore_instance(&InstanceSource::Copy(none), Some("other"));
-    let e = Box::pin(none).await.expect_err("none");
+    let none = InstanceSource::Copy(none);
+    let restoring = project.restore_instance(&none, Some("other"));
+    let e = Box::pin(restoring).await.expect_err("none");
     assert_eq!(
         e.to_string(),
         "there is no backup projects/shop/backups/none"
