@@ -9,3 +9,5 @@ mod kidney_genetics;
 mod quickstart;
 mod site;
 mod speed;
+mod whatup;
+mod whatup_cloud;
