@@ -10,4 +10,5 @@ mod quickstart;
 mod site;
 mod speed;
 mod whatup;
+#[path = "../../crates/rebuild-testgoogle/examples/whatup/cloud.rs"]
 mod whatup_cloud;

@@ -1,13 +1,25 @@
 //! `examples/whatup`, in a Google Cloud inside this process.
 
+use rebuild_core::testing::{client_bin_dir, programs_of};
+use rebuild_testgoogle::Answer;
 use serde_json::Value;
 
 use crate::site::{Readme, Site};
-use crate::whatup_cloud::Cloud;
+use crate::whatup_cloud::{Cloud, REGION};
 
+/// The example, prepared as its README says, in a project of its own.
 async fn prepared() -> (Site, Readme, Cloud) {
     let site = Site::of_example("whatup").await;
-    let cloud = Cloud::around(&site).await;
+    let path = format!("{}:/usr/bin:/bin", client_bin_dir(site.server()).display());
+    let cloud = Cloud::start(site.folder(), &path).await;
+    let cloud = cloud.expect("a project");
+    let exports = cloud.exports().expect("credentials");
+    let terraform = programs_of("terraform");
+    let more = format!(
+        "export CHECKPOINT_DISABLE=1 PATH={}:$PATH",
+        terraform.display()
+    );
+    site.sh(&format!("{exports}\n{more}")).await.with(0);
     let mut readme = Readme::of(&site);
     readme.prepare(&site).await;
     (site, readme, cloud)
@@ -43,6 +55,56 @@ async fn recorded(site: &Site) -> (Vec<String>, String) {
         of("job", "/input/value"),
         of("articles_by_day", "/id").concat(),
     )
+}
+
+impl Cloud {
+    /// The executions of a job so far.
+    fn executions(&self, job: &str) -> Vec<Value> {
+        self.google.executions(REGION, job)
+    }
+
+    /// How the runs of the two queries ended, the oldest first.
+    fn ends(&self) -> [Vec<String>; 2] {
+        let state = |run: &Value| run["state"].as_str().expect("a state").to_owned();
+        let of = |query: &String| self.google.transfer_runs(query).iter().map(state).collect();
+        self.queries.each_ref().map(of)
+    }
+
+    /// Asserts that a service is ready, and takes what it is scaled to by itself.
+    #[track_caller]
+    fn assert_serves(&self, name: &str) {
+        let service = self.google.service(REGION, name).expect("it is there");
+        let state = &service["terminalCondition"]["state"];
+        assert_eq!(state, "CONDITION_SUCCEEDED", "{service}");
+        assert_eq!(service["scaling"], Value::Null, "{service}");
+    }
+
+    /// Asserts that both services that write are back as they were.
+    #[track_caller]
+    fn assert_writers_serve(&self) {
+        self.assert_serves("api");
+        self.assert_serves("collector");
+        let api = self.google.service(REGION, "api").expect("it is there");
+        assert_eq!(api["template"]["containers"][0]["image"], "api", "{api}");
+        let deleted = self.google.calls("run.projects.locations.services.delete");
+        let made = self.google.calls("run.projects.locations.services.create");
+        assert!(!deleted.is_empty(), "the api was deleted");
+        assert_eq!(deleted.len(), made.len());
+    }
+
+    /// Asserts that nothing has been changed so far.
+    #[track_caller]
+    fn assert_untouched(&self) {
+        for method in [
+            "sql.backupRuns.insert",
+            "run.projects.locations.services.patch",
+            "run.projects.locations.services.delete",
+            "bigquery.tables.delete",
+            "bigquerydatatransfer.projects.locations.transferConfigs.startManualRuns",
+        ] {
+            assert!(self.google.calls(method).is_empty(), "{method}");
+        }
+    }
 }
 
 #[track_caller]
@@ -181,8 +243,9 @@ async fn assert_rebuilt(site: &Site, cloud: &Cloud, old: &str) {
     assert_eq!(schema[3], "whatup");
     assert_eq!(databases_of(&cloud.executions("whatup-load"))[0], schema[2]);
 
-    assert_eq!(cloud.ends(&cloud.by_day), ["FAILED", "SUCCEEDED"]);
-    assert_eq!(cloud.ends(&cloud.all), ["SUCCEEDED"]);
+    let [by_day, all] = cloud.ends();
+    assert_eq!(by_day, ["FAILED", "SUCCEEDED"]);
+    assert_eq!(all, ["SUCCEEDED"]);
     let deleted = cloud.google.calls("bigquery.tables.delete");
     assert_eq!(deleted.len(), 1);
     assert!(
@@ -246,7 +309,7 @@ async fn a_load_that_fails_leaves_everything_as_it_was() {
     );
     cloud.assert_writers_serve();
     // Nothing behind the load was begun.
-    assert!(cloud.ends(&cloud.by_day).is_empty() && cloud.ends(&cloud.all).is_empty());
+    assert_eq!(cloud.ends(), [[""; 0]; 2]);
     assert_eq!(cloud.google.bigquery_rows("stats", "articles"), Some(1));
     assert!(cloud.google.calls("bigquery.tables.delete").is_empty());
 
@@ -258,5 +321,40 @@ async fn a_load_that_fails_leaves_everything_as_it_was() {
     assert_eq!(again.code, 0, "{}", again.stderr);
     says(&again.stderr, &["apply stack with terraform"]);
     assert_eq!(psql(&site, NEW_ROWS).await, "2000 8 de en fr");
+    cloud.google.assert_clean();
+}
+
+/// The remedy is not tried twice, and the new database was in service already.
+#[tokio::test]
+async fn a_remedy_that_does_not_help_takes_the_run_back() {
+    let (site, _, cloud) = prepared().await;
+    let old = psql(&site, OID).await;
+    let articles = psql(&site, ARTICLES).await;
+    // The table is said to be deleted, and stays.
+    let delete = "bigquery.tables.delete";
+    cloud.google.on(delete, |_| async { Ok(Answer::Nothing) });
+
+    let run = site.sh("rebuild run --confirm whatup").await;
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    says(
+        &run.stdout,
+        &[
+            " rolled back after ",
+            "the backfill of articles by day failed: Inserted row has wrong column count",
+            "that was after the remedy, which is not tried twice",
+            "the new database was in service, and is kept, closed, as \"whatup_new_",
+            "anything that the scheduled query \"articles by day\" has put into",
+        ],
+    );
+    assert_eq!(cloud.ends(), [vec!["FAILED", "FAILED"], vec![]]);
+    assert_eq!(cloud.google.calls(delete).len(), 1);
+    assert_eq!(psql(&site, OID).await, old);
+    assert_eq!(psql(&site, ARTICLES).await, articles);
+    psql(
+        &site,
+        "insert into feed values (9, 'writes are let in again')",
+    )
+    .await;
+    cloud.assert_writers_serve();
     cloud.google.assert_clean();
 }

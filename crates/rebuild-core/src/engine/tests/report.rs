@@ -41,7 +41,7 @@ async fn what_queries_took_is_said_to_stay_and_the_way_back_can_be_typed_as_it_i
     let options = RollbackOptions::default();
     let report = world.engine().rollback(&run, options).await;
     let report = report.expect("a report");
-    assert_eq!(ending(&report), "rolled-back");
+    assert_eq!(ending(&report), "rolled back");
     let told = report.left.iter().filter(|line| line.contains("BigQuery"));
     let told: Vec<&String> = told.collect();
     assert_eq!(told.len(), 1, "the other step was not begun: {told:?}");
