@@ -217,7 +217,8 @@ async fn the_whole_procedure_from_start_to_rollback() {
 async fn assert_rebuilt(site: &Site, cloud: &Cloud, old: &str) {
     assert_ne!(psql(site, OID).await, old);
     assert_eq!(psql(site, NEW_ROWS).await, "2000 8 de en fr");
-    let [load] = &cloud.executions("whatup-load")[..] else {
+    let loads = cloud.executions("whatup-load");
+    let [load] = &loads[..] else {
         panic!("not one execution");
     };
     assert_eq!(
@@ -226,22 +227,14 @@ async fn assert_rebuilt(site: &Site, cloud: &Cloud, old: &str) {
     );
     assert_eq!(load["template"]["timeout"], "1800s");
 
-    // Twice to see the drift, once for the new database, and once for the remedy.
+    // For the new database, and for the remedy; besides to see the drift.
     let schema = databases_of(&cloud.executions("whatup-schema"));
-    let begins = [
-        "rebuild_scratch_",
-        "rebuild_scratch_",
-        "whatup_new_",
-        "whatup",
-    ];
-    assert_eq!(schema.len(), begins.len(), "{schema:?}");
-    let pairs = schema.iter().zip(begins);
-    assert!(
-        pairs.clone().all(|(name, begins)| name.starts_with(begins)),
-        "{schema:?}"
-    );
-    assert_eq!(schema[3], "whatup");
-    assert_eq!(databases_of(&cloud.executions("whatup-load"))[0], schema[2]);
+    let scratch = |name: &String| name.starts_with("rebuild_scratch_");
+    let (seen, schema): (Vec<String>, Vec<String>) = schema.into_iter().partition(scratch);
+    assert!(!seen.is_empty());
+    let loaded = &databases_of(&loads)[0];
+    assert!(loaded.starts_with("whatup_new_"), "{loaded}");
+    assert_eq!(schema, [loaded, "whatup"]);
 
     let [by_day, all] = cloud.ends();
     assert_eq!(by_day, ["FAILED", "SUCCEEDED"]);
@@ -356,5 +349,31 @@ async fn a_remedy_that_does_not_help_takes_the_run_back() {
     )
     .await;
     cloud.assert_writers_serve();
+    cloud.google.assert_clean();
+}
+
+/// Runs the rebuild, and kills it as soon as the load is under way.
+const KILLED: &str = r#"
+    coproc RUN { exec rebuild run --confirm whatup 2>&1; }
+    while read -r line <&"${RUN[0]}"; do
+      case $line in *" of 6 tasks was begun"*) kill -KILL "$RUN_PID"; exit ;; esac
+    done
+    exit 1"#;
+
+#[tokio::test]
+async fn a_run_that_is_killed_while_rows_are_loaded_goes_on_and_loads_once() {
+    let (site, _, cloud) = prepared().await;
+    let old = psql(&site, OID).await;
+    let articles = psql(&site, ARTICLES).await;
+    site.sh(KILLED).await.with(0);
+    assert_eq!(psql(&site, OID).await, old, "it is in service");
+    assert_eq!(psql(&site, ARTICLES).await, articles);
+
+    let resumed = site.sh("rebuild resume").await;
+    assert_eq!(resumed.code, 0, "{}", resumed.stderr);
+    let goes_on = resumed.stderr.contains("was begun before, and goes on");
+    let done = resumed.stderr.contains("of this run has succeeded before");
+    assert!(goes_on || done, "{}", resumed.stderr);
+    assert_rebuilt(&site, &cloud, &old).await;
     cloud.google.assert_clean();
 }
