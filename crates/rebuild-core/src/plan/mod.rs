@@ -11,6 +11,8 @@ mod names;
 mod refresh;
 mod render;
 mod replaced;
+mod replaced_instance;
+mod replaced_server;
 mod rules;
 mod survey;
 #[cfg(test)]
