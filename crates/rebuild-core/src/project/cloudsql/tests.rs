@@ -3,6 +3,7 @@
 mod backups;
 mod reach;
 mod replace;
+mod replace_killed;
 mod restore;
 mod trouble;
 
