@@ -23,7 +23,6 @@ const OLD_DAYS: u64 = 365;
 /// The project.
 pub(crate) struct Cloud {
     pub(crate) google: Arc<Google>,
-    instance: SqlInstance,
     /// The full names of the scheduled queries: articles by day, and all articles.
     pub(crate) queries: [String; 2],
 }
@@ -41,20 +40,15 @@ impl Cloud {
         deploy_services(&google);
         deploy_jobs(example, path, &google, &instance);
         let queries = schedule_queries(path, &google, &instance);
-        Ok(Self {
-            google,
-            instance,
-            queries,
-        })
+        Ok(Self { google, queries })
     }
 
     /// What the shell needs that runs the example.
     pub(crate) fn exports(&self) -> io::Result<String> {
         Ok(format!(
-            "export WHATUP_PROJECT={PROJECT} WHATUP_INSTANCE={name} WHATUP_GOOGLE={url}\n\
+            "export WHATUP_PROJECT={PROJECT} WHATUP_GOOGLE={url}\n\
              export WHATUP_SOCKETS={sockets} PGPASSWORD={PASSWORD}\n\
              export GOOGLE_APPLICATION_CREDENTIALS={credentials}",
-            name = self.instance.connection_name(),
             url = self.google.url(),
             sockets = self.google.socket_folder().display(),
             credentials = self.google.credentials_file()?.display(),
