@@ -1,6 +1,7 @@
 //! A database in an instance of Cloud SQL.
 
 mod backups;
+mod fallback;
 mod reach;
 mod replace;
 mod replace_killed;

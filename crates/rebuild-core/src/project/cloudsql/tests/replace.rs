@@ -3,10 +3,12 @@
 use rebuild_testgoogle::SqlInstance;
 
 use super::*;
+use crate::cloudsql::InstanceCopy;
 use crate::engine::Report;
 use crate::journal::Ending;
 use crate::model::RunId;
 use crate::postgres::Session;
+use crate::project::InstanceSource;
 
 /// A spec that replaces the instance; `how` stands in `[target.cloudsql.replace]`.
 pub(super) fn replacing(world: &World, more: &str, how: &str) -> String {
@@ -38,13 +40,17 @@ pub(super) async fn server_and_rows(world: &World) -> (String, i64) {
 
 /// What is written on the backups that outlive their instance.
 pub(super) async fn kept(world: &World) -> Vec<String> {
+    said_of_kept(world, "description").await
+}
+
+async fn said_of_kept(world: &World, key: &str) -> Vec<String> {
     let url = format!("{}/v1/projects/{PROJECT}/backups", world.google.url());
     let get = reqwest::Client::new().get(url);
     let answer = get.bearer_auth(world.google.token()).send().await;
     let text = answer.expect("an answer").text().await.expect("a text");
     let list: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     let backups = list["backups"].as_array().cloned().unwrap_or_default();
-    let word = |b: &serde_json::Value| b["description"].as_str().expect("one").to_owned();
+    let word = |b: &serde_json::Value| b[key].as_str().expect("one").to_owned();
     backups.iter().map(word).collect()
 }
 
@@ -161,6 +167,44 @@ async fn the_backup_of_the_old_instance_goes_when_it_is_purged() {
     let refused = project.rollback(&report.run, None, true).await;
     assert!(refused.expect_err("it is gone").is_refusal());
     assert_eq!(server_and_rows(&world).await.1, 2000);
+    world.google.assert_clean();
+}
+
+#[tokio::test]
+async fn what_outlived_its_instance_is_restored_over_another() {
+    let world = World::new().await;
+    let spec = replacing(&world, "", "");
+    let report = run(&world, &spec).await;
+    assert_eq!(report.ending, Ending::Done, "{report:?}");
+    let other = world.google.instance(PROJECT, "europe-west1", "other");
+    let other = other.password("other").create().await.expect("an instance");
+    let [name] = &said_of_kept(&world, "name").await[..] else {
+        panic!("one is kept");
+    };
+    let spec = world.spec(&world.socket()).replace(":main", ":other");
+    let project = world.project(&spec).await.expect("a project");
+    let from = InstanceSource::Copy(InstanceCopy::Kept(name.clone()));
+    let restoring = project.restore_instance(&from, Some("other"));
+    Box::pin(restoring).await.expect("it");
+    // It is there as it was when the instance went: under the name it was retired to, and closed.
+    let endpoint = world.endpoint_of(&other, "postgres");
+    let session = Session::open(&endpoint, "test").await.expect("a session");
+    let asked =
+        "select datname::text from pg_database where datname like 'app%' and not datallowconn";
+    let found = session.query_one(asked, &[]).await.expect("one");
+    assert_eq!(
+        found.get::<_, String>(0),
+        format!("app_old_{}", report.run.short())
+    );
+    session.close().await;
+
+    let none = InstanceCopy::Kept(format!("projects/{PROJECT}/backups/none"));
+    let none = project.restore_instance(&InstanceSource::Copy(none), Some("other"));
+    let e = Box::pin(none).await.expect_err("none");
+    assert_eq!(
+        e.to_string(),
+        "there is no backup projects/shop/backups/none"
+    );
     world.google.assert_clean();
 }
 
