@@ -9,3 +9,6 @@ mod kidney_genetics;
 mod quickstart;
 mod site;
 mod speed;
+mod whatup;
+#[path = "../../crates/rebuild-testgoogle/examples/whatup/cloud.rs"]
+mod whatup_cloud;

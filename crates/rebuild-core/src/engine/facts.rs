@@ -160,6 +160,39 @@ impl Facts<'_> {
             .collect()
     }
 
+    /// What scheduled queries of BigQuery may have taken from the new database, a line for each that was
+    /// begun.
+    pub(super) fn backfills_left(&self) -> Vec<String> {
+        let begun = self.intents().filter_map(|(step, _)| match &step.kind {
+            StepKind::Task { name } => Some(format!("after/{name}")),
+            _ => None,
+        });
+        let begun: Vec<String> = begun.collect();
+        let gcp = self.plan.survey.gcp.iter();
+        let queries = gcp.flat_map(|gcp| &gcp.backfills);
+        queries
+            .filter(|query| begun.contains(&query.step))
+            .map(|query| {
+                let table = query.table.iter();
+                let place: String = table.map(|table| format!("{table} of ")).collect();
+                format!(
+                    "anything that the scheduled query {:?} has put into {place}BigQuery stays; run it \
+                     again once the old database is in service",
+                    query.config
+                )
+            })
+            .collect()
+    }
+
+    /// What is typed to go back. A production target's name must be.
+    pub(super) fn rollback_command(&self) -> String {
+        let command = format!("rebuild rollback {}", self.run);
+        match self.plan.is_production() {
+            true => format!("{command} --confirm {}", self.plan.target.name),
+            false => command,
+        }
+    }
+
     /// True once clients may have used the new database, so that it must be kept on the way back.
     pub(super) fn live(&self) -> bool {
         self.outcome(|k| *k == StepKind::Promote).is_some()

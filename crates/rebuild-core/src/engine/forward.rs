@@ -62,7 +62,8 @@ impl Engine {
         if active.plan.spec_digest != spec_digest {
             return Err(
                 Error::refused(format!("the spec has changed since {run} began")).hint(format!(
-                    "put the spec back as it was, or go back with: rebuild rollback {run}"
+                    "put the spec back as it was, or go back with: {}",
+                    active.facts().rollback_command()
                 )),
             );
         }

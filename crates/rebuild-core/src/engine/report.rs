@@ -84,19 +84,19 @@ impl Engine {
             error: error.map(Error::chain),
             hint: error.and_then(Error::advice).map(ToOwned::to_owned),
             left: left(active, ending),
-            next: next(run, ending),
+            next: next(active, ending),
             shut_out_ms: shut_out_ms.filter(|_| ending == Ending::Done),
             seconds: began.elapsed().as_secs_f64(),
         }
     }
 }
 
-fn next(run: &RunId, ending: Ending) -> Option<String> {
+fn next(active: &Active, ending: Ending) -> Option<String> {
     match ending {
         // Nothing has to be done, least of all in haste.
         Ending::Done | Ending::RolledBack => None,
-        Ending::Halted => Some(format!("rebuild resume {run}")),
-        Ending::Stuck => Some(format!("rebuild rollback {run}")),
+        Ending::Halted => Some(format!("rebuild resume {}", active.run)),
+        Ending::Stuck => Some(active.facts().rollback_command()),
     }
 }
 
@@ -128,8 +128,8 @@ fn left(active: &Active, ending: Ending) -> Vec<String> {
                 None => format!("the old database is kept as {:?}", names.retired),
             };
             left.push(format!(
-                "{kept}; `rebuild rollback {}` brings it back",
-                active.run
+                "{kept}; `{}` brings it back",
+                facts.rollback_command()
             ));
             left.push(format!(
                 "once you are sure: `rebuild purge {}` destroys it and frees its space",
@@ -145,12 +145,13 @@ fn left(active: &Active, ending: Ending) -> Vec<String> {
         }
         Ending::RolledBack => left.push(format!("{target:?} is the database it was before")),
         Ending::Halted | Ending::Stuck => left.push(format!(
-            "`rebuild rollback {}` brings the old database back",
-            active.run
+            "`{}` brings the old database back",
+            facts.rollback_command()
         )),
     }
     if ending != Ending::Done {
         left.extend(facts.infrastructure_left());
+        left.extend(facts.backfills_left());
     }
     left
 }

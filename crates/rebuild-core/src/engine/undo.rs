@@ -55,8 +55,8 @@ impl Engine {
             tables.join(", ")
         ))
         .hint(format!(
-            "rebuild rollback {} --accept-writes goes back all the same; those rows stay in {:?}, out of service",
-            active.run,
+            "{} --accept-writes goes back all the same; those rows stay in {:?}, out of service",
+            active.facts().rollback_command(),
             active.facts().names().staged
         )))
     }
@@ -100,7 +100,9 @@ impl Engine {
                 return self.end(active, Ending::Halted, Some(e), began).await;
             }
         }
-        for line in active.facts().infrastructure_left() {
+        let facts = active.facts();
+        let stays = [facts.infrastructure_left(), facts.backfills_left()].concat();
+        for line in stays {
             active.events.warn(line);
         }
         let steps = active.plan.steps.clone();

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::rules::means_production;
 use super::{Drift, Survey, infrastructure};
 use crate::error::{Error, Result};
 use crate::model::Identity;
@@ -195,6 +196,11 @@ impl Plan {
     /// The drift, if it was looked for.
     pub fn drift(&self) -> Option<&Drift> {
         self.survey.drift.as_ref()
+    }
+
+    /// True if the spec's label means production.
+    pub fn is_production(&self) -> bool {
+        means_production(self.environment.as_deref())
     }
 
     /// Refuses if a guard does, or if confirmation is needed and `typed` is not the name.

@@ -81,9 +81,14 @@ pub struct Rules<'a> {
 impl Rules<'_> {
     /// True for labels that mean production.
     pub fn is_production(&self) -> bool {
-        self.environment.is_some_and(|label| {
-            let label = label.to_lowercase();
-            ["production", "prod", "live"].contains(&label.as_str())
-        })
+        means_production(self.environment)
     }
+}
+
+/// True for labels that mean production.
+pub(super) fn means_production(label: Option<&str>) -> bool {
+    label.is_some_and(|label| {
+        let label = label.to_lowercase();
+        ["production", "prod", "live"].contains(&label.as_str())
+    })
 }

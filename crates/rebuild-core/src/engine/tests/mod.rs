@@ -4,5 +4,6 @@ mod guards;
 mod mocks;
 mod order;
 mod purge;
+mod report;
 mod sweep;
 mod world;

@@ -53,6 +53,24 @@ impl Google {
         lock(&self.services.run.services).insert(name, deployed);
     }
 
+    /// Changes fields of a service as somebody does who deploys it. It is in force at once, well or
+    /// [not](Google::fail_revisions).
+    ///
+    /// # Panics
+    /// There is no such service.
+    pub fn change_service(&self, region: &str, service: &str, fields: Value) {
+        let parent = format!("projects/{}/locations/{region}", self.project());
+        let mut all = lock(&self.services.run.services);
+        let found = all.get_mut(&format!("{parent}/services/{service}"));
+        let found = found.expect("a service");
+        for (name, new) in fields.as_object().into_iter().flatten() {
+            found.value[name] = new.clone();
+        }
+        found.changed();
+        found.looks = 0;
+        found.settle();
+    }
+
     /// A service as the API shows it, if it is there. It is not a look that brings it further.
     pub fn service(&self, region: &str, service: &str) -> Option<Value> {
         let parent = format!("projects/{}/locations/{region}", self.project());
