@@ -22,6 +22,7 @@ mod kubernetes;
 mod proof;
 mod prune;
 mod refresh;
+mod rehearse;
 mod rules;
 mod runs;
 mod verbs;
@@ -44,6 +45,7 @@ pub use cloudsql::InstanceSource;
 pub use copy::copy;
 pub use infrastructure::InfrastructureStatus;
 pub use init::template;
+pub use rehearse::{Rehearsal, RehearsedStep};
 pub use verbs::Status;
 pub use workers::{ShareDone, Sharing, Workers};
 
@@ -57,6 +59,8 @@ pub struct Project {
     events: Events,
     stop: CancellationToken,
     functions: Option<Arc<dyn Functions>>,
+    /// True if the database stands in for the one that the spec names.
+    rehearsal: bool,
     #[cfg(feature = "k8s")]
     reached: Option<kubernetes::Reached>,
     #[cfg(any(feature = "gcp", feature = "cloudsql"))]
@@ -128,6 +132,7 @@ impl Project {
             events,
             stop,
             functions: None,
+            rehearsal: false,
             #[cfg(feature = "k8s")]
             reached: None,
             #[cfg(any(feature = "gcp", feature = "cloudsql"))]

@@ -7,11 +7,11 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::InfrastructurePlan;
 use super::by_hand;
 use super::masks;
 use super::program::{Program, private_file, private_folder, require_files};
 use super::terraform_plan::PlanFile;
+use super::{InfrastructurePlan, WorkspaceStand};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::infrastructure::InfrastructureState;
@@ -175,6 +175,37 @@ impl Terraform {
             self.anywhere.run_ok(ctx, &select).await?;
         }
         Ok(())
+    }
+
+    /// Whether the workspace is there, and which one is selected in the folder.
+    pub(super) async fn stand(&self, ctx: &Ctx) -> Result<WorkspaceStand> {
+        self.initialise(ctx).await?;
+        let list = self.workspaces(ctx).await?;
+        let selected = list.lines().find_map(|l| l.trim().strip_prefix('*'));
+        Ok(WorkspaceStand {
+            exists: self.is_in(&list),
+            selected: selected.map(|name| name.trim().to_owned()),
+        })
+    }
+
+    /// Makes the workspace. The tool refuses one that is there.
+    pub(super) async fn make_new_workspace(&self, ctx: &Ctx) -> Result<()> {
+        self.initialise(ctx).await?;
+        let list = self.workspaces(ctx).await?;
+        if self.is_in(&list) {
+            return Err(Error::refused(format!("{} exists already", self.name())));
+        }
+        self.create(ctx, &list).await
+    }
+
+    /// Selects `other` in the folder, if this workspace is the one that is selected there.
+    pub(super) async fn leave(&self, ctx: &Ctx, other: &str) -> Result<()> {
+        let stand = self.stand(ctx).await?;
+        if stand.selected.as_ref() != Some(&self.workspace) {
+            return Ok(());
+        }
+        let select = ["workspace", "select", "-no-color", other];
+        self.anywhere.run_ok(ctx, &select).await
     }
 
     pub(super) async fn look(&self, ctx: &Ctx) -> Result<InfrastructureState> {
