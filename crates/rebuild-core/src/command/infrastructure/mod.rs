@@ -218,7 +218,8 @@ impl Infrastructure {
     }
 
     /// Selects `other` in the folder if it is this workspace that is selected there, as after a call of
-    /// [`make_new_workspace`](Self::make_new_workspace) that was killed.
+    /// [`make_new_workspace`](Self::make_new_workspace) that was killed. The folder is initialised
+    /// already, by a look at it.
     ///
     /// *Repeats:* does nothing more. *Destroys:* nothing.
     ///

@@ -169,9 +169,8 @@ impl Terraform {
             .info(format!("{} does not exist and is made", self.name()));
         let new = ["workspace", "new", "-no-color", &self.workspace];
         self.anywhere.run_ok(ctx, &new).await?;
-        let selected = list.lines().find_map(|l| l.trim().strip_prefix('*'));
-        if let Some(selected) = selected {
-            let select = ["workspace", "select", "-no-color", selected.trim()];
+        if let Some(selected) = selected(list) {
+            let select = ["workspace", "select", "-no-color", selected];
             self.anywhere.run_ok(ctx, &select).await?;
         }
         Ok(())
@@ -181,10 +180,9 @@ impl Terraform {
     pub(super) async fn stand(&self, ctx: &Ctx) -> Result<WorkspaceStand> {
         self.initialise(ctx).await?;
         let list = self.workspaces(ctx).await?;
-        let selected = list.lines().find_map(|l| l.trim().strip_prefix('*'));
         Ok(WorkspaceStand {
             exists: self.is_in(&list),
-            selected: selected.map(|name| name.trim().to_owned()),
+            selected: selected(&list).map(ToOwned::to_owned),
         })
     }
 
@@ -198,10 +196,11 @@ impl Terraform {
         self.create(ctx, &list).await
     }
 
-    /// Selects `other` in the folder, if this workspace is the one that is selected there.
+    /// Selects `other` in the folder, if this workspace is the one that is selected there. The folder
+    /// was initialised before.
     pub(super) async fn leave(&self, ctx: &Ctx, other: &str) -> Result<()> {
-        let stand = self.stand(ctx).await?;
-        if stand.selected.as_ref() != Some(&self.workspace) {
+        let list = self.workspaces(ctx).await?;
+        if selected(&list) != Some(&*self.workspace) {
             return Ok(());
         }
         let select = ["workspace", "select", "-no-color", other];
@@ -214,6 +213,16 @@ impl Terraform {
         if !self.is_in(&list) {
             return Err(self.no_workspace(&list));
         }
+        Ok(InfrastructureState {
+            tool: self.spec.tool,
+            version,
+            workspace: self.workspace.clone(),
+            addresses: self.managed(ctx).await?,
+        })
+    }
+
+    /// The addresses of what is managed in the workspace.
+    async fn managed(&self, ctx: &Ctx) -> Result<Vec<String>> {
         let state: State = self
             .program
             .read_json(ctx, &["show", "-no-color", "-json"])
@@ -222,12 +231,7 @@ impl Terraform {
         state.values.root_module.collect(&mut addresses);
         let mut addresses: Vec<String> = addresses.iter().map(|a| self.masked(a)).collect();
         addresses.sort();
-        Ok(InfrastructureState {
-            tool: self.spec.tool,
-            version,
-            workspace: self.workspace.clone(),
-            addresses,
-        })
+        Ok(addresses)
     }
 
     pub(super) async fn plan(&self, ctx: &Ctx) -> Result<InfrastructurePlan> {
@@ -309,7 +313,7 @@ impl Terraform {
         if !self.is_in(&self.workspaces(ctx).await?) {
             return Ok(());
         }
-        let managed = self.look(ctx).await?.addresses;
+        let managed = self.managed(ctx).await?;
         if !managed.is_empty() {
             return Err(Error::refused(format!(
                 "{} is not deleted: it manages {} resources, {} among them",
@@ -332,6 +336,12 @@ impl Terraform {
             .run_ok(ctx, &asking_nothing("apply", &[&saved]))
             .await
     }
+}
+
+/// The workspace that `workspace list` marks as the selected one.
+fn selected(list: &str) -> Option<&str> {
+    let marked = list.lines().find_map(|l| l.trim().strip_prefix('*'));
+    marked.map(str::trim)
 }
 
 /// What `show -json` prints of a state:
