@@ -233,9 +233,7 @@ async fn one_that_was_killed_is_cleaned_up_by_the_same_command() {
         ("step-finished", "rehearsal-workspace-net"),
         // Of the copy, which comes first.
         ("step-started", "provision"),
-        ("step-started", "rows"),
         ("step-started", "infrastructure-net"),
-        ("step-started", "promote"),
         ("step-finished", "promote"),
         ("step-started", "rehearsal-clean"),
     ] {
@@ -248,8 +246,18 @@ async fn one_that_was_killed_is_cleaned_up_by_the_same_command() {
     assert!(!listed.stdout.contains("bak-"), "{listed:?}");
     let listed = target.rebuild(&["runs", "list"]).await.expect(0);
     assert!(!listed.stdout.contains("run-"), "{listed:?}");
-    let run = target.rebuild_json(&["run", "--rehearse", "three"]).await;
-    let run = run.expect(0);
+    let args = ["run", "--rehearse", "three"];
+    // Asked to stop it cleans up by itself.
+    let point = Point::new("step-started", "restore");
+    let stopped = target.signal_at(&args, &point, Signal::INT).await;
+    assert_eq!(stopped.code(), Some(1), "{stopped:?}");
+    says(&stopped, "an earlier rehearsal three is cleaned up first");
+    assert_eq!(stopped.json()["left"], serde_json::json!([]));
+    assert!(!target.store().join("rehearsals").exists());
+    let point = Point::new("step-started", "check-backup");
+    let killed = target.signal_at(&args, &point, Signal::KILL).await;
+    assert!(killed.was_killed(), "{killed:?}");
+    let run = target.rebuild_json(&args).await.expect(0);
     says(&run, "an earlier rehearsal three is cleaned up first");
     let mut after = Before::of(&target).await;
     // What a look at the drift had made goes when it is ten minutes old.

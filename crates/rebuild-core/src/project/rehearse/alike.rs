@@ -35,7 +35,7 @@ pub(super) fn alike(
     for after in alike.after.drain(..) {
         left_out.push(format!("after {:?}", after.name));
     }
-    let hooks = std::mem::replace(&mut alike.hooks, Hooks::default());
+    let hooks = std::mem::take(&mut alike.hooks);
     if hooks.on_success.is_some() || hooks.on_failure.is_some() {
         left_out.push("hooks: nobody is told how it ended".to_owned());
     }
@@ -71,12 +71,36 @@ fn refuse(spec: &Spec, name: &RehearsalName, target: &str) -> Result<()> {
             .hint("give the rehearsal another name"));
         }
     }
+    one_workspace_in_a_folder(spec)?;
     if spec.target.strategy == StrategySpec::InPlace {
         let loads = spec.loads.iter();
         let loads = loads.map(|l| (format!("load {:?}", l.name), &l.command, &l.env));
         let migrators = migrators().map(|(key, m)| (key.to_owned(), &m.argv, &m.env));
         for (what, program, env) in loads.chain(migrators) {
             named::refuse(&what, program, env, target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Several parts of a spec may share a workspace, and share that of the rehearsal. Two workspaces of one
+/// folder would be one in it.
+fn one_workspace_in_a_folder(spec: &Spec) -> Result<()> {
+    let with = || {
+        spec.infrastructure
+            .iter()
+            .filter(|i| i.tool.is_terraform_like())
+    };
+    for (at, one) in with().enumerate() {
+        let place = (&one.workspace, &one.backend_files);
+        let mut others = with().skip(at + 1).filter(|o| o.folder == one.folder);
+        if let Some(other) = others.find(|o| (&o.workspace, &o.backend_files) != place) {
+            return Err(Error::refused(format!(
+                "infrastructure {:?} and {:?} are two workspaces of one folder, and would be one in a \
+                 rehearsal",
+                one.name, other.name
+            ))
+            .hint("rehearse with a spec that has one of them"));
         }
     }
     Ok(())

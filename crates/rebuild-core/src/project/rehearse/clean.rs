@@ -1,8 +1,8 @@
 //! The end of what a rehearsal made: looked for, removed, and looked for again.
 
-use super::Project;
 use super::record::{Record, Shelf, Workspace};
-use crate::command::{Infrastructure, Leeway};
+use super::{Project, tool_of};
+use crate::command::Leeway;
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::plan::{RehearsalName, deletes_only};
@@ -108,7 +108,7 @@ impl Cleaning<'_> {
 
     /// Destroys what is managed in a workspace, and deletes it. False if there was none.
     async fn workspace(&self, ctx: &Ctx, place: usize, workspace: &Workspace) -> Result<bool> {
-        let tool = self.tool(&workspace.infrastructure)?;
+        let tool = tool_of(self.alike, &workspace.infrastructure)?;
         if !tool.workspace(ctx).await?.exists {
             return Ok(false);
         }
@@ -126,7 +126,7 @@ impl Cleaning<'_> {
     }
 
     async fn destroy(&self, ctx: &Ctx, infrastructure: &str) -> Result<()> {
-        let tool = self.tool(infrastructure)?;
+        let tool = tool_of(self.alike, infrastructure)?;
         let managed = tool.look(ctx).await?.addresses;
         if managed.is_empty() {
             return Ok(());
@@ -136,20 +136,6 @@ impl Cleaning<'_> {
         deletes_only(&changes, &managed)?;
         // What is left of it by then keeps the workspace from being deleted.
         removal.apply(ctx, &changes, Leeway::None).await.map(|_| ())
-    }
-
-    /// The tool, without the spec's targets: what they depend on was made with them, and would stay.
-    fn tool(&self, infrastructure: &str) -> Result<Infrastructure> {
-        let mut specs = self.alike.infrastructure.iter();
-        let spec = specs.find(|spec| spec.name == infrastructure);
-        let mut spec = spec.cloned().ok_or_else(|| {
-            Error::refused(format!(
-                "the spec has no infrastructure {infrastructure:?} with workspaces any more"
-            ))
-            .hint("put it back into the spec, then go on")
-        })?;
-        spec.targets.clear();
-        Infrastructure::new(&spec, self.alike.folder())
     }
 
     async fn store(&self) -> Result<String> {

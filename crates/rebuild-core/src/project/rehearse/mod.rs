@@ -89,6 +89,21 @@ impl Project {
     }
 }
 
+/// The tool of an infrastructure in its workspace, without the spec's targets: what they depend on was made
+/// with them, and would stay.
+fn tool_of(alike: &Spec, infrastructure: &str) -> Result<Infrastructure> {
+    let mut specs = alike.infrastructure.iter();
+    let spec = specs.find(|spec| spec.name == infrastructure);
+    let mut spec = spec.cloned().ok_or_else(|| {
+        Error::refused(format!(
+            "the spec has no infrastructure {infrastructure:?} with workspaces any more"
+        ))
+        .hint("put it back into the spec, then go on")
+    })?;
+    spec.targets.clear();
+    Infrastructure::new(&spec, alike.folder())
+}
+
 impl Rehearsing<'_> {
     async fn rehearse(&self, began: Instant) -> Result<Rehearsal> {
         if let Some(left) = self.shelf.read().await? {
@@ -172,8 +187,12 @@ impl Rehearsing<'_> {
     /// The workspaces to make, none of which is there.
     async fn new_workspaces(&self, ctx: &Ctx) -> Result<Vec<Workspace>> {
         let mut workspaces = Vec::new();
-        for spec in &self.alike.infrastructure {
-            let tool = Infrastructure::new(spec, self.alike.folder())?;
+        for (place, spec) in self.alike.infrastructure.iter().enumerate() {
+            let mut before = self.alike.infrastructure.iter().take(place);
+            if before.any(|other| other.folder == spec.folder) {
+                continue;
+            }
+            let tool = tool_of(&self.alike, &spec.name)?;
             let stand = tool.workspace(ctx).await?;
             if stand.exists {
                 return Err(Error::refused(format!(

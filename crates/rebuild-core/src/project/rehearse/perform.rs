@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use super::record::{Record, Shelf};
-use super::{Project, RehearsedStep};
-use crate::command::Infrastructure;
+use super::{Project, RehearsedStep, tool_of};
 use crate::engine::Report;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
@@ -89,10 +88,10 @@ impl Performance<'_> {
     /// First, while nothing else is there: a tool refuses to make a workspace that somebody else has made
     /// meanwhile.
     async fn workspaces(&self, ctx: &Ctx, performed: &mut Performed) -> Result<()> {
-        for (place, spec) in self.alike.infrastructure.iter().enumerate() {
-            let tool = Infrastructure::new(spec, self.alike.folder())?;
+        for (place, workspace) in self.record.workspaces.iter().enumerate() {
+            let tool = tool_of(self.alike, &workspace.infrastructure)?;
             let began = Instant::now();
-            let step = format!("rehearsal-workspace-{}", spec.name);
+            let step = format!("rehearsal-workspace-{}", workspace.infrastructure);
             let title = format!("make {}", tool.name());
             let making = async {
                 tool.make_new_workspace(ctx).await?;

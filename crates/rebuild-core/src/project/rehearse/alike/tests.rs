@@ -110,7 +110,16 @@ fn what_cannot_be_rehearsed_is_refused() {
     let job = format!("{cluster}migrate = {{ kubernetes = {{ job = \"job.yaml\" }} }}");
     let by_name = "target.strategy = \"in-place\"\n[[load]]\nname = \"a\"\n\
                    command = [\"psql\", \"-d\", \"app\"]";
+    let two = format!(
+        "{}\n{net}\n",
+        net.replace("net", "app").replace("one", "prod")
+    );
+    let two = two.replace("workspace = \"one\"", "workspace = \"test\"");
     for (more, why) in [
+        (
+            &*two,
+            "\"app\" and \"net\" are two workspaces of one folder",
+        ),
         (net, "is in the workspace one itself"),
         (&job, "migrate: a job elsewhere"),
         (by_name, "load \"a\" names the database \"app\" itself"),
@@ -119,6 +128,7 @@ fn what_cannot_be_rehearsed_is_refused() {
         assert_eq!(refused.kind(), ErrorKind::Refused, "{why}");
         assert!(refused.to_string().contains(why), "{refused}");
     }
+    of(&two.replace("test", "prod")).expect("one workspace");
     // Beside the target it would read the old rows, as it does in the run.
     of(&by_name.replace("in-place", "aside")).expect("a load");
 }
