@@ -3,6 +3,7 @@
 use google_cloud_gax::error::Error as ApiError;
 use google_cloud_sql_v1::client::{
     SqlBackupRunsService, SqlBackupsService, SqlInstancesService, SqlOperationsService,
+    SqlUsersService,
 };
 use google_cloud_sql_v1::model::{Backup, DatabaseInstance};
 
@@ -19,7 +20,8 @@ pub struct CloudSql {
     pub(super) instances: SqlInstancesService,
     pub(super) runs: SqlBackupRunsService,
     pub(super) operations: SqlOperationsService,
-    kept: SqlBackupsService,
+    pub(super) kept: SqlBackupsService,
+    pub(super) users: SqlUsersService,
 }
 
 impl CloudSql {
@@ -34,11 +36,13 @@ impl CloudSql {
         let runs = google.configure(api, SqlBackupRunsService::builder());
         let operations = google.configure(api, SqlOperationsService::builder());
         let kept = google.configure(api, SqlBackupsService::builder());
+        let users = google.configure(api, SqlUsersService::builder());
         Ok(Self {
             instances: instances.build().await.map_err(unusable)?,
             runs: runs.build().await.map_err(unusable)?,
             operations: operations.build().await.map_err(unusable)?,
             kept: kept.build().await.map_err(unusable)?,
+            users: users.build().await.map_err(unusable)?,
             google,
             name,
         })
@@ -112,6 +116,28 @@ impl CloudSql {
         let what = format!("could not look for backup {name}");
         let get = || self.kept.get_backup().set_name(name).send();
         self.google.ask_maybe(ctx, GoogleApi::Sql, &what, get).await
+    }
+
+    /// The instance's backups that can outlive it, in one request for each page.
+    pub(super) async fn all_kept(&self) -> Result<Vec<Backup>, ApiError> {
+        let (mut backups, mut page) = (Vec::new(), String::new());
+        loop {
+            let list = self
+                .kept
+                .list_backups()
+                .set_page_size(500)
+                .set_page_token(&page);
+            let list = list.set_parent(format!("projects/{}", self.name.project));
+            let list = list.set_filter(format!("instance:{}", self.name.instance));
+            let answer = list.send().await?;
+            // The filter may let others through whose names begin alike.
+            let own = |b: &Backup| b.instance.rsplit('/').next() == Some(&self.name.instance);
+            backups.extend(answer.backups.into_iter().filter(own));
+            page = answer.next_page_token;
+            if page.is_empty() {
+                return Ok(backups);
+            }
+        }
     }
 
     fn list_command(&self) -> String {

@@ -13,8 +13,10 @@ mod grant;
 mod instance;
 mod name;
 mod operation;
+mod overwrite;
 mod proxy;
 mod reach;
+mod replace;
 mod replicas;
 mod restore;
 mod runs;
@@ -26,4 +28,8 @@ pub use export::Export;
 pub use instance::CloudSql;
 pub use name::InstanceName;
 pub use reach::{Entry, Way};
+pub use replace::{
+    InstanceChanges, InstanceLock, InstanceMaker, InstanceProvision, InstanceReplacement,
+    InstanceTeardown, InstanceUser,
+};
 pub use restore::{InstanceRestore, InstanceRestored, Replicas, RestoreOutlook};

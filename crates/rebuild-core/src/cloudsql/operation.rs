@@ -16,6 +16,10 @@ use crate::error::{Error, ErrorKind, Result, clean};
 use crate::event::Ctx;
 use crate::google::{GoogleApi, Seen};
 
+/// How soon a request is made again that found the instance held, at first and in the end.
+const SOONEST: Duration = Duration::from_millis(100);
+const LATEST: Duration = Duration::from_secs(10);
+
 /// How an operation ended.
 enum Ended {
     Well(Box<Operation>),
@@ -89,11 +93,18 @@ impl CloudSql {
     {
         let deadline = Instant::now() + limit;
         let google = self.google();
+        let mut pause = SOONEST;
         loop {
             match google.asked(ctx, GoogleApi::Sql, what, &tries).await? {
                 Err(e) if is_busy(&e) && Instant::now() < deadline => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     self.wait_until_free(ctx, left).await?;
+                    // What held it may be in no list.
+                    tokio::select! {
+                        () = tokio::time::sleep(pause.min(left)) => {}
+                        () = ctx.stop.cancelled() => ctx.check_stop(what)?,
+                    }
+                    pause = (pause * 2).min(LATEST);
                 }
                 Err(e) => return Err(google.refusal(GoogleApi::Sql, what, &e)),
                 Ok(begun) => return Ok(begun),

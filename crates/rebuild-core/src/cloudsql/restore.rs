@@ -7,19 +7,16 @@
 
 use std::time::Duration;
 
-use google_cloud_sql_v1::model::operation::SqlOperationType;
-use google_cloud_sql_v1::model::{
-    DatabaseInstance, InstancesRestoreBackupRequest, Operation, RestoreBackupContext,
-};
+use google_cloud_sql_v1::model::{DatabaseInstance, Operation};
 use serde::{Deserialize, Serialize};
 
 use super::operation::is_done;
-use super::replicas::refuse_protected;
+use super::overwrite::is_begun;
+use super::replicas::describe_replicas;
 use super::runs::when;
 use super::{CloudSql, InstanceCopy};
 use crate::error::{Error, Result, clean};
 use crate::event::Ctx;
-use crate::google::Seen;
 use crate::model::{BackupId, Identity};
 use crate::store::{Name, Store};
 use crate::traits::DestroyPermit;
@@ -138,7 +135,10 @@ impl InstanceRestore {
         ));
         permit.spend_on(&outlook.target)?;
         Box::pin(self.delete_replicas(ctx, &begun)).await?;
-        let overwritten = Box::pin(self.overwrite(ctx, &begun)).await;
+        let overwriting = self
+            .sql
+            .overwrite(ctx, &self.from, &begun.known, self.limit);
+        let overwritten = Box::pin(overwriting).await;
         overwritten.map_err(|e| self.with_way_back(e, before.id))?;
         let replicas = Box::pin(self.recreate_replicas(ctx, &begun)).await?;
         self.store.delete(&self.note()?).await?;
@@ -168,7 +168,8 @@ impl InstanceRestore {
     /// Another copy may be restored where one failed, but not into one that goes on.
     async fn refuse_while_it_goes_on(&self, ctx: &Ctx, begun: &Begun) -> Result<()> {
         let operations = self.sql.operations(ctx).await?;
-        let going = operations.iter().find(|o| is_ours(o, begun) && !is_done(o));
+        let ours = |o: &&Operation| is_begun(o, &begun.known) && !is_done(o);
+        let going = operations.iter().find(ours);
         going.map_or(Ok(()), |going| {
             Err(Error::refused(format!(
                 "a restore of {} over instance {} goes on: operation {}",
@@ -204,12 +205,8 @@ impl InstanceRestore {
     }
 
     async fn begin(&self, ctx: &Ctx) -> Result<Begun> {
-        let mut replicas = Vec::new();
-        for replica in self.sql.describe(ctx).await?.replica_names {
-            let found = self.sql.neighbour(&replica).describe_anywhere(ctx).await?;
-            refuse_protected(&found, &self.sql.name().project)?;
-            replicas.push(found);
-        }
+        let primary = self.sql.describe(ctx).await?;
+        let replicas = describe_replicas(&self.sql, ctx, &primary).await?;
         let operations = self.sql.operations(ctx).await?;
         let begun = Begun {
             from: self.from.clone(),
@@ -233,69 +230,6 @@ impl InstanceRestore {
         writer.write(&written(&turned)?).await?;
         writer.finish().await?;
         Ok(turned)
-    }
-
-    /// The API's own restore. Begun by an earlier process, it is one that was not there before.
-    async fn overwrite(&self, ctx: &Ctx, begun: &Begun) -> Result<()> {
-        let name = self.sql.name();
-        let what = format!(
-            "the restore of {} over instance {name}",
-            self.from.describe()
-        );
-        let request = self.request();
-        let begin = || async {
-            let operations = self.sql.newest_operations().await?;
-            if let Some(known) = operations.into_iter().find(|o| is_ours(o, begun)) {
-                return Ok(known);
-            }
-            let restore = self.sql.instances.restore_backup();
-            let restore = restore
-                .set_project(&name.project)
-                .set_instance(&name.instance);
-            restore.set_body(request.clone()).send().await
-        };
-        let failed = format!("could not begin {what}");
-        let operation = self.sql.when_free(ctx, &failed, self.limit, begin).await?;
-        if is_done(&operation) {
-            ctx.events.info(format!(
-                "operation {} of an earlier attempt has restored it; the command restores it anew when \
-                 it is given again",
-                operation.name
-            ));
-        }
-        self.sql
-            .wait_for(ctx, &what, &operation.name, self.limit)
-            .await?;
-        self.wait_until_runnable(ctx).await
-    }
-
-    fn request(&self) -> InstancesRestoreBackupRequest {
-        let request = InstancesRestoreBackupRequest::new();
-        match &self.from {
-            InstanceCopy::Kept(name) => request.set_backup(name),
-            InstanceCopy::Run { instance, id } => {
-                let own = self.sql.name();
-                request.set_restore_backup_context(
-                    RestoreBackupContext::new()
-                        .set_backup_run_id(*id)
-                        .set_instance_id(instance.as_ref().unwrap_or(&own.instance))
-                        .set_project(&own.project),
-                )
-            }
-        }
-    }
-
-    async fn wait_until_runnable(&self, ctx: &Ctx) -> Result<()> {
-        let what = format!("instance {}", self.sql.name());
-        let look = || async {
-            let now = self.sql.describe(ctx).await?;
-            let state = now.state.name().unwrap_or("in an unknown state");
-            Ok(match state {
-                "RUNNABLE" => Seen::Done(()),
-                other => Seen::NotYet(clean(other).to_lowercase()),
-            })
-        };
-        self.sql.google().wait(ctx, &what, self.limit, look).await
     }
 }
 
@@ -327,10 +261,4 @@ fn losses(sql: &CloudSql, instance: &DatabaseInstance) -> Vec<String> {
         )
     }));
     losses
-}
-
-fn is_ours(operation: &Operation, begun: &Begun) -> bool {
-    operation.operation_type == SqlOperationType::RestoreVolume
-        && operation.error.is_none()
-        && !begun.known.contains(&operation.name)
 }

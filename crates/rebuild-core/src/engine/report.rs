@@ -100,11 +100,17 @@ fn next(run: &RunId, ending: Ending) -> Option<String> {
     }
 }
 
-/// The volumes of the old server, if the run replaced a whole one.
-fn kept_volumes(active: &Active) -> Option<String> {
-    let server = active.plan.survey.cluster.as_ref()?.replaced.as_ref()?;
-    let volumes: Vec<&str> = server.volumes.iter().map(|v| &*v.volume).collect();
-    Some(format!("volume {}", volumes.join(", ")))
+/// What is to be known of a new database that was in service, and of the way to read and to destroy it.
+fn staged_left(name: &str, purge: &str) -> [String; 2] {
+    [
+        format!(
+            "the new database was in service, and is kept, closed, as {name:?}; `{purge}` destroys it"
+        ),
+        format!(
+            "to read it, open it first: `ALTER DATABASE \"{}\" ALLOW_CONNECTIONS true`",
+            name.replace('"', "\"\"")
+        ),
+    ]
 }
 
 fn left(active: &Active, ending: Ending) -> Vec<String> {
@@ -117,8 +123,8 @@ fn left(active: &Active, ending: Ending) -> Vec<String> {
     }
     match ending {
         Ending::Done => {
-            let kept = match kept_volumes(active) {
-                Some(volumes) => format!("the old server is kept on {volumes}"),
+            let kept = match active.plan.replaced() {
+                Some(server) => server.kept(),
                 None => format!("the old database is kept as {:?}", names.retired),
             };
             left.push(format!(
@@ -130,23 +136,12 @@ fn left(active: &Active, ending: Ending) -> Vec<String> {
                 active.run
             ));
         }
-        Ending::RolledBack
-            if active.journal.state().went_live() && kept_volumes(active).is_some() =>
-        {
-            left.push(format!(
-                "the new server was in service, and its volumes are kept; `rebuild purge {} --confirm {}` destroys them",
-                active.run, names.staged
-            ));
-        }
         Ending::RolledBack if active.journal.state().went_live() => {
-            left.push(format!(
-                "the new database was in service, and is kept, closed, as {0:?}; `rebuild purge {1} --confirm {0}` destroys it",
-                names.staged, active.run
-            ));
-            left.push(format!(
-                "to read it, open it first: `ALTER DATABASE \"{}\" ALLOW_CONNECTIONS true`",
-                names.staged.replace('"', "\"\"")
-            ));
+            let purge = format!("rebuild purge {} --confirm {}", active.run, names.staged);
+            match active.plan.replaced() {
+                Some(server) => left.push(server.was_in_service(&purge)),
+                None => left.extend(staged_left(&names.staged, &purge)),
+            }
         }
         Ending::RolledBack => left.push(format!("{target:?} is the database it was before")),
         Ending::Halted | Ending::Stuck => left.push(format!(

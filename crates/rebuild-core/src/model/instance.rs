@@ -46,6 +46,34 @@ pub struct InstanceFacts {
     pub backups: Vec<InstanceBackupFacts>,
     /// What this run does besides, a line each: an on-demand backup, an export.
     pub besides: Vec<String>,
+    /// What is known of its replacement, if the spec says so.
+    #[serde(default)]
+    pub replaced: Option<ReplacedInstance>,
+}
+
+/// An instance that makes room for a new one of its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReplacedInstance {
+    /// Its connection name.
+    pub name: String,
+    /// When it was made, as RFC 3339 writes it: another instance of its name is another one.
+    pub made_at: String,
+    /// True if the run makes the new one, and no tool does.
+    pub made_by_run: bool,
+    /// What the new one has other than the old one, for example `tier db-custom-2-7680`.
+    pub changes: Vec<String>,
+    /// True if the protection against deletion is taken off it.
+    pub protected: bool,
+    /// Replicas that are deleted and made again.
+    pub replicas: Vec<String>,
+    /// Users that are made in the new one.
+    pub users: Vec<String>,
+    /// Other databases, which go with it.
+    pub databases: Vec<String>,
+    /// Roles that the database needs and that nobody is known to make.
+    pub roles: Vec<String>,
+    /// What does not let it be replaced.
+    pub obstacles: Vec<String>,
 }
 
 /// A backup of an instance.

@@ -21,7 +21,7 @@ pub use fingerprint::{ContentHash, RowForm, TableFingerprint, TableName};
 pub use gcp::{BackfillFacts, CloudRunJobFacts, CloudRunServiceFacts, GcpFacts};
 pub use identity::Identity;
 pub use ids::{BackupId, RunId};
-pub use instance::{InstanceBackupFacts, InstanceFacts};
+pub use instance::{InstanceBackupFacts, InstanceFacts, ReplacedInstance};
 pub use inventory::{
     DatabaseFacts, Inventory, Obstacle, RightsFacts, ServerFacts, SessionFacts, TableFacts,
     TableKind,

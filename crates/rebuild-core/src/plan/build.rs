@@ -7,7 +7,7 @@ use super::{
     guards, infrastructure, instance, refresh, replaced,
 };
 use crate::error::{Error, Result};
-use crate::model::{ReplacedServer, TableKind};
+use crate::model::{ReplacedInstance, ReplacedServer, TableKind};
 use crate::traits::{AppliedFile, BackupMode};
 
 impl Plan {
@@ -52,6 +52,7 @@ fn digest(rules: &Rules<'_>, survey: &Survey) -> Result<String> {
         fixtures: &'a [AppliedFile],
         tools: Vec<(&'a str, u32)>,
         replaced: Option<&'a ReplacedServer>,
+        instance: Option<&'a ReplacedInstance>,
         infrastructure: Vec<(&'a str, &'a str)>,
     }
     let identity = &survey.inventory.database.identity;
@@ -74,7 +75,8 @@ fn digest(rules: &Rules<'_>, survey: &Survey) -> Result<String> {
             .iter()
             .map(|t| (t.path.as_str(), t.major))
             .collect(),
-        replaced: replaced::server(survey),
+        replaced: survey.cluster.as_ref().and_then(|c| c.replaced.as_ref()),
+        instance: survey.instance.as_ref().and_then(|i| i.replaced.as_ref()),
         infrastructure: infrastructure::digests(survey),
     };
     let bytes = serde_json::to_vec(&state)
@@ -113,8 +115,8 @@ fn steps(rules: &Rules<'_>, survey: &Survey) -> Vec<PlannedStep> {
         steps.add(
             "retire",
             StepKind::Retire,
-            match replaced::server(survey) {
-                Some(server) => replaced::retire(server),
+            match replaced::whole(survey) {
+                Some(server) => server.retire(),
                 None => {
                     format!("move {name:?} aside by renaming it; clients are shut out from here")
                 }
@@ -127,8 +129,8 @@ fn steps(rules: &Rules<'_>, survey: &Survey) -> Vec<PlannedStep> {
         };
         steps.add(format!("infrastructure-{}", slug(name)), kind, title);
     }
-    let made = match (rules.strategy, replaced::server(survey)) {
-        (_, Some(server)) => replaced::provision(server, name),
+    let made = match (rules.strategy, replaced::whole(survey)) {
+        (_, Some(server)) => server.provision(name),
         (Strategy::Aside, None) => format!("make a new database beside {name:?}"),
         (Strategy::InPlace, None) => format!("make a new database {name:?}"),
     };
@@ -328,7 +330,7 @@ fn warnings(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
         TableKind::Unlogged,
         "is unlogged: its rows would not outlive a crash of the server",
     );
-    let here = replaced::server(survey).is_none();
+    let here = replaced::whole(survey).is_none();
     if here && survey.server_free_bytes.is_none() && rules.rows != RowsFrom::Nowhere {
         warnings.push(format!(
             "the free space on the server cannot be seen from here; the new database needs about {} bytes",

@@ -223,7 +223,7 @@ fn disk(rules: &Rules<'_>, survey: &Survey) -> Found {
     let new = survey.source.as_ref().map_or(size, |source| source.bytes);
     let copy = with_spare(new);
     // A new server brings its own disk.
-    let here = replaced::server(survey).is_none() && rules.rows != RowsFrom::Nowhere;
+    let here = replaced::whole(survey).is_none() && rules.rows != RowsFrom::Nowhere;
     if here && survey.server_free_bytes.is_some_and(|free| free < copy) {
         found.push(refusal(
             "disk",

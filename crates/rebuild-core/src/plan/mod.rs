@@ -14,6 +14,8 @@ mod refresh;
 mod rehearsal;
 mod render;
 mod replaced;
+mod replaced_instance;
+mod replaced_server;
 mod rules;
 mod survey;
 #[cfg(test)]

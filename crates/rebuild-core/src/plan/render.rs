@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::{
     Drift, Plan, Strategy, cluster_lines, gcp_lines, infrastructure_lines, instance_lines,
-    replaced, source_lines,
+    source_lines,
 };
 
 impl Plan {
@@ -85,10 +85,10 @@ impl Plan {
             Strategy::Aside => {
                 "aside: the new database is built beside the old one, and swapped in"
             }
-            Strategy::InPlace if replaced::server(&self.survey).is_some() => {
-                "in place: the old server is moved aside first, with its volumes kept"
-            }
-            Strategy::InPlace => "in place: the old database is renamed first",
+            Strategy::InPlace => match self.replaced() {
+                Some(server) => server.strategy(),
+                None => "in place: the old database is renamed first",
+            },
         };
         let _ = writeln!(out, "Strategy {strategy}");
         if let Some(versions) = self.versions() {

@@ -1,126 +1,116 @@
-//! What it means for a plan that a whole server is replaced. Pure.
+//! A whole server that is replaced, and not its database alone: of a cluster, or an instance. Pure.
 
 use super::guards::refusal;
-use super::{Refusal, Rules, Survey};
-use crate::model::ReplacedServer;
+use super::{Plan, Refusal, Rules, Survey, replaced_instance, replaced_server};
+use crate::model::{ReplacedInstance, ReplacedServer};
+
+/// What is replaced.
+#[derive(Clone, Copy)]
+pub(crate) enum Replaced<'a> {
+    /// A server of a cluster, with its volumes.
+    Server(&'a ReplacedServer),
+    /// An instance of Cloud SQL.
+    Instance(&'a ReplacedInstance),
+}
 
 /// The server that is replaced, if one is.
-pub(super) fn server(survey: &Survey) -> Option<&ReplacedServer> {
-    survey.cluster.as_ref()?.replaced.as_ref()
+pub(super) fn whole(survey: &Survey) -> Option<Replaced<'_>> {
+    let server = survey.cluster.as_ref().and_then(|c| c.replaced.as_ref());
+    let instance = survey.instance.as_ref().and_then(|i| i.replaced.as_ref());
+    let server = server.map(Replaced::Server);
+    server.or(instance.map(Replaced::Instance))
 }
 
 /// What does not let it be replaced.
 pub(super) fn guard(_: &Rules<'_>, survey: &Survey) -> Vec<Refusal> {
-    let obstacles = server(survey).into_iter().flat_map(|s| &s.obstacles);
-    let hint = "mend it, or rebuild the database alone, without target.kubernetes.replace";
-    obstacles
-        .map(|why| refusal("replace", why.clone(), hint))
-        .collect()
-}
-
-/// The step that moves it aside.
-pub(super) fn retire(server: &ReplacedServer) -> String {
-    let volumes: Vec<&str> = server.volumes.iter().map(|v| &*v.volume).collect();
-    let claims = server.volumes.iter().map(|v| format!("claim/{}", v.claim));
-    let goes: Vec<String> = server.objects.iter().cloned().chain(claims).collect();
-    format!(
-        "move the server aside: keep volume {}, then delete {}; clients are shut out from here",
-        volumes.join(", "),
-        goes.join(", ")
-    )
-}
-
-/// The step that makes the new one.
-pub(super) fn provision(server: &ReplacedServer, name: &str) -> String {
-    match &server.manifests[..] {
-        [] => format!("wait for the new server, and make database {name:?} in it"),
-        made => format!(
-            "apply {}, wait for the server, and make database {name:?} in it",
-            made.join(", ")
-        ),
-    }
+    let (obstacles, key) = match whole(survey) {
+        None => return Vec::new(),
+        Some(Replaced::Server(server)) => (&server.obstacles, "kubernetes"),
+        Some(Replaced::Instance(instance)) => (&instance.obstacles, "cloudsql"),
+    };
+    let hint = format!("mend it, or rebuild the database alone, without target.{key}.replace");
+    let refused = |why: &String| refusal("replace", why.clone(), hint.clone());
+    obstacles.iter().map(refused).collect()
 }
 
 /// What goes out of service with it.
 pub(super) fn losses(survey: &Survey) -> Vec<String> {
-    let Some(server) = server(survey) else {
-        return Vec::new();
-    };
-    let mut losses: Vec<String> = server
-        .databases
-        .iter()
-        .map(|database| {
-            format!(
-                "database {database:?} of the same server goes with it, and is not backed up; it \
-                 stays on the volumes that are kept"
-            )
-        })
-        .collect();
-    losses.extend(server.changed.iter().map(|object| {
-        format!("{object} is changed by the manifests; a rollback does not change it back")
-    }));
-    losses
+    match whole(survey) {
+        None => Vec::new(),
+        Some(Replaced::Server(server)) => replaced_server::losses(server),
+        Some(Replaced::Instance(instance)) => replaced_instance::losses(instance),
+    }
 }
 
 /// What the operator should know.
 pub(super) fn warnings(survey: &Survey) -> Vec<String> {
-    let Some(server) = server(survey) else {
-        return Vec::new();
-    };
-    let mut warnings: Vec<String> = server
-        .volumes
-        .iter()
-        .map(|v| {
-            format!(
-                "volume {} ({}, reclaim policy {}) is set to Retain and kept until `rebuild purge`",
-                v.volume, v.size, v.reclaim_policy
-            )
-        })
-        .collect();
-    warnings.extend(
-        (server.addresses.iter())
-            .map(|service| format!("{service} is made anew and may get another address")),
-    );
-    if !server.roles.is_empty() {
-        warnings.push(format!(
-            "the new server must have role {} before the schema is applied: by its image, its \
-             manifests, or an earlier step",
-            server.roles.join(", ")
-        ));
+    match whole(survey) {
+        None => Vec::new(),
+        Some(Replaced::Server(server)) => replaced_server::warnings(server),
+        Some(Replaced::Instance(instance)) => replaced_instance::warnings(instance),
     }
-    warnings
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::KeptVolumeFacts;
+impl Replaced<'_> {
+    /// The step that moves it aside.
+    pub(super) fn retire(self) -> String {
+        match self {
+            Self::Server(server) => replaced_server::retire(server),
+            Self::Instance(instance) => replaced_instance::retire(instance),
+        }
+    }
 
-    #[test]
-    fn titles_name_everything_that_goes_and_comes() {
-        let mut server = ReplacedServer {
-            objects: vec!["statefulset/db".into(), "service/db".into()],
-            volumes: vec![KeptVolumeFacts {
-                claim: "data-db-0".into(),
-                volume: "pv-1".into(),
-                size: "1Gi".into(),
-                reclaim_policy: "Delete".into(),
-            }],
-            ..ReplacedServer::default()
-        };
-        assert_eq!(
-            retire(&server),
-            "move the server aside: keep volume pv-1, then delete statefulset/db, service/db, \
-             claim/data-db-0; clients are shut out from here"
-        );
-        assert_eq!(
-            provision(&server, "app"),
-            "wait for the new server, and make database \"app\" in it"
-        );
-        server.manifests = vec!["service/db".into()];
-        assert_eq!(
-            provision(&server, "app"),
-            "apply service/db, wait for the server, and make database \"app\" in it"
-        );
+    /// The step that makes the new one, with the database `name`.
+    pub(super) fn provision(self, name: &str) -> String {
+        match self {
+            Self::Server(server) => replaced_server::provision(server, name),
+            Self::Instance(instance) => replaced_instance::provision(instance, name),
+        }
+    }
+
+    /// How old and new stand to each other.
+    pub(super) fn strategy(self) -> &'static str {
+        match self {
+            Self::Server(_) => {
+                "in place: the old server is moved aside first, with its volumes kept"
+            }
+            Self::Instance(_) => {
+                "in place: the old instance is deleted first, and kept as a backup of the service"
+            }
+        }
+    }
+
+    /// Where the old one is, once the run is done.
+    pub(crate) fn kept(self) -> String {
+        match self {
+            Self::Server(server) => format!(
+                "the old server is kept on {}",
+                replaced_server::kept(server)
+            ),
+            Self::Instance(instance) => format!(
+                "the old instance {} is kept as a backup of the service",
+                instance.name
+            ),
+        }
+    }
+
+    /// Where the new one is, if it was in service and the old one is back; `purge` destroys it.
+    pub(crate) fn was_in_service(self, purge: &str) -> String {
+        match self {
+            Self::Server(_) => format!(
+                "the new server was in service, and its volumes are kept; `{purge}` destroys them"
+            ),
+            Self::Instance(_) => format!(
+                "the new instance was in service, and is kept as a backup of the service; `{purge}` \
+                 destroys it"
+            ),
+        }
+    }
+}
+
+impl Plan {
+    /// The server that is replaced, if one is.
+    pub(crate) fn replaced(&self) -> Option<Replaced<'_>> {
+        whole(&self.survey)
     }
 }

@@ -1,5 +1,7 @@
 //! The instance of Cloud SQL that a spec names.
 
+mod replace;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -83,6 +85,13 @@ fn entry(named: &CloudSqlSpec) -> Result<Entry> {
     })
 }
 
+fn replicas(named: &CloudSqlSpec) -> Replicas {
+    match named.replicas {
+        ReplicasSpec::Refuse => Replicas::Refuse,
+        ReplicasSpec::Recreate => Replicas::Recreate,
+    }
+}
+
 fn besides(named: &CloudSqlSpec) -> Result<Besides> {
     let export = named.export.as_ref().map(|wanted| {
         let to = wanted.to.parse();
@@ -107,6 +116,7 @@ impl Project {
         };
         let mut facts = instance.sql.facts(ctx).await?;
         facts.besides = besides(named)?.describe();
+        facts.replaced = Box::pin(self.replaced_instance(ctx)).await?;
         Ok(Some(facts))
     }
 
@@ -153,10 +163,7 @@ impl Project {
             sql: instance.sql.clone(),
             store: self.store.clone(),
             from: copy(&instance.sql, &ctx, from).await?,
-            replicas: match named.replicas {
-                ReplicasSpec::Refuse => Replicas::Refuse,
-                ReplicasSpec::Recreate => Replicas::Recreate,
-            },
+            replicas: replicas(named),
             limit: named.restore_timeout.0,
         };
         let outlook = Box::pin(restore.outlook(&ctx)).await?;

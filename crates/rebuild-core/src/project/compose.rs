@@ -306,6 +306,13 @@ impl Project {
             let model = &plan.survey.inventory.database;
             return self.with_replacement(backends, lock, &plan.target.name, model);
         }
+        #[cfg(feature = "cloudsql")]
+        if self.spec.replaced_instance().is_some() {
+            let lock = Arc::new(lock.of_replaced_server());
+            let backends = self.backends_under(lock.clone(), &plan.target, source)?;
+            let model = &plan.survey.inventory.database;
+            return Ok(self.with_instance_replacement(backends, lock, model));
+        }
         self.backends_under(Arc::new(lock), &plan.target, source)
     }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Program, Spec, Within};
+use super::{Program, ReplaceInstanceSpec, Spec, Within, replace_instance};
 use crate::error::{Error, Result};
 
 /// `[target.cloudsql]`: the instance that the database is in. `target.url` names the role and the
@@ -37,6 +37,9 @@ pub struct CloudSqlSpec {
     /// Export the database to a bucket with each backup, besides the rows.
     #[serde(default)]
     pub export: Option<ExportSpec>,
+    /// Replace the whole instance, and not the database alone. Needs `strategy = "in-place"`.
+    #[serde(default)]
+    pub replace: Option<ReplaceInstanceSpec>,
 }
 
 /// How an instance is reached.
@@ -113,7 +116,7 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
     if !cloudsql.socket_directory.starts_with('/') {
         return wrong(".socket_directory", "is not an absolute path");
     }
-    Ok(())
+    replace_instance::check(spec)
 }
 
 fn cloudsql() -> String {

@@ -18,6 +18,7 @@ mod load;
 mod locate;
 mod patterns;
 mod programs;
+mod replace_instance;
 mod rules;
 mod source;
 mod steps;
@@ -47,6 +48,7 @@ pub use load::{from_value, json_schema, load, parse};
 pub use patterns::{NamePatterns, TablePatterns};
 #[cfg(feature = "postgres")]
 pub(crate) use patterns::{no_table, parts};
+pub use replace_instance::{InstanceUserSpec, MakerSpec, ReplaceInstanceSpec};
 pub use source::{
     Keep, MaskColumnSpec, MaskSpec, MigrationPolicy, PreserveSpec, SourceSpec, SourceTableSpec,
     Transformer,

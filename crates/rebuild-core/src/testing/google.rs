@@ -37,7 +37,7 @@ impl World {
             instance,
             folder: TempDir::new().expect("a folder"),
         };
-        world.create_database(&world.instance).await;
+        world.create_database(&world.instance, "app").await;
         world
             .sql(
                 "app",
@@ -50,12 +50,14 @@ impl World {
         world
     }
 
-    /// A database `app` in an instance.
-    pub(crate) async fn create_database(&self, instance: &SqlInstance) {
+    /// A database in an instance.
+    pub(crate) async fn create_database(&self, instance: &SqlInstance, name: &str) {
         // Several statements at once would be one transaction.
         let endpoint = self.endpoint_of(instance, "postgres");
         let session = Session::open(&endpoint, "test").await.expect("a session");
-        let made = session.batch_execute("create database app").await;
+        let made = session
+            .batch_execute(&format!("create database {name}"))
+            .await;
         made.expect("a database");
         session.close().await;
     }

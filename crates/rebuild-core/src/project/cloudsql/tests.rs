@@ -2,6 +2,7 @@
 
 mod backups;
 mod reach;
+mod replace;
 mod restore;
 mod trouble;
 

@@ -104,7 +104,7 @@ async fn replicas_are_in_the_way_unless_the_spec_says_what_becomes_of_them() {
         .instance(PROJECT, "europe-west1", "main2")
         .password("tr0ub4dor");
     let main = new.replica("main2-r1").create().await.expect("an instance");
-    world.create_database(&main).await;
+    world.create_database(&main, "app").await;
     world
         .sql_on(&main, "app", "create table orders (id int primary key)")
         .await;

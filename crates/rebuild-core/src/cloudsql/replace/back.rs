@@ -1,0 +1,95 @@
+//! Bringing an instance back from the backup that outlived it.
+
+use google_cloud_sql_v1::model::DatabaseInstance;
+use google_cloud_sql_v1::model::database_instance::SqlInstanceState;
+
+use super::kept::{Kept, Side};
+use super::{InstanceChanges, InstanceReplacement};
+use crate::cloudsql::InstanceCopy;
+use crate::cloudsql::replicas::{delete_replicas, describe_replicas, recreate_replicas, settings};
+use crate::error::Result;
+use crate::event::Ctx;
+
+impl InstanceReplacement {
+    /// Makes the instance what it was. What stands under its name is backed up first, and is restored
+    /// over, or makes room if it is of another version.
+    ///
+    /// *Repeats:* goes on where it was cut. *Destroys:* what stands there; the backup of it stays.
+    ///
+    /// # Errors
+    /// There is no whole backup of the old instance; the API refused; something does not come in time.
+    pub(super) async fn bring_back(&self, ctx: &Ctx, kept: &Kept, other: &str) -> Result<()> {
+        let old = kept.instance()?;
+        let backup = match self.sql.look(ctx).await? {
+            Some(now) if kept.is(&now) => return self.make_like(ctx, old, &now).await,
+            _ => self.whole_kept_of(ctx, Side::Old).await?,
+        };
+        let new = self.write_down(ctx, other).await?;
+        Box::pin(self.make_room(ctx, old, &new)).await?;
+        match self.sql.look(ctx).await? {
+            Some(now) if new.is(&now) => self.make_like(ctx, old, &now).await?,
+            _ => self.make(ctx, old, &InstanceChanges::default()).await?,
+        }
+        let from = InstanceCopy::Kept(backup.name);
+        let restoring = self.sql.overwrite(ctx, &from, &new.operations, self.limit);
+        Box::pin(restoring).await
+    }
+
+    /// What stands under the name, if anything does.
+    async fn write_down(&self, ctx: &Ctx, other: &str) -> Result<Kept> {
+        if let Some(written) = Kept::read(&self.store, &ctx.run, Side::New).await? {
+            return Ok(written);
+        }
+        let now = self.sql.look(ctx).await?;
+        let replicas = match &now {
+            Some(now) => describe_replicas(&self.sql, ctx, now).await?,
+            None => Vec::new(),
+        };
+        let operations = self.sql.operations(ctx).await?;
+        let known = operations.into_iter().map(|o| o.name).collect();
+        let new = Kept::new(other, now, replicas, known);
+        new.write(&self.store, &ctx.run, Side::New).await
+    }
+
+    async fn make_room(&self, ctx: &Ctx, old: &DatabaseInstance, new: &Kept) -> Result<()> {
+        let Some(now) = self.sql.look(ctx).await?.filter(|now| new.is(now)) else {
+            return Ok(());
+        };
+        if now.state == SqlInstanceState::Failed {
+            // It could not be made, and never was a server.
+            return self.sql.delete(ctx, &now, self.limit).await;
+        }
+        self.sql.wait_until_runnable(ctx, self.limit).await?;
+        let backup = self.keep(ctx, new, Side::New).await?;
+        ctx.events.warn(format!(
+            "the new instance is kept as well, as {}",
+            backup.name
+        ));
+        delete_replicas(&self.sql, ctx, &new.replicas, self.limit).await?;
+        if now.database_version == old.database_version {
+            return Ok(());
+        }
+        self.remove(ctx, new, Side::New).await
+    }
+
+    /// Gives `now` the settings that `old` had. A disk that has grown stays as it is.
+    async fn make_like(
+        &self,
+        ctx: &Ctx,
+        old: &DatabaseInstance,
+        now: &DatabaseInstance,
+    ) -> Result<()> {
+        let mut wanted = settings(old);
+        let there = settings(now);
+        wanted.data_disk_size_gb = wanted.data_disk_size_gb.max(there.data_disk_size_gb);
+        if wanted == there {
+            return Ok(());
+        }
+        self.patch(ctx, wanted).await
+    }
+
+    /// Makes the replicas again that went with the instance.
+    pub(super) async fn replicas_again(&self, ctx: &Ctx, kept: &Kept) -> Result<()> {
+        recreate_replicas(&self.sql, ctx, &kept.replicas, self.limit).await
+    }
+}

@@ -1,0 +1,249 @@
+//! A whole instance is replaced, and comes back.
+
+use rebuild_testgoogle::SqlInstance;
+
+use super::*;
+use crate::engine::Report;
+use crate::journal::Ending;
+use crate::model::RunId;
+use crate::postgres::Session;
+
+/// A spec that replaces the instance; `how` stands in `[target.cloudsql.replace]`.
+pub(super) fn replacing(world: &World, more: &str, how: &str) -> String {
+    let spec = world.spec(&format!(
+        "{}{more}[target.cloudsql.replace]\ntimeout = \"60s\"\n{how}",
+        world.socket()
+    ));
+    spec.replace("[target]\n", "[target]\nstrategy = \"in-place\"\n")
+}
+
+/// The instance that has the name now.
+pub(super) fn now(world: &World) -> SqlInstance {
+    let found = world.google.sql_instance(PROJECT, "main");
+    found.expect("an instance")
+}
+
+/// The server behind it, and the rows in its database.
+pub(super) async fn server_and_rows(world: &World) -> (String, i64) {
+    let instance = now(world);
+    let endpoint = world.endpoint_of(&instance, "app");
+    let session = Session::open(&endpoint, "test").await.expect("a session");
+    let asked = "select system_identifier::text, (select count(*) from public.lines)
+                   from pg_catalog.pg_control_system()";
+    let row = session.query_one(asked, &[]).await.expect("an answer");
+    let found = (row.get(0), row.get(1));
+    session.close().await;
+    found
+}
+
+/// What is written on the backups that outlive their instance.
+pub(super) async fn kept(world: &World) -> Vec<String> {
+    let url = format!("{}/v1/projects/{PROJECT}/backups", world.google.url());
+    let get = reqwest::Client::new().get(url);
+    let answer = get.bearer_auth(world.google.token()).send().await;
+    let text = answer.expect("an answer").text().await.expect("a text");
+    let list: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let backups = list["backups"].as_array().cloned().unwrap_or_default();
+    let word = |b: &serde_json::Value| b["description"].as_str().expect("one").to_owned();
+    backups.iter().map(word).collect()
+}
+
+async fn run(world: &World, spec: &str) -> Report {
+    let ran = async {
+        let project = world.project(spec).await.expect("a project");
+        project.run(None, None).await
+    };
+    Box::pin(ran).await.expect("a run")
+}
+
+async fn rollback(world: &World, spec: &str, run: &RunId) -> Report {
+    let back = async {
+        let project = world.project(spec).await.expect("a project");
+        project.rollback(run, None, true).await
+    };
+    Box::pin(back).await.expect("a way back")
+}
+
+#[tokio::test]
+async fn an_instance_makes_room_and_comes_back() {
+    let world = World::new().await;
+    let spec = replacing(&world, "", "tier = \"db-custom-2-7680\"\n");
+    let (old, rows) = server_and_rows(&world).await;
+    assert_eq!(rows, 2000);
+
+    let project = world.project(&spec).await.expect("a project");
+    let plan = project.plan(true).await.expect("a plan");
+    assert_eq!(plan.refusals, []);
+    let shown = plan.render();
+    for line in [
+        "in place: the old instance is deleted first, and kept as a backup of the service",
+        "take a backup of instance shop:europe-west1:main that outlives it, then delete the instance; \
+         clients are shut out from here",
+        "make instance shop:europe-west1:main with tier db-custom-2-7680, its user postgres, and \
+         database \"app\" in it",
+        "is deleted, with its roles, passwords and the log of its point-in-time recovery",
+        "has other addresses, another certificate authority",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    assert_eq!(world.google.calls("sql.instances.delete").len(), 0);
+
+    let report = run(&world, &spec).await;
+    assert_eq!(report.ending, Ending::Done, "{report:?}");
+    let left = report.left.join("; ");
+    let wanted = "the old instance shop:europe-west1:main is kept as a backup of the service; `rebuild \
+                  rollback";
+    assert!(left.contains(wanted), "{left}");
+    let (new, rows) = server_and_rows(&world).await;
+    assert_eq!(rows, 2000);
+    assert_ne!(new, old);
+    assert_eq!(kept(&world).await, [format!("rebuild {} old", report.run)]);
+    let survey = project.status(false).await.expect("a status").survey;
+    assert_eq!(
+        survey.instance.expect("the instance").tier,
+        "db-custom-2-7680"
+    );
+
+    world
+        .sql_on(&now(&world), "app", "delete from lines where id > 7")
+        .await;
+    let project = world.project(&spec).await.expect("a project");
+    let refused = project.rollback(&report.run, None, false).await;
+    let refused = refused.expect_err("writes would go out of service");
+    assert!(refused.to_string().contains("public.lines"), "{refused}");
+    let back = rollback(&world, &spec, &report.run).await;
+    assert_eq!(back.ending, Ending::RolledBack, "{back:?}");
+    assert_eq!(server_and_rows(&world).await, (old.clone(), 2000));
+    let survey = project.status(false).await.expect("a status").survey;
+    assert_ne!(
+        survey.instance.expect("the instance").tier,
+        "db-custom-2-7680"
+    );
+
+    // What was in service is kept: its rows are nowhere else.
+    let left = back.left.join("; ");
+    let wanted = "the new instance was in service, and is kept as a backup of the service";
+    assert!(left.contains(wanted), "{left}");
+    let both = [
+        format!("rebuild {} new", report.run),
+        format!("rebuild {} old", report.run),
+    ];
+    assert_eq!(kept(&world).await, both);
+    let refused = project.purge(&report.run, None, true).await;
+    assert!(refused.expect_err("no name").is_refusal());
+    let name = format!("app_new_{}", report.run.short());
+    let gone = project.purge(&report.run, Some(&name), true).await;
+    assert_eq!(gone.expect("purged"), Some(name));
+    assert_eq!(kept(&world).await, both[1..]);
+    assert_eq!(server_and_rows(&world).await, (old, 2000));
+    world.google.assert_clean();
+}
+
+#[tokio::test]
+async fn the_backup_of_the_old_instance_goes_when_it_is_purged() {
+    let world = World::new().await;
+    let spec = replacing(&world, "", "");
+    let report = run(&world, &spec).await;
+    assert_eq!(report.ending, Ending::Done, "{report:?}");
+    let project = world.project(&spec).await.expect("a project");
+    let held = project.purge(&report.run, None, false).await;
+    assert!(
+        held.expect_err("retained")
+            .to_string()
+            .contains("is kept until")
+    );
+    let gone = project
+        .purge(&report.run, None, true)
+        .await
+        .expect("purged");
+    assert!(gone.is_some_and(|name| name.starts_with("app_old_")));
+    assert_eq!(kept(&world).await, [""; 0]);
+    let refused = project.rollback(&report.run, None, true).await;
+    assert!(refused.expect_err("it is gone").is_refusal());
+    assert_eq!(server_and_rows(&world).await.1, 2000);
+    world.google.assert_clean();
+}
+
+#[tokio::test]
+async fn what_may_not_go_stays() {
+    let world = World::new().await;
+    world.create_database(&world.instance, "crm").await;
+    let url = format!(
+        "{}/v1/projects/{PROJECT}/instances/main",
+        world.google.url()
+    );
+    let protect = serde_json::json!({"settings": {"deletionProtectionEnabled": true}});
+    let patch = reqwest::Client::new().patch(url).json(&protect);
+    let answer = patch.bearer_auth(world.google.token()).send().await;
+    assert!(answer.expect("an answer").status().is_success());
+
+    let spec = replacing(&world, "", "");
+    let project = world.project(&spec).await.expect("a project");
+    let plan = project.plan(true).await.expect("a plan");
+    let refused: Vec<String> = plan.refusals.iter().map(|r| r.message.clone()).collect();
+    let all = refused.join("; ");
+    for why in [
+        "is protected against deletion",
+        "database \"crm\" of the same instance",
+    ] {
+        assert!(all.contains(why), "{why}: {all}");
+    }
+    assert!(
+        project
+            .run(None, None)
+            .await
+            .expect_err("refused")
+            .is_refusal()
+    );
+    for method in ["sql.Backups.CreateBackup", "sql.instances.delete"] {
+        assert!(world.google.calls(method).is_empty(), "{method}");
+    }
+
+    let how = "lift_deletion_protection = true\ndatabases = [\"crm\"]\n";
+    let spec = replacing(&world, "", how);
+    let report = run(&world, &spec).await;
+    assert_eq!(report.ending, Ending::Done, "{report:?}");
+    let back = rollback(&world, &spec, &report.run).await;
+    assert_eq!(back.ending, Ending::RolledBack, "{back:?}");
+    // All that was in the instance is back, and it is protected again.
+    world.sql_on(&now(&world), "crm", "select 1").await;
+    let project = world.project(&spec).await.expect("a project");
+    let survey = project.status(false).await.expect("a status").survey;
+    let instance = survey.instance;
+    assert!(instance.expect("the instance").deletion_protection);
+    world.google.assert_clean();
+}
+
+#[tokio::test]
+async fn without_a_copy_that_outlives_it_nothing_is_deleted() {
+    let world = World::new().await;
+    let spec = replacing(&world, "", "");
+    let old = server_and_rows(&world).await;
+    let disk = Failure::new("INTERNAL_ERROR", "the disk could not be copied");
+    let fault = OperationFault::Fail(disk);
+    world
+        .google
+        .fault_operation("sql.Backups.CreateBackup", fault);
+    let report = run(&world, &spec).await;
+    assert_eq!(report.ending, Ending::RolledBack, "{report:?}");
+    let why = report.error.expect("an error");
+    assert!(why.contains("the disk could not be copied"), "{why}");
+    assert!(world.google.calls("sql.instances.delete").is_empty());
+    assert_eq!(server_and_rows(&world).await, old);
+    world.google.assert_clean();
+}
+
+#[tokio::test]
+async fn a_new_instance_that_cannot_be_made_brings_the_old_one_back() {
+    let world = World::new().await;
+    let old = server_and_rows(&world).await;
+    let quota = Failure::new("RESOURCE_EXHAUSTED", "no machine of this type is left");
+    let fault = OperationFault::Fail(quota);
+    world.google.fault_operation("sql.instances.insert", fault);
+    let report = run(&world, &replacing(&world, "", "")).await;
+    assert_eq!(report.ending, Ending::RolledBack, "{report:?}");
+    let why = report.error.expect("an error");
+    assert!(why.contains("no machine of this type is left"), "{why}");
+    assert_eq!(server_and_rows(&world).await, old);
+    world.google.assert_clean();
+}
