@@ -3,9 +3,7 @@
 use crate::error::{Error, Result};
 use crate::model::infrastructure::InfrastructureTool;
 use crate::plan::RehearsalName;
-use crate::spec::{
-    CheckSpec, CommandSpec, EndSessionsSpec, Hooks, MigratorSpec, Spec, StrategySpec,
-};
+use crate::spec::{CheckSpec, CommandSpec, EndSessionsSpec, MigratorSpec, Spec, StrategySpec};
 
 use super::named;
 
@@ -44,10 +42,15 @@ pub(super) fn alike(
 
 fn refuse(spec: &Spec, name: &RehearsalName, target: &str) -> Result<()> {
     let pod = spec.target.kubernetes.as_ref();
-    if pod.is_some_and(|pod| pod.replace.is_some()) {
-        return Err(Error::refused(
-            "target.kubernetes.replace: a whole server with its volumes is not rehearsed",
-        )
+    let instance = spec.target.cloudsql.as_ref();
+    let replaced = [
+        ("kubernetes", pod.is_some_and(|pod| pod.replace.is_some())),
+        ("cloudsql", instance.is_some_and(|i| i.replace.is_some())),
+    ];
+    if let Some((key, _)) = replaced.iter().find(|(_, replaced)| *replaced) {
+        return Err(Error::refused(format!(
+            "target.{key}.replace: a whole server is not rehearsed"
+        ))
         .hint("rehearse the database alone, by a spec without that table"));
     }
     let migrators = [

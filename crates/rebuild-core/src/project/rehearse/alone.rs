@@ -11,7 +11,7 @@ use crate::postgres::{Session, application, server_error};
 const CLASS: i32 = 0x7262_7268;
 
 /// How long the session of a process that was killed may take to be gone.
-const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 
 /// The lock on a rehearsal, which ends with its session. It is in the maintenance database, and says
 /// nothing of the target, which other runs may have.

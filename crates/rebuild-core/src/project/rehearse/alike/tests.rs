@@ -97,14 +97,22 @@ fn what_reaches_out_of_the_database_is_left_out_and_listed() {
 #[test]
 fn what_cannot_be_rehearsed_is_refused() {
     let cluster = "kubernetes = { context = \"c\", namespace = \"n\" }\n";
-    let replace = "[target]\nurl = \"postgresql:///app\"\nstrategy = \"in-place\"\n\
-        [target.kubernetes]\nservice = \"db\"\nreplace = { objects = [\"statefulset/db\"] }\n";
-    let replaced = format!("version = 1\nstore.url = \"store\"\n{cluster}{replace}");
-    let folder = std::path::Path::new(".");
-    let spec = crate::spec::parse(&replaced, "rebuild.toml", folder, &|_| None).expect("a spec");
-    let name = "one".parse().expect("a name");
-    let refused = alike(&spec, &name, "app").expect_err("a server");
-    assert_eq!(refused.kind(), ErrorKind::Refused);
+    let server = "kubernetes = { service = \"db\", replace = { objects = [\"statefulset/db\"] } }";
+    let instance = "cloudsql = { instance = \"p:r:i\", connect = \"socket\", replace = {} }";
+    for (around, replaced) in [
+        (cluster, server),
+        ("gcp = { project = \"p\", region = \"r\" }\n", instance),
+    ] {
+        let text = format!(
+            "version = 1\nstore.url = \"store\"\n{around}[target]\nurl = \"postgresql:///app\"\n\
+             strategy = \"in-place\"\n{replaced}"
+        );
+        let folder = std::path::Path::new(".");
+        let spec = crate::spec::parse(&text, "rebuild.toml", folder, &|_| None);
+        let name = "one".parse().expect("a name");
+        let refused = alike(&spec.expect("a spec"), &name, "app").expect_err("a server");
+        assert_eq!(refused.kind(), ErrorKind::Refused);
+    }
 
     let net = "[[infrastructure]]\nname = \"net\"\ntool = \"terraform\"\nworkspace = \"one\"";
     let job = format!("{cluster}migrate = {{ kubernetes = {{ job = \"job.yaml\" }} }}");
