@@ -89,13 +89,17 @@ pub(super) struct Copying<'a> {
 }
 
 impl Copying<'_> {
-    /// Makes it without a store.
-    pub(super) async fn straight(self, ctx: &Ctx) -> Result<(Identity, Verdict)> {
+    async fn straight(self, ctx: &Ctx) -> Result<(Identity, Verdict)> {
         let folder = tempfile::Builder::new()
             .prefix("rebuild-copy-")
             .permissions(Permissions::from_mode(0o700))
             .tempdir()?;
         let store = store_in(folder.path(), self.environment).await?;
+        self.by_way_of(ctx, store).await
+    }
+
+    /// Makes it, with everything but the rows by way of `store`, where that stays.
+    pub(super) async fn by_way_of(self, ctx: &Ctx, store: Store) -> Result<(Identity, Verdict)> {
         let id = BackupId::generate();
         let backup = self.backup(&store);
         let holding = backup.hold(ctx, &self.from, &id, Carry::ALL);

@@ -54,7 +54,7 @@ impl Project {
     pub(super) fn infrastructure_tasks(&self, plan: &Plan) -> Result<Vec<Arc<dyn Task>>> {
         let leeway = match plan.strategy {
             // A rehearsal has removed nothing.
-            Strategy::InPlace if !self.rehearsal => Leeway::Additions,
+            Strategy::InPlace if self.rehearsal.is_none() => Leeway::Additions,
             Strategy::Aside | Strategy::InPlace => Leeway::None,
         };
         let mut tasks: Vec<Arc<dyn Task>> = Vec::new();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{PgProvision, ProvisionOptions, discard, place};
+use super::{PgProvision, ProvisionOptions, discard, place, scratch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::{Endpoint, Identity, RunId};
@@ -15,8 +15,8 @@ use crate::traits::{Lock, Provision};
 /// How long sessions of a process that is gone may take to end.
 const END_WITHIN: Duration = Duration::from_secs(30);
 
-/// What carries the mark `mark`, or was made by one of `runs` as a database called `name` or in its
-/// place.
+/// What carries the mark `mark`, or was made by one of `runs`: as a database called `name`, in its place,
+/// or to look at a schema.
 pub(crate) struct Marked {
     /// The server, at its maintenance database.
     pub(crate) maintenance: Endpoint,
@@ -93,7 +93,7 @@ impl Marked {
         let oid = place::oid_here(&session, found).await?;
         let mut places = self.places(&session).await?;
         places.retain(|(place, _)| place.oid == oid);
-        let Some((place, run)) = places.pop() else {
+        let Some((place, begun)) = places.pop() else {
             return match place::by_oid(&session, oid).await? {
                 None => Ok(()),
                 Some(_) => Err(Error::refused(format!(
@@ -101,12 +101,16 @@ impl Marked {
                 ))),
             };
         };
-        match (&place.comment, run) {
+        match (&place.comment, begun) {
             (Some(mark), _) => {
                 let all = EndSessions::All;
                 discard::remove(&mut session, &place, mark, &all).await?;
             }
-            (None, Some(run)) => self.discard(ctx, found, run).await?,
+            (None, Some(Begun::Staged(run))) => self.discard(ctx, found, run).await?,
+            (None, Some(Begun::Scratch(run))) => {
+                let of_run = Ctx { run, ..ctx.clone() };
+                scratch::clear(&self.maintenance, &mut session, &of_run, &place.name).await?;
+            }
             (None, None) => return Err(Error::internal("a database that nothing tells")),
         }
         session.close().await;
@@ -124,35 +128,56 @@ impl Marked {
         lock.release(ctx).await
     }
 
-    /// Each database, and the run that it is of, if its name alone tells that.
-    async fn places(&self, session: &Session) -> Result<Vec<(place::Place, Option<RunId>)>> {
+    /// Each database, and for what it was begun, if its name alone tells that.
+    async fn places(&self, session: &Session) -> Result<Vec<(place::Place, Option<Begun>)>> {
         let mut marks = vec![self.mark.clone()];
         marks.extend(self.runs.iter().map(made_by));
-        let first = |run| Names::of(run, &self.name).staged;
-        let names: Vec<String> = self.runs.iter().map(first).collect();
+        let prefixes: Vec<String> = self.runs.iter().map(scratch::mark_of).collect();
+        let begun: Vec<(String, Begun)> =
+            self.runs.iter().flat_map(|run| self.begun(run)).collect();
+        let names: Vec<&str> = begun.iter().map(|(name, _)| name.as_str()).collect();
         let rows = session
             .query(
-                "select d.oid, d.comment from (
+                "select d.oid from (
                     select oid, datname::pg_catalog.text as name,
                            pg_catalog.shobj_description(oid, 'pg_database') as comment
                       from pg_catalog.pg_database) d
                   where d.comment operator(pg_catalog.=) any ($1)
-                     or (d.comment is null and d.name operator(pg_catalog.=) any ($2))
+                     or exists (select from pg_catalog.unnest($2::pg_catalog.text[]) as prefix
+                                 where pg_catalog.starts_with(d.comment, prefix))
+                     or (d.comment is null and d.name operator(pg_catalog.=) any ($3))
                   order by d.oid",
-                &[&marks, &names],
+                &[&marks, &prefixes, &names],
             )
             .await
             .map_err(|e| server_error("could not look for the databases that were made", e))?;
         let mut found = Vec::new();
         for row in rows {
-            let Some(place) = place::by_oid(session, row.get(0)).await? else {
-                continue;
-            };
-            let run = names.iter().position(|name| *name == place.name);
-            found.push((place, run.map(|at| self.runs[at].clone())));
+            if let Some(place) = place::by_oid(session, row.get(0)).await? {
+                let begun = begun.iter().find(|(name, _)| *name == place.name);
+                found.push((place, begun.map(|(_, begun)| begun.clone())));
+            }
         }
         Ok(found)
     }
+
+    /// The names that `run` alone gives, before it gives a mark.
+    fn begun(&self, run: &RunId) -> [(String, Begun); 2] {
+        [
+            (
+                Names::of(run, &self.name).staged,
+                Begun::Staged(run.clone()),
+            ),
+            (scratch::name_of(run), Begun::Scratch(run.clone())),
+        ]
+    }
+}
+
+/// What a database without a mark was to be, and for which run.
+#[derive(Clone)]
+enum Begun {
+    Staged(RunId),
+    Scratch(RunId),
 }
 
 fn application_of(ctx: &Ctx, run: &RunId) -> String {

@@ -7,17 +7,8 @@ use crate::spec::{CheckSpec, CommandSpec, EndSessionsSpec, MigratorSpec, Spec, S
 
 use super::named;
 
-/// `spec` for the rehearsal `name`, and what of it is not rehearsed, a line each. `target` is the
-/// name of the spec's database.
-///
-/// # Errors
-/// A refusal of what cannot be rehearsed, with its key.
-pub(super) fn alike(
-    spec: &Spec,
-    name: &RehearsalName,
-    target: &str,
-) -> Result<(Spec, Vec<String>)> {
-    refuse(spec, name, target)?;
+/// `spec` for the rehearsal `name`, and what of it is not rehearsed, a line each.
+pub(super) fn alike(spec: &Spec, name: &RehearsalName) -> (Spec, Vec<String>) {
     let mut alike = spec.clone();
     let mut left_out = Vec::new();
     writers(&mut alike, &mut left_out);
@@ -37,10 +28,14 @@ pub(super) fn alike(
     if hooks.on_success.is_some() || hooks.on_failure.is_some() {
         left_out.push("hooks: nobody is told how it ended".to_owned());
     }
-    Ok((alike, left_out))
+    (alike, left_out)
 }
 
-fn refuse(spec: &Spec, name: &RehearsalName, target: &str) -> Result<()> {
+/// Makes sure that `spec` can be rehearsed as `name`. `target` is the name of its database.
+///
+/// # Errors
+/// A refusal of what cannot be, with its key.
+pub(super) fn refuse(spec: &Spec, name: &RehearsalName, target: &str) -> Result<()> {
     let pod = spec.target.kubernetes.as_ref();
     let instance = spec.target.cloudsql.as_ref();
     let replaced = [

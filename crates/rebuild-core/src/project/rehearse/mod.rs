@@ -27,7 +27,7 @@ use crate::event::Ctx;
 use crate::journal::Ending;
 use crate::model::Identity;
 use crate::plan::{RehearsalName, may_begin};
-use crate::postgres::{DatabaseKey, Session, application, find_database};
+use crate::postgres::{DatabaseKey, Session, application, find_database, server_facts};
 use crate::spec::Spec;
 
 pub use report::{Rehearsal, RehearsedStep};
@@ -42,8 +42,6 @@ struct Rehearsing<'a> {
     /// The spec of the rehearsal.
     alike: Spec,
     not_rehearsed: Vec<String>,
-    in_the_way: Vec<String>,
-    target: Identity,
     /// The name of the database that stands in for the target.
     database: String,
     shelf: Shelf,
@@ -67,22 +65,21 @@ impl Project {
     /// the report, and whatever could not be removed.
     pub async fn rehearse(&self, name: &RehearsalName) -> Result<Rehearsal> {
         let began = Instant::now();
-        self.refuse_open_run().await?;
+        let ctx = self.ctx();
         let target = &self.endpoint.database;
-        let (alike, not_rehearsed) = alike(&self.spec, name, target)?;
-        let survey = Box::pin(self.survey(false)).await?;
-        let plan = self.plan_of(survey)?;
+        let session = Session::open(&self.maintenance(), &application(&ctx)).await?;
+        let server = server_facts(&session).await?.system_identifier;
+        session.close().await;
+        let (alike, not_rehearsed) = alike(&self.spec, name);
         let rehearsing = Rehearsing {
             project: self,
             name,
             alike,
             not_rehearsed,
-            in_the_way: may_begin(&plan)?,
             database: name.database(target),
-            shelf: Shelf::of(&self.store, name, &plan.target)?,
-            target: plan.target,
+            shelf: Shelf::of(&self.store, name, &server, target)?,
         };
-        let alone = Alone::take(&self.maintenance(), &self.ctx(), &rehearsing.database).await?;
+        let alone = Alone::take(&self.maintenance(), &ctx, &rehearsing.database).await?;
         let rehearsed = Box::pin(rehearsing.rehearse(began)).await;
         alone.release().await;
         rehearsed
@@ -106,19 +103,21 @@ fn tool_of(alike: &Spec, infrastructure: &str) -> Result<Infrastructure> {
 
 impl Rehearsing<'_> {
     async fn rehearse(&self, began: Instant) -> Result<Rehearsal> {
+        let mut performed = Performed::default();
+        // First, for it may be what a guard refuses: a full disk, for example.
         if let Some(left) = self.shelf.read().await? {
             let warning = format!("an earlier rehearsal {} is cleaned up first", self.name);
             self.project.events.warn(warning);
             let cleaned = self.clean(&left).await;
             if !cleaned.left.is_empty() {
-                let nothing = Performed::default();
-                return Ok(self.report(nothing, cleaned, None, began));
+                return Ok(self.report(performed, cleaned, None, began));
             }
         }
         let ctx = self.project.ctx();
+        let target = self.guards(&mut performed).await?;
         self.require_free(&ctx).await?;
         let workspaces = self.new_workspaces(&ctx).await?;
-        let record = Record::new(self.target.clone(), self.database.clone(), workspaces);
+        let record = Record::new(target, self.database.clone(), workspaces);
         self.shelf.write(&record).await?;
         let performance = Performance {
             project: self.project,
@@ -126,7 +125,6 @@ impl Rehearsing<'_> {
             shelf: &self.shelf,
             record: &record,
         };
-        let mut performed = Performed::default();
         let done = Box::pin(performance.perform(&mut performed)).await;
         let cleaning = Instant::now();
         let cleaned = self.clean(&record).await;
@@ -143,6 +141,18 @@ impl Rehearsing<'_> {
             }
             done => Ok(self.report(performed, cleaned, done.err(), began)),
         }
+    }
+
+    /// Everything that refuses the run refuses its rehearsal, but for sessions. Returns which database the
+    /// target is.
+    async fn guards(&self, performed: &mut Performed) -> Result<Identity> {
+        let project = self.project;
+        alike::refuse(&project.spec, self.name, &project.endpoint.database)?;
+        project.refuse_open_run().await?;
+        let survey = Box::pin(project.survey(false)).await?;
+        let plan = project.plan_of(survey)?;
+        performed.in_the_way = may_begin(&plan)?;
+        Ok(plan.target)
     }
 
     /// Removes what `record` tells of, whatever the operator does meanwhile.
@@ -236,7 +246,7 @@ impl Rehearsing<'_> {
             hint: advice.or(hint),
             steps: performed.steps,
             not_rehearsed: self.not_rehearsed.clone(),
-            in_the_way: self.in_the_way.clone(),
+            in_the_way: performed.in_the_way,
             gone: cleaned.gone,
             left: cleaned.left,
             next: (!clean).then(|| format!("rebuild run --rehearse {}", self.name)),

@@ -16,6 +16,8 @@ use crate::spec::Spec;
 /// What came of it.
 #[derive(Default)]
 pub(super) struct Performed {
+    /// What would refuse the run itself.
+    pub(super) in_the_way: Vec<String>,
     pub(super) steps: Vec<RehearsedStep>,
     /// That of the run, if it has begun.
     pub(super) report: Option<Report>,
@@ -115,7 +117,7 @@ impl Performance<'_> {
             mark: Some(self.record.mark()),
             environment: &project.environment,
         };
-        let (_, verdict) = copying.straight(ctx).await?;
+        let (_, verdict) = copying.by_way_of(ctx, self.shelf.of_the_copy()?).await?;
         if verdict.passed() {
             return Ok(());
         }
@@ -141,7 +143,7 @@ impl Performance<'_> {
         stand_in.endpoint.database.clone_from(&self.record.database);
         stand_in.store = self.shelf.store();
         stand_in.functions.clone_from(&project.functions);
-        stand_in.rehearsal = true;
+        stand_in.rehearsal = Some(self.record.id.clone());
         Ok(stand_in)
     }
 }

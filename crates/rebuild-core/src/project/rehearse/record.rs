@@ -61,10 +61,15 @@ pub(super) struct Shelf {
 }
 
 impl Shelf {
-    /// That of the rehearsal `name` of `target`. Databases of other servers that are called alike have
-    /// their own.
-    pub(super) fn of(store: &Store, name: &RehearsalName, target: &Identity) -> Result<Self> {
-        let of = format!("{}/{}", target.server, target.name);
+    /// That of the rehearsal `name` of the database `target` on `server`. Databases of other servers that
+    /// are called alike have their own.
+    pub(super) fn of(
+        store: &Store,
+        name: &RehearsalName,
+        server: &str,
+        target: &str,
+    ) -> Result<Self> {
+        let of = format!("{server}/{target}");
         let hash = blake3::hash(of.as_bytes()).to_hex();
         Ok(Self {
             store: store.clone(),
@@ -75,6 +80,11 @@ impl Shelf {
     /// The store of the rehearsal's run.
     pub(super) fn store(&self) -> Store {
         self.store.below(&self.folder)
+    }
+
+    /// The store of what the copy is made by, which is no backup of the rehearsal.
+    pub(super) fn of_the_copy(&self) -> Result<Store> {
+        Ok(self.store.below(&self.folder.join("copy")?))
     }
 
     /// Where it is, for people.

@@ -94,7 +94,8 @@ async fn a_database_of_the_name_that_no_rehearsal_made_is_refused() {
 
     // Nor is it taken for what an earlier rehearsal of that name has left.
     let target = world.target().await;
-    let shelf = Shelf::of(world.project.store(), &world.name, &target).expect("a shelf");
+    let store = world.project.store();
+    let shelf = Shelf::of(store, &world.name, &target.server, "app").expect("a shelf");
     let left = Record::new(target, "app_rehearsal_one".to_owned(), Vec::new());
     shelf.write(&left).await.expect("written");
     let stuck = world.project.rehearse(&world.name).await.expect("told");
@@ -143,12 +144,16 @@ async fn what_a_rehearsal_made_is_known_by_its_marks_alone() {
             "create database renamed; comment on database renamed is $${}$$;
              create database by_run; comment on database by_run is $${}$$;
              create database \"{}\";
+             create database rebuild_scratch_{};
+             create database look; comment on database look is 'rebuild: scratch of {run}, made x';
              create database other; comment on database other is $${}$$;
              create database strange; comment on database strange is $${}$$;
+             create database rebuild_scratch_0;
              create database \"{}\"",
             record.mark(),
             made_by(&run),
             name(&run),
+            record.id.short(),
             other.mark(),
             made_by(&stranger),
             name(&stranger),
@@ -170,14 +175,14 @@ async fn what_a_rehearsal_made_is_known_by_its_marks_alone() {
     assert!(killed.query("select 1", &[]).await.is_err(), "it was ended");
     assert!(busy.query("select 1", &[]).await.is_ok(), "it is another's");
     let found = marked.find(&ctx).await.expect("found");
-    assert_eq!(found.len(), 3, "{found:?}");
+    assert_eq!(found.len(), 5, "{found:?}");
     for database in &found {
         marked.remove(&ctx, database).await.expect("removed");
         marked.remove(&ctx, database).await.expect("gone already");
     }
     assert!(marked.find(&ctx).await.expect("looked").is_empty());
     let mut left = vec!["app".to_owned(), name(&stranger)];
-    left.extend(["other", "strange"].map(str::to_owned));
+    left.extend(["other", "rebuild_scratch_0", "strange"].map(str::to_owned));
     assert_eq!(world.databases().await, left);
     let target = world.target().await;
     let e = marked.remove(&ctx, &target).await.expect_err("no mark");

@@ -9,7 +9,9 @@ fn spec(more: &str) -> Spec {
 }
 
 fn of(more: &str) -> Result<(Spec, Vec<String>)> {
-    alike(&spec(more), &"one".parse().expect("a name"), "app")
+    let (spec, name) = (spec(more), "one".parse().expect("a name"));
+    refuse(&spec, &name, "app")?;
+    Ok(alike(&spec, &name))
 }
 
 #[test]
@@ -110,7 +112,7 @@ fn what_cannot_be_rehearsed_is_refused() {
         let folder = std::path::Path::new(".");
         let spec = crate::spec::parse(&text, "rebuild.toml", folder, &|_| None);
         let name = "one".parse().expect("a name");
-        let refused = alike(&spec.expect("a spec"), &name, "app").expect_err("a server");
+        let refused = refuse(&spec.expect("a spec"), &name, "app").expect_err("a server");
         assert_eq!(refused.kind(), ErrorKind::Refused);
     }
 
