@@ -186,7 +186,7 @@ impl Call {
         if let Some(functions) = self.functions {
             project = project.with_functions(Arc::new(PyFunctions(functions)));
         }
-        rebuild(&project, self.request.verb, &environment).await
+        Box::pin(rebuild(&project, self.request.verb, &environment)).await
     }
 }
 

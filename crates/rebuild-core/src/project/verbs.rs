@@ -110,7 +110,8 @@ impl Project {
             }
             stored.require_same_state(&self.plan_of(seen)?)?;
         }
-        self.execute(self.plan_of(survey)?, confirm).await
+        let plan = self.plan_of(survey)?;
+        Box::pin(self.execute(plan, confirm)).await
     }
 
     /// Runs `plan`, which was made from the state of this moment.

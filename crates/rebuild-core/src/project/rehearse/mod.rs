@@ -108,15 +108,15 @@ impl Rehearsing<'_> {
         if let Some(left) = self.shelf.read().await? {
             let warning = format!("an earlier rehearsal {} is cleaned up first", self.name);
             self.project.events.warn(warning);
-            let cleaned = self.clean(&left).await;
+            let cleaned = Box::pin(self.clean(&left)).await;
             if !cleaned.left.is_empty() {
                 return Ok(self.report(performed, cleaned, None, began));
             }
         }
         let ctx = self.project.ctx();
-        let target = self.guards(&mut performed).await?;
+        let target = Box::pin(self.guards(&mut performed)).await?;
         self.require_free(&ctx).await?;
-        let workspaces = self.new_workspaces(&ctx).await?;
+        let workspaces = Box::pin(self.new_workspaces(&ctx)).await?;
         let record = Record::new(target, self.database.clone(), workspaces);
         self.shelf.write(&record).await?;
         let performance = Performance {
@@ -127,7 +127,7 @@ impl Rehearsing<'_> {
         };
         let done = Box::pin(performance.perform(&mut performed)).await;
         let cleaning = Instant::now();
-        let cleaned = self.clean(&record).await;
+        let cleaned = Box::pin(self.clean(&record)).await;
         let took = cleaning.elapsed().as_secs_f64();
         performed.note("rehearsal-clean", CLEAN, took);
         match done {

@@ -8,7 +8,8 @@ use crate::engine::Report;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::journal::{self, Ending};
-use crate::plan::makes_only;
+use crate::model::RunId;
+use crate::plan::{Plan, makes_only};
 use crate::project::compose;
 use crate::project::copy::Copying;
 use crate::spec::Spec;
@@ -52,16 +53,28 @@ impl Performance<'_> {
     pub(super) async fn perform(&self, performed: &mut Performed) -> Result<()> {
         let mut ctx = self.project.ctx();
         ctx.run = self.record.id.clone();
-        self.workspaces(&ctx, performed).await?;
+        Box::pin(self.workspaces(&ctx, performed)).await?;
         let began = Instant::now();
         let title = "copy the target to rehearse on";
         let copying = Box::pin(self.copy(&ctx));
         ctx.step("rehearsal-copy", title, copying).await?;
         performed.note("rehearsal-copy", title, began.elapsed().as_secs_f64());
-        let stand_in = self.stand_in().await?;
-        let survey = Box::pin(stand_in.survey_for_plan(true)).await?;
-        let plan = stand_in.plan_of(survey)?;
-        makes_only(&plan.survey.infrastructure)?;
+        let stand_in = Box::new(Box::pin(self.stand_in()).await?);
+        let Some(run) = Box::pin(self.run(&stand_in, performed)).await? else {
+            return Ok(());
+        };
+        let began = Instant::now();
+        let title = "purge what the run retired";
+        let purging = stand_in.purge(&run, Some(&self.record.database), true);
+        ctx.step("rehearsal-purge", title, Box::pin(purging))
+            .await?;
+        performed.note("rehearsal-purge", title, began.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// Runs on the copy. Returns the run, if it has come to its end.
+    async fn run(&self, stand_in: &Project, performed: &mut Performed) -> Result<Option<RunId>> {
+        let plan = Box::pin(self.plan(stand_in)).await?;
         let report = Box::pin(stand_in.execute(plan, Some(&self.record.database))).await?;
         let run = report.run.clone();
         let done = report.ending == Ending::Done;
@@ -75,16 +88,14 @@ impl Performance<'_> {
                 seconds: step.seconds,
                 error: step.error,
             }));
-        if !done {
-            return Ok(());
-        }
-        let began = Instant::now();
-        let title = "purge what the run retired";
-        let purging = stand_in.purge(&run, Some(&self.record.database), true);
-        ctx.step("rehearsal-purge", title, Box::pin(purging))
-            .await?;
-        performed.note("rehearsal-purge", title, began.elapsed().as_secs_f64());
-        Ok(())
+        Ok(done.then_some(run))
+    }
+
+    async fn plan(&self, stand_in: &Project) -> Result<Plan> {
+        let survey = Box::pin(stand_in.survey_for_plan(true)).await?;
+        let plan = stand_in.plan_of(survey)?;
+        makes_only(&plan.survey.infrastructure)?;
+        Ok(plan)
     }
 
     /// First, while nothing else is there: a tool refuses to make a workspace that somebody else has made
