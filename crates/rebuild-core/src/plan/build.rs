@@ -145,6 +145,10 @@ fn steps(rules: &Rules<'_>, survey: &Survey) -> Vec<PlannedStep> {
     steps.add("schema", StepKind::Schema, schema);
     let rows = match rules.rows {
         RowsFrom::Nowhere => None,
+        RowsFrom::Backup if rules.falls_back => Some(
+            "restore the rows; if the backup cannot be restored, load the export that was taken with it"
+                .to_owned(),
+        ),
         RowsFrom::Backup => Some("restore the rows".to_owned()),
         RowsFrom::Csv(folder) => Some(format!("restore rows from the CSV files in {folder:?}")),
         RowsFrom::Function(function) => Some(format!("restore rows with {function}")),

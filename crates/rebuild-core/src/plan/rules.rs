@@ -56,6 +56,8 @@ pub struct Rules<'a> {
     pub schema: SchemaFrom,
     /// Where the rows come from.
     pub rows: RowsFrom<'a>,
+    /// True if an export is loaded where the backup cannot be restored.
+    pub falls_back: bool,
     /// True if a migrator runs after the rows.
     pub migrates: bool,
     /// True if rows of the target outlive a refresh.

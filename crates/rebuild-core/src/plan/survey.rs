@@ -142,10 +142,11 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// True if infrastructure goes that is known to hold data.
+    /// True if infrastructure goes that is known to hold data, or a whole instance.
     pub(super) fn destroys_data(&self) -> bool {
         let mut planned = self.infrastructure.iter();
         planned.any(|planned| planned.changes.destroys_data())
+            || self.instance.as_ref().is_some_and(|i| i.replaced.is_some())
     }
 
     /// The tables whose rows have no place in the new schema, with the rows they are estimated to

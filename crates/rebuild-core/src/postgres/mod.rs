@@ -42,7 +42,7 @@ pub use client_tools::{ClientTool, ToolInput, ToolOutput, ToolRun};
 pub use compare::{Comparison, compare};
 #[cfg(feature = "cloudsql")]
 pub(crate) use dump::{DumpContents, read_gzip};
-pub use dump::{DumpFrom, DumpReport, MANAGED_ROLES, PgDump, RoleMap};
+pub use dump::{DumpFrom, DumpReport, DumpStream, MANAGED_ROLES, PgDump, RoleMap};
 pub use functions::{FunctionRestorer, FunctionTask, FunctionVerifier};
 pub use gate::{READ_ONLY_GATE, ReadOnlyGate};
 pub use ident::{MAX_IDENTIFIER_BYTES, ascii_ident, ident, literal, qualified};
@@ -62,6 +62,8 @@ pub use provision::{PgProvision, ProvisionOptions, ScratchDatabase};
 pub use refresh::{CatchUp, PgPreserver, PgRefresh, Source, SourceSurveyor};
 pub(crate) use refresh::{Preserved, RefreshRules};
 pub(crate) use restore::RESTORE;
+#[cfg(feature = "cloudsql")]
+pub(crate) use restore::empty_database;
 pub use restore::{PgBackupSchema, PgCsvRestorer, PgRestorer, RestoreChoice};
 pub use rows::RowOptions;
 pub use schema::{PgSqlFiles, SqlPart};

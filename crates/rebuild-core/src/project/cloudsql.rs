@@ -1,5 +1,6 @@
 //! The instance of Cloud SQL that a spec names.
 
+mod fallback;
 mod replace;
 
 use std::path::PathBuf;

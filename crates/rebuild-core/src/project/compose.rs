@@ -335,7 +335,7 @@ impl Project {
     ) -> Result<Backends> {
         let spec = &self.spec;
         let refresh = self.refresh(target, source)?.map(Arc::new);
-        Ok(Backends {
+        let backends = Backends {
             teardown: Arc::new(PgTeardown::new(
                 self.maintenance(),
                 lock.clone(),
@@ -369,7 +369,10 @@ impl Project {
             lock: self.with_lease(lock, &target.name),
             #[cfg(not(feature = "k8s"))]
             lock,
-        })
+        };
+        #[cfg(feature = "cloudsql")]
+        let backends = self.with_fallback(backends)?;
+        Ok(backends)
     }
 
     /// Which database the target's name leads to now.

@@ -55,6 +55,7 @@ impl Project {
                     RowsFrom::Function(spec.restore.function.as_deref().unwrap_or_default())
                 }
             },
+            falls_back: spec.restore.fallback.is_some(),
             migrates: spec.migrate.is_some(),
             preserves: !spec.preserve.is_empty(),
             fixtures: !spec.schema.fixtures.is_empty(),

@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Program, ReplaceInstanceSpec, Spec, Within, replace_instance};
+use super::{
+    Program, ReplaceInstanceSpec, RestoreFrom, SchemaSource, Spec, Within, replace_instance,
+};
 use crate::error::{Error, Result};
 
 /// `[target.cloudsql]`: the instance that the database is in. `target.url` names the role and the
@@ -100,6 +102,7 @@ pub struct ExportSpec {
 /// # Errors
 /// The first thing that does not fit, with its key.
 pub(super) fn check(spec: &Spec) -> Result<()> {
+    check_fallback(spec)?;
     let Some(cloudsql) = &spec.target.cloudsql else {
         return Ok(());
     };
@@ -117,6 +120,23 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
         return wrong(".socket_directory", "is not an absolute path");
     }
     replace_instance::check(spec)
+}
+
+/// An export holds the schema that was, and all of its rows.
+fn check_fallback(spec: &Spec) -> Result<()> {
+    if spec.restore.fallback.is_none() {
+        return Ok(());
+    }
+    let wrong = |why: &str| Err(Error::usage(format!("restore.fallback: {why}")));
+    let cloudsql = spec.target.cloudsql.as_ref();
+    if cloudsql.is_none_or(|cloudsql| cloudsql.export.is_none()) {
+        return wrong("there is no target.cloudsql.export that could be loaded");
+    }
+    let whole = spec.rows_from() == RestoreFrom::Backup && spec.restore.tables.is_empty();
+    if !whole || spec.schema_from() != SchemaSource::Backup {
+        return wrong("an export is the whole database, and so must be what is restored");
+    }
+    Ok(())
 }
 
 fn cloudsql() -> String {
@@ -157,6 +177,17 @@ mod tests {
                      [target.kubernetes]\nservice = \"db\"\n"
                 ),
                 "target.cloudsql: the database is in a pod",
+            ),
+            (
+                format!("{gcp}{sql}connect = \"proxy\"\n[restore]\nfallback = \"export\"\n"),
+                "restore.fallback: there is no target.cloudsql.export",
+            ),
+            (
+                format!(
+                    "{gcp}{sql}connect = \"proxy\"\nexport = {{ to = \"gs://a\" }}\n[restore]\n\
+                     fallback = \"export\"\nsource = \"none\"\n"
+                ),
+                "restore.fallback: an export is the whole database",
             ),
             (
                 "[gcp]\nproject = \"a/b\"\n".to_owned(),

@@ -54,8 +54,8 @@ pub use source::{
     Transformer,
 };
 pub use steps::{
-    BackupSpec, CommandSpec, FileOrder, Hooks, MigratorSpec, Program, ProvisionSpec, RestoreFrom,
-    RestoreSpec, Retention, SchemaSource, SchemaSpec, WorkloadSpec,
+    BackupSpec, CommandSpec, FallbackFrom, FileOrder, Hooks, MigratorSpec, Program, ProvisionSpec,
+    RestoreFrom, RestoreSpec, Retention, SchemaSource, SchemaSpec, WorkloadSpec,
 };
 pub use target::{EndSessionsSpec, Quiesce, SessionPatterns, StoreSpec, StrategySpec, TargetSpec};
 pub use workers::WorkersSpec;

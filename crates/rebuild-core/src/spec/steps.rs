@@ -227,6 +227,16 @@ pub struct RestoreSpec {
     /// Data that may be left behind because the new schema has no place for it: patterns of
     /// `schema.table` or `schema.table.column`.
     pub allow_dropped: Vec<String>,
+    /// What is tried, with schema and rows, when they cannot be restored from the backup.
+    pub fallback: Option<FallbackFrom>,
+}
+
+/// What is tried when the backup cannot be restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FallbackFrom {
+    /// The export that was taken with the backup, by `target.cloudsql.export`.
+    Export,
 }
 
 /// `[[load]]` and `[[after]]`: a command, which finds the database in its environment as a

@@ -1,13 +1,14 @@
 //! A database in an instance of Cloud SQL, as this crate's tests need one.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rebuild_testgoogle::{Google, SqlInstance};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::Environment;
-use crate::event::Events;
+use crate::event::{Events, Sink};
 use crate::model::Endpoint;
 use crate::postgres::Session;
 use crate::project::Project;
@@ -131,9 +132,25 @@ impl World {
         spec: &str,
         stop: CancellationToken,
     ) -> crate::Result<Project> {
+        self.open(spec, Events::none(), stop).await
+    }
+
+    /// The same, which tells `sink` what it does.
+    pub(crate) async fn project_told(&self, spec: &str, sink: Arc<dyn Sink>) -> Project {
+        let events = Events::new(None, vec![sink]);
+        let opened = self.open(spec, events, CancellationToken::new()).await;
+        opened.expect("a project")
+    }
+
+    async fn open(
+        &self,
+        spec: &str,
+        events: Events,
+        stop: CancellationToken,
+    ) -> crate::Result<Project> {
         let spec = crate::spec::parse(spec, "rebuild.toml", self.folder(), &|_| None)?;
         let environment = Environment::of([("PATH", std::env::var("PATH").unwrap_or_default())]);
-        Project::open(spec, &environment, Events::none(), stop).await
+        Project::open(spec, &environment, events, stop).await
     }
 
     pub(crate) fn folder(&self) -> &Path {

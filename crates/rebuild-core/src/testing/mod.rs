@@ -6,6 +6,8 @@ pub mod conformance;
 mod full_store;
 #[cfg(all(test, feature = "cloudsql"))]
 pub(crate) mod google;
+#[cfg(all(test, any(feature = "cloudsql", feature = "k8s")))]
+pub(crate) mod killer;
 #[cfg(feature = "postgres")]
 mod kitchen_sink;
 #[cfg(all(test, feature = "postgres", feature = "k8s"))]

@@ -14,6 +14,7 @@ pub fn rules() -> Rules<'static> {
         backup: BackupMode::Full,
         schema: SchemaFrom::Files,
         rows: RowsFrom::Backup,
+        falls_back: false,
         migrates: false,
         preserves: false,
         fixtures: false,

@@ -17,6 +17,6 @@ mod tests;
 
 #[cfg(feature = "cloudsql")]
 pub(crate) use contents::{DumpContents, read_gzip};
-pub use object::DumpFrom;
+pub use object::{DumpFrom, DumpStream};
 pub use roles::{MANAGED_ROLES, RoleMap};
 pub use run::{DumpReport, PgDump};

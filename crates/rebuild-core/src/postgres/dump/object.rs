@@ -1,7 +1,9 @@
 //! A dump in a bucket, read as it comes: nothing of it is kept on this machine.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use futures::TryStreamExt;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::io::{StreamReader, SyncIoBridge};
@@ -18,6 +20,21 @@ pub enum DumpFrom {
     Path(PathBuf),
     /// An object in a bucket.
     Object(Store, Name),
+    /// SQL under gzip that somebody else reads.
+    Stream(Arc<dyn DumpStream>),
+}
+
+/// SQL under gzip, read from the beginning as often as it is asked for.
+#[async_trait]
+pub trait DumpStream: std::fmt::Debug + Send + Sync {
+    /// What it is, for errors.
+    fn name(&self) -> String;
+
+    /// The bytes, as they are stored.
+    ///
+    /// # Errors
+    /// It is not there, or cannot be read.
+    async fn open(&self) -> Result<Box<dyn AsyncRead + Send + Unpin>>;
 }
 
 impl DumpFrom {
@@ -47,6 +64,7 @@ impl DumpFrom {
                 name.to_string_lossy().into_owned()
             }
             Self::Object(_, name) => name.file_name().to_owned(),
+            Self::Stream(stream) => stream.name(),
         }
     }
 }
@@ -83,8 +101,15 @@ pub(super) async fn open(
     name: &Name,
     packing: Packing,
 ) -> Result<Box<dyn AsyncRead + Send + Unpin>> {
-    let bytes = bytes(store, name).await?;
-    Ok(match packing {
+    Ok(unpacked(bytes(store, name).await?, packing))
+}
+
+/// The SQL in what was packed.
+pub(super) fn unpacked(
+    bytes: impl AsyncRead + Send + Unpin + 'static,
+    packing: Packing,
+) -> Box<dyn AsyncRead + Send + Unpin> {
+    match packing {
         Packing::Plain => Box::new(bytes),
         Packing::Gzip => {
             let bytes = SyncIoBridge::new(bytes);
@@ -94,5 +119,5 @@ pub(super) async fn open(
             let bytes = SyncIoBridge::new(bytes);
             pieces(move || zstd::Decoder::new(bytes))
         }
-    })
+    }
 }

@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::io::AsyncRead;
 use tokio_util::io::StreamReader;
 
-use super::object::{self, DumpFrom};
+use super::object::{self, DumpFrom, DumpStream};
 use crate::error::{Error, Result};
 use crate::store::{Name, Store};
 
@@ -31,6 +32,8 @@ pub(super) enum Source {
     File(PathBuf, Packing),
     /// SQL in a bucket.
     Object(Store, Name, Packing),
+    /// SQL under gzip that somebody else reads.
+    Stream(Arc<dyn DumpStream>),
 }
 
 /// How SQL is packed.
@@ -70,6 +73,7 @@ impl Source {
                 let packing = object::packing(store, name).await?;
                 Ok(Self::Object(store.clone(), name.clone(), packing))
             }
+            DumpFrom::Stream(stream) => Ok(Self::Stream(stream.clone())),
         }
     }
 
@@ -123,6 +127,7 @@ impl Source {
         Ok(match self {
             Self::Archive(_) => return Err(Error::internal("an archive is read by pg_restore")),
             Self::Object(store, name, packing) => object::open(store, name, *packing).await?,
+            Self::Stream(stream) => object::unpacked(stream.open().await?, Packing::Gzip),
             Self::File(path, Packing::Plain) => Box::new(tokio::fs::File::from_std(opened(path)?)),
             Self::File(path, Packing::Gzip) => {
                 let file = opened(path)?;

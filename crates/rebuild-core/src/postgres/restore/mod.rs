@@ -10,6 +10,8 @@ mod against;
 mod copy_in;
 mod csv;
 mod detach;
+#[cfg(feature = "cloudsql")]
+mod empty;
 mod finish;
 mod keys;
 mod large_objects;
@@ -42,6 +44,8 @@ use crate::store::Store;
 use crate::traits::{RestoreOutline, RestoreReport, Restorer};
 
 pub use csv::PgCsvRestorer;
+#[cfg(feature = "cloudsql")]
+pub(crate) use empty::empty_database;
 pub(super) use finish::analyze;
 pub use placement::RestoreChoice;
 pub use schema::PgBackupSchema;

@@ -1,8 +1,10 @@
 //! A database in an instance of Cloud SQL.
 
 mod backups;
+mod fallback;
 mod reach;
 mod replace;
+mod replace_killed;
 mod restore;
 mod trouble;
 

@@ -51,7 +51,7 @@ pub(super) async fn kept(world: &World) -> Vec<String> {
 async fn run(world: &World, spec: &str) -> Report {
     let ran = async {
         let project = world.project(spec).await.expect("a project");
-        project.run(None, None).await
+        project.run(None, Some("app")).await
     };
     Box::pin(ran).await.expect("a run")
 }
@@ -201,6 +201,10 @@ async fn what_may_not_go_stays() {
 
     let how = "lift_deletion_protection = true\ndatabases = [\"crm\"]\n";
     let spec = replacing(&world, "", how);
+    let project = world.project(&spec).await.expect("a project");
+    let refused = project.run(None, None).await.expect_err("no name");
+    assert_eq!(refused.advice(), Some("give --confirm app"), "{refused:?}");
+    assert!(world.google.calls("sql.instances.delete").is_empty());
     let report = run(&world, &spec).await;
     assert_eq!(report.ending, Ending::Done, "{report:?}");
     let back = rollback(&world, &spec, &report.run).await;

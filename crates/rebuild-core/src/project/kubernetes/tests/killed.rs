@@ -1,85 +1,23 @@
 //! A run that replaces a server is killed wherever it tells what it is about to do, and one command
 //! goes on or back.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures::StreamExt;
-use tokio::task::AbortHandle;
 
 use super::replace::{HOW, filled, rows, server, volume, volume_state};
 use super::*;
 use crate::engine::Report;
-use crate::event::{Event, Progress, Sink};
 use crate::model::RunId;
+use crate::testing::killer::Killer;
 
 /// How many clusters there are at the same time.
 const AT_ONCE: usize = 3;
 
-/// Ends the task as soon as it tells of `point`; without one, only listens.
-#[derive(Default)]
-struct Killer {
-    point: Option<String>,
-    task: Mutex<Option<AbortHandle>>,
-    told: Mutex<Vec<String>>,
-}
-
-impl Sink for Killer {
-    fn event(&self, event: &Event) {
-        let text = point(event);
-        if self.point.as_ref() == Some(&text)
-            && let Some(task) = self.task.lock().expect("no one panics with it").take()
-        {
-            task.abort();
-        }
-        self.told.lock().expect("no one panics with it").push(text);
-    }
-
-    fn progress(&self, _: &Progress) {}
-}
-
-/// What an event tells, without what is another one each time.
-fn point(event: &Event) -> String {
-    let value = serde_json::to_value(&event.kind).expect("JSON");
-    let text = |key: &str| value[key].as_str().unwrap_or_default();
-    let all = format!("{} {} {}", text("event"), text("step"), text("message"));
-    let words = all.split(' ').map(|word| match word.split_once("pvc-") {
-        Some((before, _)) => format!("{before}pvc"),
-        None => word.to_owned(),
-    });
-    words.collect::<Vec<_>>().join(" ").trim().to_owned()
-}
-
-impl Killer {
-    fn at(point: &str) -> Arc<Self> {
-        Arc::new(Self {
-            point: Some(point.to_owned()),
-            ..Self::default()
-        })
-    }
-
-    /// What was told from `first` up to `last`, once each, but for reasons to wait: those depend on
-    /// how fast things go.
-    fn points(&self, first: &str, last: &str) -> Vec<String> {
-        let told = self.told.lock().expect("no one panics with it");
-        let place = |what: &str| told.iter().position(|t| t.starts_with(what)).expect(what);
-        let mut points: Vec<String> = told[place(first)..=place(last)].to_vec();
-        points.retain(|point| {
-            let told = point.rsplit("  ").next().unwrap_or_default();
-            let begins = [
-                "volume", "stopping", "deleting", "applying", "claim", "making", "the new",
-            ];
-            !point.contains(": ")
-                && (!point.starts_with("note") || begins.iter().any(|b| told.starts_with(b)))
-        });
-        let mut seen = std::collections::BTreeSet::new();
-        points.retain(|point| seen.insert(point.clone()));
-        points
-    }
-
-    fn struck(&self) -> bool {
-        self.task.lock().expect("no one panics with it").is_none()
-    }
-}
+/// What a run that replaces a server tells besides its steps.
+const NOTES: &[&str] = &[
+    "volume", "stopping", "deleting", "applying", "claim", "making", "the new",
+];
 
 /// Does `verb` with a project in a task of its own, which ends where `killer` says.
 async fn until_killed<F>(
@@ -92,19 +30,7 @@ where
 {
     let text = world.replacing("", HOW);
     let opened = world.open_with(&text, killer.clone()).await;
-    let work = verb(opened.expect("a project"));
-    let (go, gone) = tokio::sync::oneshot::channel();
-    let task = tokio::spawn(async move {
-        gone.await.expect("it is watched");
-        work.await
-    });
-    *killer.task.lock().expect("no one panics with it") = Some(task.abort_handle());
-    go.send(()).expect("it waits");
-    match task.await {
-        Ok(report) => Some(report.expect("a report")),
-        Err(e) if e.is_cancelled() => None,
-        Err(e) => std::panic::resume_unwind(e.into_panic()),
-    }
+    killer.watch(verb(opened.expect("a project"))).await
 }
 
 async fn run(project: Project) -> crate::Result<Report> {
@@ -156,7 +82,7 @@ async fn killed_on_the_way_there() {
         .await
         .expect("a run");
     assert_eq!(report.ending, Ending::Done, "{report:?}");
-    let points = clean.points("step-started retire", "step-started restore");
+    let points = clean.points("step-started retire", "step-started restore", NOTES);
     assert!(points.len() >= 10, "{points:#?}");
     world.end().await;
 
@@ -193,7 +119,7 @@ async fn killed_on_the_way_back() {
         |id: RunId| |project: Project| async move { project.rollback(&id, None, true).await };
     let way_back = until_killed(&world, clean.clone(), back(report.run)).await;
     assert_eq!(way_back.expect("a way back").ending, Ending::RolledBack);
-    let points = clean.points("undo-started retire", "undo-finished retire");
+    let points = clean.points("undo-started retire", "undo-finished retire", NOTES);
     assert!(points.len() >= 8, "{points:#?}");
     world.end().await;
 

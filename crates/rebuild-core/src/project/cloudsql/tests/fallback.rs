@@ -1,0 +1,88 @@
+//! The export in the place of a backup that cannot be restored.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::*;
+use crate::event::{Event, Progress, Sink};
+use crate::journal::Ending;
+
+/// Damages the backup's rows, or its schema, right before they are restored.
+struct Damage {
+    store: PathBuf,
+    step: &'static str,
+    what: &'static str,
+}
+
+impl Sink for Damage {
+    fn event(&self, event: &Event) {
+        let value = serde_json::to_value(&event.kind).expect("JSON");
+        if value["event"] != "step-started" || value["step"] != self.step {
+            return;
+        }
+        let mut found = 0;
+        let mut folders = vec![self.store.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.to_string_lossy().contains(self.what) {
+                    std::fs::write(&path, "damaged").expect("written");
+                    found += 1;
+                }
+            }
+        }
+        assert!(found > 0, "there is no {}", self.what);
+    }
+
+    fn progress(&self, _: &Progress) {}
+}
+
+async fn falls_back(step: &'static str, what: &'static str) {
+    let world = World::new().await;
+    world.google.create_bucket("exports");
+    let text = "create view totals as select count(*) as n from lines;
+                comment on table orders is 'what was ordered'";
+    world.sql("app", text).await;
+    let socket = world.socket();
+    let spec = world.spec(&format!(
+        "{socket}export = {{ to = \"gs://exports\", grant = true }}\n[restore]\nfallback = \"export\"\n"
+    ));
+    let shown = world
+        .project(&spec)
+        .await
+        .expect("a project")
+        .plan(true)
+        .await;
+    let shown = shown.expect("a plan").render();
+    let line = "if the backup cannot be restored, load the export that was taken with it";
+    assert!(shown.contains(line), "{shown}");
+
+    let store = world.folder().join("store/backups");
+    let damage = Arc::new(Damage { store, step, what });
+    let project = world.project_told(&spec, damage).await;
+    let report = Box::pin(project.run(None, None)).await.expect("a run");
+    assert_eq!(report.ending, Ending::Done, "{report:?}");
+    assert_eq!(world.count(&world.instance, "lines").await, 2000);
+    assert_eq!(world.count(&world.instance, "totals").await, 1);
+    world
+        .sql("app", "insert into orders values (501, 'goes on')")
+        .await;
+    let note = world
+        .folder()
+        .join(format!("store/runs/{}/cloudsql/fallback.txt", report.run));
+    let why = std::fs::read_to_string(note).expect("it is written down");
+    assert!(!why.is_empty());
+    world.google.assert_clean();
+}
+
+#[tokio::test]
+async fn rows_that_cannot_be_read_come_from_the_export() {
+    falls_back("restore", "/rows/").await;
+}
+
+#[tokio::test]
+async fn a_schema_that_cannot_be_made_comes_from_the_export() {
+    falls_back("schema", "pre-data").await;
+}
