@@ -10,6 +10,7 @@ mod infrastructure;
 mod killed;
 mod killed_refresh;
 mod refusals;
+mod rehearse;
 mod secrets;
 mod stores;
 mod workers;

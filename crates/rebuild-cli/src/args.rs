@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use rebuild_core::model::{BackupId, RunId};
+use rebuild_core::plan::RehearsalName;
 use rebuild_core::project::{Sharing, Workers};
 use rebuild_core::spec::Within;
 use rebuild_core::work::WorkId;
@@ -87,6 +88,13 @@ pub(crate) enum Command {
         /// schedulers that start the same command again.
         #[arg(long, conflicts_with = "plan")]
         or_resume: bool,
+        /// Do the whole run on a copy of the database, NAME_OF_DATABASE_rehearsal_NAME beside it, with
+        /// tofu and terraform in workspaces called NAME, and remove all of that again. The database
+        /// itself is only read, and stays open. Workloads, after-steps, hooks and what is done
+        /// elsewhere are left out, and listed. Killed, it cleans up and begins anew when it is given
+        /// again.
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["plan", "confirm", "or_resume"])]
+        rehearse: Option<RehearsalName>,
     },
     /// Go on with a run that was killed or halted.
     Resume {

@@ -39,7 +39,12 @@ impl Code {
 
     /// The code for a run.
     pub(crate) fn of_report(report: &Report) -> Self {
-        match report.ending {
+        Self::of_ending(report.ending)
+    }
+
+    /// The code for how a run, or a rehearsal, came to stand.
+    pub(crate) fn of_ending(ending: Ending) -> Self {
+        match ending {
             Ending::Done => Self::Done,
             Ending::RolledBack => Self::RolledBack,
             Ending::Halted => Self::Halted,

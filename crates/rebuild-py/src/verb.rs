@@ -47,6 +47,9 @@ enum Verb {
         plan: Option<Value>,
         confirm: Option<String>,
     },
+    Rehearse {
+        name: String,
+    },
     Resume {
         run: Option<RunId>,
     },
@@ -183,7 +186,7 @@ impl Call {
         if let Some(functions) = self.functions {
             project = project.with_functions(Arc::new(PyFunctions(functions)));
         }
-        rebuild(&project, self.request.verb, &environment).await
+        Box::pin(rebuild(&project, self.request.verb, &environment)).await
     }
 }
 
@@ -200,6 +203,7 @@ async fn rebuild(project: &Project, verb: Verb, environment: &Environment) -> Re
             let report = project.run(plan.as_ref(), confirm.as_deref()).await?;
             told(project, report).await
         }
+        Verb::Rehearse { name } => of(Box::pin(project.rehearse(&name.parse()?)).await?),
         Verb::Resume { run } => {
             let run = project.run_or_newest(run).await?;
             told(project, project.resume(&run).await?).await

@@ -52,6 +52,21 @@ def test_a_rebuild_from_files_and_back(world: World) -> None:
     assert world.databases() == [world.name]
 
 
+def test_a_rehearsal_leaves_nothing(world: World) -> None:
+    rehearsal = rebuild.rehearse(world.spec(), "one")
+    assert rehearsal and rehearsal.ending == "done" and rehearsal.left == ()
+    assert rehearsal.database == f"{world.name}_rehearsal_one"
+    assert {step.status for step in rehearsal.steps} == {"done"}
+    assert any("quiesce" in line for line in rehearsal.not_rehearsed)
+    assert world.databases() == [world.name] and rebuild.runs(world.spec()) == ()
+
+    fails = world.spec(migrate={"argv": ["false"]})
+    rehearsal = rebuild.rehearse(fails, "one")
+    assert not rehearsal and rehearsal.ending == "rolled-back" and rehearsal.error
+    assert "migrate" in {step.id for step in rehearsal.steps if step.status == "failed"}
+    assert world.databases() == [world.name]
+
+
 def test_backups(world: World) -> None:
     spec = world.spec(backup={"csv": True})
     assert rebuild.backups(spec) == ()

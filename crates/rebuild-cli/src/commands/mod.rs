@@ -6,6 +6,7 @@ mod copy;
 mod init;
 mod instance;
 mod rebuild;
+mod rehearse;
 mod runs;
 mod status;
 mod worker;
@@ -43,8 +44,12 @@ pub(crate) async fn dispatch(
             plan,
             confirm,
             or_resume,
+            rehearse,
         } => {
             let project = open().await?;
+            if let Some(name) = rehearse {
+                return rehearse::rehearse(&project, &name, output).await;
+            }
             if or_resume && let Some(run) = project.open_run().await? {
                 return rebuild::resume(&project, Some(run), output).await;
             }

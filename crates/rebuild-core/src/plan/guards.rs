@@ -210,13 +210,18 @@ fn tools(_: &Rules<'_>, survey: &Survey) -> Found {
     found
 }
 
+/// The room that a copy of so many bytes needs.
+pub(super) fn with_spare(bytes: u64) -> u64 {
+    bytes + bytes / SPARE
+}
+
 /// A second copy of the database has to fit beside the first; the backup has to fit into the
 /// store. What cannot be known is a warning of the plan, not a refusal.
 fn disk(rules: &Rules<'_>, survey: &Survey) -> Found {
     let mut found = Vec::new();
     let size = survey.inventory.database.bytes;
     let new = survey.source.as_ref().map_or(size, |source| source.bytes);
-    let copy = new + new / SPARE;
+    let copy = with_spare(new);
     // A new server brings its own disk.
     let here = replaced::whole(survey).is_none() && rules.rows != RowsFrom::Nowhere;
     if here && survey.server_free_bytes.is_some_and(|free| free < copy) {

@@ -9,6 +9,9 @@ mod infrastructure;
 mod instance;
 mod names;
 mod refresh;
+// Without a backend nothing is rehearsed.
+#[cfg_attr(not(feature = "postgres"), allow(dead_code))]
+mod rehearsal;
 mod render;
 mod replaced;
 mod replaced_instance;
@@ -23,8 +26,10 @@ pub use document::{PLAN_VERSION, Plan, PlannedStep, Refusal, StepKind, Strategy}
 pub use gcp::gcp_lines;
 pub use infrastructure::infrastructure_lines;
 pub use instance::instance_lines;
-pub use names::Names;
+pub use names::{Names, RehearsalName};
 pub use refresh::source_lines;
+#[cfg(feature = "postgres")]
+pub(crate) use rehearsal::{deletes_only, makes_only, may_begin};
 pub use render::{bytes, drift_lines};
 pub use rules::{MayDrop, MayEnd, RowsFrom, Rules, SchemaFrom};
 pub use survey::{Drift, PlannedInfrastructure, SourceSurvey, Survey, TableDrift, ToolFacts};

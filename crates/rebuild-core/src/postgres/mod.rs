@@ -57,6 +57,7 @@ pub use marks::{Change, WriteMarks};
 pub use migrate::{CommandMigrator, FunctionMigrator, migration_version};
 pub(crate) use migrate::{Recorded, migrations, recorded, require_named};
 pub use pooler::looks_pooled;
+pub(crate) use provision::Marked;
 pub use provision::{PgProvision, ProvisionOptions, ScratchDatabase};
 pub use refresh::{CatchUp, PgPreserver, PgRefresh, Source, SourceSurveyor};
 pub(crate) use refresh::{Preserved, RefreshRules};

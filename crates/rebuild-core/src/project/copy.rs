@@ -64,6 +64,7 @@ pub async fn copy(
         name: &target.database,
         options: RowOptions::default(),
         tools: None,
+        mark: None,
         environment,
     };
     match folder {
@@ -73,16 +74,18 @@ pub async fn copy(
 }
 
 /// A copy that may be made.
-struct Copying<'a> {
-    source: &'a Endpoint,
-    from: Identity,
+pub(super) struct Copying<'a> {
+    pub(super) source: &'a Endpoint,
+    pub(super) from: Identity,
     /// The target's server, at its maintenance database.
-    server: Endpoint,
-    name: &'a str,
-    options: RowOptions,
+    pub(super) server: Endpoint,
+    pub(super) name: &'a str,
+    pub(super) options: RowOptions,
     /// The folder of pg_dump and pg_restore, if they are not to be looked for.
-    tools: Option<PathBuf>,
-    environment: &'a Environment,
+    pub(super) tools: Option<PathBuf>,
+    /// The comment of the copy, if it is not the source's.
+    pub(super) mark: Option<String>,
+    pub(super) environment: &'a Environment,
 }
 
 impl Copying<'_> {
@@ -92,13 +95,18 @@ impl Copying<'_> {
             .permissions(Permissions::from_mode(0o700))
             .tempdir()?;
         let store = store_in(folder.path(), self.environment).await?;
+        self.by_way_of(ctx, store).await
+    }
+
+    /// Makes it, with everything but the rows by way of `store`, where that stays.
+    pub(super) async fn by_way_of(self, ctx: &Ctx, store: Store) -> Result<(Identity, Verdict)> {
         let id = BackupId::generate();
         let backup = self.backup(&store);
         let holding = backup.hold(ctx, &self.from, &id, Carry::ALL);
         let title = "hold the source at one moment and read its schema";
         let held = ctx.step("source", title, holding).await?;
         let destination = self.destination(store);
-        destination.copy(ctx, held, self.name).await
+        destination.copy(ctx, held, self.name, self.mark).await
     }
 
     async fn by_backup(self, ctx: &Ctx, folder: &Path) -> Result<(Identity, Verdict)> {

@@ -53,8 +53,9 @@ impl Project {
     /// is then made again.
     pub(super) fn infrastructure_tasks(&self, plan: &Plan) -> Result<Vec<Arc<dyn Task>>> {
         let leeway = match plan.strategy {
-            Strategy::Aside => Leeway::None,
-            Strategy::InPlace => Leeway::Additions,
+            // A rehearsal has removed nothing.
+            Strategy::InPlace if self.rehearsal.is_none() => Leeway::Additions,
+            Strategy::Aside | Strategy::InPlace => Leeway::None,
         };
         let mut tasks: Vec<Arc<dyn Task>> = Vec::new();
         for tool in self.infrastructure() {

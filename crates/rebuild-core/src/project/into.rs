@@ -116,14 +116,19 @@ impl Destination {
     }
 
     /// As [`restore`](Self::restore), with the rows straight from the database that is `held`;
-    /// everything else is in the store.
+    /// everything else is in the store. The new database has the comment `mark`, if there is one, in the
+    /// place of the other's.
     pub(super) async fn copy(
         &self,
         ctx: &Ctx,
         held: Held,
         name: &str,
+        mark: Option<String>,
     ) -> Result<(Identity, Verdict)> {
-        let manifest = held.manifest().clone();
+        let mut manifest = held.manifest().clone();
+        if mark.is_some() {
+            manifest.database.comment = mark;
+        }
         self.make(ctx, name, &manifest, Rows::Held(Box::new(held)))
             .await
     }

@@ -22,6 +22,7 @@ mod kubernetes;
 mod proof;
 mod prune;
 mod refresh;
+mod rehearse;
 mod rules;
 mod runs;
 mod verbs;
@@ -44,6 +45,7 @@ pub use cloudsql::InstanceSource;
 pub use copy::copy;
 pub use infrastructure::InfrastructureStatus;
 pub use init::template;
+pub use rehearse::{Rehearsal, RehearsedStep};
 pub use verbs::Status;
 pub use workers::{ShareDone, Sharing, Workers};
 
@@ -57,6 +59,8 @@ pub struct Project {
     events: Events,
     stop: CancellationToken,
     functions: Option<Arc<dyn Functions>>,
+    /// Which rehearsal it is, if the database stands in for the one that the spec names.
+    rehearsal: Option<RunId>,
     #[cfg(feature = "k8s")]
     reached: Option<kubernetes::Reached>,
     #[cfg(any(feature = "gcp", feature = "cloudsql"))]
@@ -128,6 +132,7 @@ impl Project {
             events,
             stop,
             functions: None,
+            rehearsal: None,
             #[cfg(feature = "k8s")]
             reached: None,
             #[cfg(any(feature = "gcp", feature = "cloudsql"))]
@@ -208,9 +213,11 @@ impl Project {
         &self.store
     }
 
-    /// A context for verbs that are no run: it has an id of its own for the names of sessions.
+    /// A context for verbs that are no run: it has an id of its own for the names of sessions, but in a
+    /// rehearsal, by whose id all is found again.
     fn ctx(&self) -> Ctx {
-        let mut ctx = Ctx::new(RunId::generate(), self.events.clone());
+        let id = self.rehearsal.clone().unwrap_or_else(RunId::generate);
+        let mut ctx = Ctx::new(id, self.events.clone());
         ctx.stop = self.stop.clone();
         ctx
     }

@@ -58,7 +58,7 @@ impl Project {
         self.plan_of(survey)
     }
 
-    async fn survey_for_plan(&self, drift: bool) -> Result<Survey> {
+    pub(super) async fn survey_for_plan(&self, drift: bool) -> Result<Survey> {
         self.require_functions()?;
         if let Some(folder) = self.csv_folder() {
             PgCsvRestorer::check_folder(&folder).await?;
@@ -68,7 +68,7 @@ impl Project {
         Ok(survey)
     }
 
-    async fn survey(&self, drift: bool) -> Result<Survey> {
+    pub(super) async fn survey(&self, drift: bool) -> Result<Survey> {
         let ctx = self.ctx();
         #[allow(
             unused_mut,
@@ -91,7 +91,7 @@ impl Project {
         Ok(survey)
     }
 
-    fn plan_of(&self, survey: Survey) -> Result<Plan> {
+    pub(super) fn plan_of(&self, survey: Survey) -> Result<Plan> {
         self.with_rules(|rules| Plan::build(rules, survey))?
     }
 
@@ -111,6 +111,11 @@ impl Project {
             stored.require_same_state(&self.plan_of(seen)?)?;
         }
         let plan = self.plan_of(survey)?;
+        Box::pin(self.execute(plan, confirm)).await
+    }
+
+    /// Runs `plan`, which was made from the state of this moment.
+    pub(super) async fn execute(&self, plan: Plan, confirm: Option<&str>) -> Result<Report> {
         plan.permit_run(confirm)?;
         self.refuse_open_run().await?;
         let engine = self.engine(&plan)?;

@@ -110,6 +110,15 @@ pub struct Applied {
     pub changes: Vec<Change>,
 }
 
+/// How the workspaces of a folder stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkspaceStand {
+    /// Whether the one that is meant exists.
+    pub exists: bool,
+    /// The one that is selected for whoever works in the folder by hand.
+    pub selected: Option<String>,
+}
+
 /// What one tool manages, in one folder and one workspace, stack or release.
 pub struct Infrastructure {
     driver: Driver,
@@ -187,11 +196,44 @@ impl Infrastructure {
         self.with_workspaces()?.remove_workspace(ctx).await
     }
 
+    /// Whether the workspace is there, and which one is selected in the folder.
+    ///
+    /// *Repeats:* looks again. *Destroys:* nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] for pulumi and helm; as [`look`](Self::look).
+    pub async fn workspace(&self, ctx: &Ctx) -> Result<WorkspaceStand> {
+        self.with_workspaces()?.stand(ctx).await
+    }
+
+    /// Makes the workspace, which must not be there; what is selected in the folder stays selected.
+    ///
+    /// *Repeats:* refuses what it made. *Destroys:* nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] for pulumi and helm; [`ErrorKind::Refused`] if it exists;
+    /// [`ErrorKind::Program`], also if somebody else makes it at the same time.
+    pub async fn make_new_workspace(&self, ctx: &Ctx) -> Result<()> {
+        self.with_workspaces()?.make_new_workspace(ctx).await
+    }
+
+    /// Selects `other` in the folder if it is this workspace that is selected there, as after a call of
+    /// [`make_new_workspace`](Self::make_new_workspace) that was killed. The folder is initialised
+    /// already, by a look at it.
+    ///
+    /// *Repeats:* does nothing more. *Destroys:* nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] for pulumi and helm; [`ErrorKind::Program`], also if there is no `other`.
+    pub async fn leave_workspace(&self, ctx: &Ctx, other: &str) -> Result<()> {
+        self.with_workspaces()?.leave(ctx, other).await
+    }
+
     fn with_workspaces(&self) -> Result<&Terraform> {
         match &self.driver {
             Driver::Terraform(tool) => Ok(tool),
             Driver::Pulumi(_) | Driver::Helm(_) => Err(Error::usage(format!(
-                "{} cannot be planned to be taken down; tofu and terraform can",
+                "{} has no workspaces to make and to take down; tofu and terraform have",
                 self.name()
             ))),
         }

@@ -7,11 +7,11 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::InfrastructurePlan;
 use super::by_hand;
 use super::masks;
 use super::program::{Program, private_file, private_folder, require_files};
 use super::terraform_plan::PlanFile;
+use super::{InfrastructurePlan, WorkspaceStand};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::infrastructure::InfrastructureState;
@@ -169,12 +169,42 @@ impl Terraform {
             .info(format!("{} does not exist and is made", self.name()));
         let new = ["workspace", "new", "-no-color", &self.workspace];
         self.anywhere.run_ok(ctx, &new).await?;
-        let selected = list.lines().find_map(|l| l.trim().strip_prefix('*'));
-        if let Some(selected) = selected {
-            let select = ["workspace", "select", "-no-color", selected.trim()];
+        if let Some(selected) = selected(list) {
+            let select = ["workspace", "select", "-no-color", selected];
             self.anywhere.run_ok(ctx, &select).await?;
         }
         Ok(())
+    }
+
+    /// Whether the workspace is there, and which one is selected in the folder.
+    pub(super) async fn stand(&self, ctx: &Ctx) -> Result<WorkspaceStand> {
+        self.initialise(ctx).await?;
+        let list = self.workspaces(ctx).await?;
+        Ok(WorkspaceStand {
+            exists: self.is_in(&list),
+            selected: selected(&list).map(ToOwned::to_owned),
+        })
+    }
+
+    /// Makes the workspace. The tool refuses one that is there.
+    pub(super) async fn make_new_workspace(&self, ctx: &Ctx) -> Result<()> {
+        self.initialise(ctx).await?;
+        let list = self.workspaces(ctx).await?;
+        if self.is_in(&list) {
+            return Err(Error::refused(format!("{} exists already", self.name())));
+        }
+        self.create(ctx, &list).await
+    }
+
+    /// Selects `other` in the folder, if this workspace is the one that is selected there. The folder
+    /// was initialised before.
+    pub(super) async fn leave(&self, ctx: &Ctx, other: &str) -> Result<()> {
+        let list = self.workspaces(ctx).await?;
+        if selected(&list) != Some(&*self.workspace) {
+            return Ok(());
+        }
+        let select = ["workspace", "select", "-no-color", other];
+        self.anywhere.run_ok(ctx, &select).await
     }
 
     pub(super) async fn look(&self, ctx: &Ctx) -> Result<InfrastructureState> {
@@ -183,6 +213,16 @@ impl Terraform {
         if !self.is_in(&list) {
             return Err(self.no_workspace(&list));
         }
+        Ok(InfrastructureState {
+            tool: self.spec.tool,
+            version,
+            workspace: self.workspace.clone(),
+            addresses: self.managed(ctx).await?,
+        })
+    }
+
+    /// The addresses of what is managed in the workspace.
+    async fn managed(&self, ctx: &Ctx) -> Result<Vec<String>> {
         let state: State = self
             .program
             .read_json(ctx, &["show", "-no-color", "-json"])
@@ -191,12 +231,7 @@ impl Terraform {
         state.values.root_module.collect(&mut addresses);
         let mut addresses: Vec<String> = addresses.iter().map(|a| self.masked(a)).collect();
         addresses.sort();
-        Ok(InfrastructureState {
-            tool: self.spec.tool,
-            version,
-            workspace: self.workspace.clone(),
-            addresses,
-        })
+        Ok(addresses)
     }
 
     pub(super) async fn plan(&self, ctx: &Ctx) -> Result<InfrastructurePlan> {
@@ -278,7 +313,7 @@ impl Terraform {
         if !self.is_in(&self.workspaces(ctx).await?) {
             return Ok(());
         }
-        let managed = self.look(ctx).await?.addresses;
+        let managed = self.managed(ctx).await?;
         if !managed.is_empty() {
             return Err(Error::refused(format!(
                 "{} is not deleted: it manages {} resources, {} among them",
@@ -301,6 +336,12 @@ impl Terraform {
             .run_ok(ctx, &asking_nothing("apply", &[&saved]))
             .await
     }
+}
+
+/// The workspace that `workspace list` marks as the selected one.
+fn selected(list: &str) -> Option<&str> {
+    let marked = list.lines().find_map(|l| l.trim().strip_prefix('*'));
+    marked.map(str::trim)
 }
 
 /// What `show -json` prints of a state:

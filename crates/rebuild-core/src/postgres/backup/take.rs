@@ -185,7 +185,7 @@ impl<'a> Taking<'a> {
         tables: Vec<LiveTable>,
         rows: impl Future<Output = Result<Vec<StoredRows>>>,
     ) -> Result<BackupSummary> {
-        let manifest = self.store(together, tables, rows).await?;
+        let manifest = Box::pin(self.store(together, tables, rows)).await?;
         self.snapshot.still_held("the backup").await?;
         put_manifest(&self.backup.store, &manifest).await?;
         Ok(manifest.summary())
@@ -196,7 +196,7 @@ impl<'a> Taking<'a> {
         let together = Together::new(self.ctx);
         let tables = self.with_rows();
         let rows = async { Ok(counted(&tables, &BTreeMap::new())) };
-        let manifest = self.store(&together, tables.clone(), rows).await?;
+        let manifest = Box::pin(self.store(&together, tables.clone(), rows)).await?;
         put_manifest(&self.backup.store, &manifest).await?;
         Ok((manifest, tables, self.snapshot))
     }
@@ -216,9 +216,10 @@ impl<'a> Taking<'a> {
         let rest = self.read_rest().await?;
         let ctx = &together.ctx;
         let (stored, dumped, large_objects) = tokio::join!(
-            together.part(rows),
-            together.part(self.schema(ctx)),
-            together.part(self.large_objects(ctx))
+            // Boxed, for a backup is taken deep below a caller, and has to fit on a thread's stack.
+            together.part(Box::pin(rows)),
+            together.part(Box::pin(self.schema(ctx))),
+            together.part(Box::pin(self.large_objects(ctx)))
         );
         let ((stored, dumped), large_objects) = both(both(stored, dumped), large_objects)?;
         if dumped

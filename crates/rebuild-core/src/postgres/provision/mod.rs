@@ -4,6 +4,7 @@ mod create;
 mod discard;
 mod extensions;
 mod grants;
+mod marked;
 mod scratch;
 mod settings;
 mod settle;
@@ -25,6 +26,7 @@ use crate::traits::{Provision, ProvisionRequest};
 pub(super) use settings::Setting;
 use wanted::Wanted;
 
+pub(crate) use marked::Marked;
 pub use scratch::ScratchDatabase;
 
 /// What the new database is to be like. What is not given comes from the database that the

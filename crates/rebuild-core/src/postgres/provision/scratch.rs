@@ -8,7 +8,7 @@ use super::wanted::Wanted;
 use super::{ProvisionOptions, create, discard, extensions, settings, untouched};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
-use crate::model::{DatabaseFacts, Endpoint, Identity};
+use crate::model::{DatabaseFacts, Endpoint, Identity, RunId};
 use crate::postgres::sessions::{self, EndSessions};
 use crate::postgres::teardown::place;
 use crate::postgres::{Session, application, ident, server_error, server_facts};
@@ -62,7 +62,7 @@ impl ScratchDatabase {
         ctx: &Ctx,
     ) -> Result<Self> {
         let mut session = Session::open(maintenance, &application(ctx)).await?;
-        let name = format!("{NAME}{}", ctx.run.short());
+        let name = name_of(&ctx.run);
         clear(maintenance, &mut session, ctx, &name).await?;
         let wanted = Wanted {
             tablespace: None,
@@ -186,12 +186,27 @@ impl ScratchDatabase {
     }
 }
 
+/// The name of the scratch database of `run`.
+pub(super) fn name_of(run: &RunId) -> String {
+    format!("{NAME}{}", run.short())
+}
+
+/// What the mark of a scratch database of `run` begins with.
+pub(super) fn mark_of(run: &RunId) -> String {
+    format!("{MARK}{run}{MADE}")
+}
+
 /// Removes what this run left under `name`.
-async fn clear(maintenance: &Endpoint, session: &mut Session, ctx: &Ctx, name: &str) -> Result<()> {
+pub(super) async fn clear(
+    maintenance: &Endpoint,
+    session: &mut Session,
+    ctx: &Ctx,
+    name: &str,
+) -> Result<()> {
     let Some(left) = place::by_name(session, name).await? else {
         return Ok(());
     };
-    let ours = format!("{MARK}{}{MADE}", ctx.run);
+    let ours = mark_of(&ctx.run);
     let mark = match &left.comment {
         Some(comment) if comment.starts_with(&ours) => comment.clone(),
         None if untouched::is_empty(maintenance, session, ctx, &left).await? => {

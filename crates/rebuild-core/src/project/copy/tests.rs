@@ -49,6 +49,7 @@ impl World {
                 ..RowOptions::default()
             },
             tools: Some(client_bin_dir(&self.here)),
+            mark: None,
             environment: &self.environment,
         }
     }

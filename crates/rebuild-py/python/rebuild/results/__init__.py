@@ -4,6 +4,7 @@ from .backups import Backup, Backups, CheckedBackup, Restored, RestoredDump
 from .names import Identity, TableName
 from .comparison import Comparison, DifferingKey, TableDifference
 from .plan import Drift, Plan, PlannedStep, Refusal, Source, Status, Table, TableDrift
+from .rehearsal import Rehearsal
 from .runs import Ending, Report, Run, Runs, Step
 from .verdict import Check, Verdict
 
@@ -20,6 +21,7 @@ __all__ = [
     "Plan",
     "PlannedStep",
     "Refusal",
+    "Rehearsal",
     "Report",
     "Restored",
     "RestoredDump",

@@ -84,7 +84,7 @@ class Report(Result):
         return "\n".join(text)
 
     def _repr_html_(self) -> str:
-        return _timeline(f"{self.run}: {self.ending}", self.steps) + lines("left", self.left)
+        return timeline(f"{self.run}: {self.ending}", self.steps) + lines("left", self.left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Run(Result):
 
     def _repr_html_(self) -> str:
         state = self.ending or "running, or killed"
-        return _timeline(f"{self.id}: {state}", self.steps)
+        return timeline(f"{self.id}: {state}", self.steps)
 
 
 class Runs(tuple[Run, ...]):
@@ -145,7 +145,8 @@ class Runs(tuple[Run, ...]):
         return table("runs", ("run", "target", "ending", "began", "ended"), rows)
 
 
-def _timeline(caption: str, steps: tuple[Step, ...]) -> str:
+def timeline(caption: str, steps: tuple[Step, ...]) -> str:
+    """Steps as a table for notebooks."""
     rows = [
         (
             step.id,

@@ -7,7 +7,7 @@ from typing import Any
 from .._call import Call, asynchronous, blocking
 from ..errors import Halted, RolledBack, Stuck
 from ..events import OnEvent
-from ..results import Plan, Report, Run, Runs, Status
+from ..results import Plan, Rehearsal, Report, Run, Runs, Status
 from .request import AnySpec, as_it_is, call
 
 
@@ -63,6 +63,29 @@ def run(
     """
     document = None if plan is None else dict(plan.document)
     return call(spec, "run", _done, on_event, plan=document, confirm=confirm)
+
+
+@blocking
+def rehearse(spec: AnySpec, name: str, *, on_event: OnEvent | None = None) -> Call[Rehearsal]:
+    """Does the whole run on a copy of the target, and removes everything that it made.
+
+    The target is only read. What reaches further (workloads, after-steps, hooks) is left out, and listed.
+    What an earlier rehearsal of that name left is removed first.
+
+    *Destroys* what it made itself.
+
+    Args:
+        spec: The spec.
+        name: The name of the rehearsal: of its workspaces, and a part of the name of its database.
+        on_event: Called with every event.
+
+    Returns:
+        What the run would have come to; false unless that is its end.
+
+    Raises:
+        Refused: The run itself would be refused, or something of that name is there that no rehearsal made.
+    """
+    return call(spec, "rehearse", Rehearsal.of, on_event, name=name)
 
 
 @blocking
@@ -178,6 +201,7 @@ def _gone_back(value: Any) -> Report:
 status_async = asynchronous(status)
 plan_async = asynchronous(plan)
 run_async = asynchronous(run)
+rehearse_async = asynchronous(rehearse)
 resume_async = asynchronous(resume)
 rollback_async = asynchronous(rollback)
 purge_async = asynchronous(purge)

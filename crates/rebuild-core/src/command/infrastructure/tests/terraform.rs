@@ -346,8 +346,20 @@ async fn a_rehearsal_is_taken_down_and_the_real_thing_stays() {
     real.apply(&ctx, &plan.changes, Leeway::None)
         .await
         .expect("applied");
-    let spec = "tool='terraform'\nworkspace='rehearsal'\ncreate_workspace=true";
-    let rehearsal = made(&dir, spec);
+    let rehearsal = made(&dir, "tool='terraform'\nworkspace='rehearsal'");
+    let stand = rehearsal.workspace(&ctx).await.expect("an answer");
+    assert_eq!(
+        (stand.exists, stand.selected.as_deref()),
+        (false, Some("default"))
+    );
+    rehearsal.make_new_workspace(&ctx).await.expect("made");
+    let again = rehearsal.make_new_workspace(&ctx).await;
+    assert_eq!(again.expect_err("there").kind(), ErrorKind::Refused);
+    let stand = rehearsal.workspace(&ctx).await.expect("an answer");
+    assert_eq!(
+        (stand.exists, stand.selected.as_deref()),
+        (true, Some("default"))
+    );
     let plan = planned(&rehearsal).await;
     rehearsal
         .apply(&ctx, &plan.changes, Leeway::None)
@@ -370,6 +382,12 @@ async fn a_rehearsal_is_taken_down_and_the_real_thing_stays() {
         .apply(&ctx, &plan.changes, Leeway::None)
         .await
         .expect("taken down");
+    // As one left it that was killed.
+    write(&dir, ".terraform/environment", "rehearsal");
+    rehearsal
+        .leave_workspace(&ctx, "default")
+        .await
+        .expect("left");
     rehearsal.remove_workspace(&ctx).await.expect("deleted");
     rehearsal
         .remove_workspace(&ctx)

@@ -1,0 +1,182 @@
+//! The spec of a rehearsal: the same, without what reaches out of the database and its infrastructure.
+
+use crate::error::{Error, Result};
+use crate::model::infrastructure::InfrastructureTool;
+use crate::plan::RehearsalName;
+use crate::spec::{CheckSpec, CommandSpec, EndSessionsSpec, MigratorSpec, Spec, StrategySpec};
+
+use super::named;
+
+/// `spec` for the rehearsal `name`, and what of it is not rehearsed, a line each.
+pub(super) fn alike(spec: &Spec, name: &RehearsalName) -> (Spec, Vec<String>) {
+    let mut alike = spec.clone();
+    let mut left_out = Vec::new();
+    writers(&mut alike, &mut left_out);
+    copies_elsewhere(&mut alike, &mut left_out);
+    infrastructure(&mut alike, name, &mut left_out);
+    let elsewhere = |load: &CommandSpec| load.kubernetes.is_some() || load.cloud_run.is_some();
+    for load in alike.loads.extract_if(.., |load| elsewhere(load)) {
+        left_out.push(format!("load {:?}: it is done elsewhere", load.name));
+    }
+    for check in alike.checks.extract_if(.., |check| looks_elsewhere(check)) {
+        left_out.push(format!("verify {}", kind(&check)));
+    }
+    for after in alike.after.drain(..) {
+        left_out.push(format!("after {:?}", after.name));
+    }
+    let hooks = std::mem::take(&mut alike.hooks);
+    if hooks.on_success.is_some() || hooks.on_failure.is_some() {
+        left_out.push("hooks: nobody is told how it ended".to_owned());
+    }
+    (alike, left_out)
+}
+
+/// Makes sure that `spec` can be rehearsed as `name`. `target` is the name of its database.
+///
+/// # Errors
+/// A refusal of what cannot be, with its key.
+pub(super) fn refuse(spec: &Spec, name: &RehearsalName, target: &str) -> Result<()> {
+    let pod = spec.target.kubernetes.as_ref();
+    let instance = spec.target.cloudsql.as_ref();
+    let replaced = [
+        ("kubernetes", pod.is_some_and(|pod| pod.replace.is_some())),
+        ("cloudsql", instance.is_some_and(|i| i.replace.is_some())),
+    ];
+    if let Some((key, _)) = replaced.iter().find(|(_, replaced)| *replaced) {
+        return Err(Error::refused(format!(
+            "target.{key}.replace: a whole server is not rehearsed"
+        ))
+        .hint("rehearse the database alone, by a spec without that table"));
+    }
+    let migrators = [
+        ("schema.command", spec.schema.command.as_ref()),
+        ("migrate", spec.migrate.as_ref()),
+    ];
+    let migrators = || migrators.iter().filter_map(|(key, m)| Some((*key, (*m)?)));
+    let elsewhere = |m: &MigratorSpec| m.kubernetes.is_some() || m.cloud_run.is_some();
+    if let Some((key, _)) = migrators().find(|(_, migrator)| elsewhere(migrator)) {
+        return Err(Error::refused(format!(
+            "{key}: a job elsewhere is not begun by a rehearsal, and without it there is no new schema"
+        ))
+        .hint("rehearse with a spec that runs the migrator as a program"));
+    }
+    for wanted in &spec.infrastructure {
+        if wanted.tool.is_terraform_like() && wanted.workspace.as_deref() == Some(name.as_str()) {
+            return Err(Error::refused(format!(
+                "infrastructure {:?} is in the workspace {name} itself",
+                wanted.name
+            ))
+            .hint("give the rehearsal another name"));
+        }
+    }
+    one_workspace_in_a_folder(spec)?;
+    if spec.target.strategy == StrategySpec::InPlace {
+        let loads = spec.loads.iter();
+        let loads = loads.map(|l| (format!("load {:?}", l.name), &l.command, &l.env));
+        let migrators = migrators().map(|(key, m)| (key.to_owned(), &m.argv, &m.env));
+        for (what, program, env) in loads.chain(migrators) {
+            named::refuse(&what, program, env, target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Several parts of a spec may share a workspace, and share that of the rehearsal. Two workspaces of one
+/// folder would be one in it.
+fn one_workspace_in_a_folder(spec: &Spec) -> Result<()> {
+    let with = || {
+        spec.infrastructure
+            .iter()
+            .filter(|i| i.tool.is_terraform_like())
+    };
+    for (at, one) in with().enumerate() {
+        let place = (&one.workspace, &one.backend_files);
+        let mut others = with().skip(at + 1).filter(|o| o.folder == one.folder);
+        if let Some(other) = others.find(|o| (&o.workspace, &o.backend_files) != place) {
+            return Err(Error::refused(format!(
+                "infrastructure {:?} and {:?} are two workspaces of one folder, and would be one in a \
+                 rehearsal",
+                one.name, other.name
+            ))
+            .hint("rehearse with a spec that has one of them"));
+        }
+    }
+    Ok(())
+}
+
+/// The target stays open, and whoever writes to it goes on.
+fn writers(alike: &mut Spec, left_out: &mut Vec<String>) {
+    for workload in alike.workloads.drain(..) {
+        left_out.push(format!(
+            "workload {:?}: it is neither stopped nor started",
+            workload.name
+        ));
+    }
+    let ends = !matches!(alike.quiesce.end_sessions, EndSessionsSpec::All(false));
+    if alike.quiesce.read_only || ends {
+        left_out.push("quiesce: the target stays open to writers".to_owned());
+    }
+}
+
+/// What is kept outside of the store.
+fn copies_elsewhere(alike: &mut Spec, left_out: &mut Vec<String>) {
+    if let Some(cluster) = &mut alike.kubernetes {
+        cluster.lease = false;
+    }
+    if let Some(pod) = &mut alike.target.kubernetes
+        && pod.snapshot.take().is_some()
+    {
+        left_out.push("target.kubernetes.snapshot".to_owned());
+    }
+    if let Some(instance) = &mut alike.target.cloudsql {
+        if instance.backup_run.take().is_some() {
+            left_out.push("target.cloudsql.backup_run".to_owned());
+        }
+        if instance.export.take().is_some() {
+            left_out.push("target.cloudsql.export".to_owned());
+        }
+    }
+}
+
+/// The same files in another workspace, which is there by then.
+fn infrastructure(alike: &mut Spec, name: &RehearsalName, left_out: &mut Vec<String>) {
+    for wanted in &mut alike.infrastructure {
+        if wanted.tool.is_terraform_like() {
+            wanted.workspace = Some(name.to_string());
+            wanted.create_workspace = false;
+        } else {
+            let why = match wanted.tool {
+                InfrastructureTool::Helm => "a release has no workspaces",
+                _ => "it saves no plan of a removal",
+            };
+            left_out.push(format!(
+                "infrastructure {:?} ({}): {why}",
+                wanted.name, wanted.tool
+            ));
+        }
+    }
+    alike.infrastructure.retain(|i| i.tool.is_terraform_like());
+}
+
+/// True for what something else than the database answers, or a function that is given it.
+fn looks_elsewhere(check: &CheckSpec) -> bool {
+    match check {
+        CheckSpec::Function { .. } => false,
+        CheckSpec::Http { .. } => true,
+        other => other.is_elsewhere(),
+    }
+}
+
+fn kind(check: &CheckSpec) -> String {
+    match check {
+        CheckSpec::Http { url, .. } => format!("http {url}"),
+        CheckSpec::Rollout { workload, .. } => format!("rollout {workload}"),
+        CheckSpec::Claim { claim } => format!("claim {claim}"),
+        CheckSpec::CloudRun { service, .. } => format!("cloud_run {service}"),
+        CheckSpec::BigqueryRows { bigquery, .. } => format!("bigquery_rows {bigquery}"),
+        _ => "of something elsewhere".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
