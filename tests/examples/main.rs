@@ -9,6 +9,9 @@ mod kidney_genetics;
 mod quickstart;
 mod site;
 mod speed;
+mod webmev;
+#[path = "../../crates/rebuild-testgoogle/examples/webmev/cloud.rs"]
+mod webmev_cloud;
 mod whatup;
 #[path = "../../crates/rebuild-testgoogle/examples/whatup/cloud.rs"]
 mod whatup_cloud;

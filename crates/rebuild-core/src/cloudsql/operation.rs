@@ -68,12 +68,15 @@ impl CloudSql {
         self.google().ask(ctx, GoogleApi::Sql, &what, list).await
     }
 
-    /// The same in one request.
+    /// The same in one request. On an instance that is not there, none are known.
     pub(super) async fn newest_operations(&self) -> Result<Vec<Operation>, ApiError> {
         let list = self.operations.list();
         let list = list.set_project(&self.name().project);
         let list = list.set_instance(&self.name().instance);
-        Ok(list.set_max_results(50_u32).send().await?.items)
+        match list.set_max_results(50_u32).send().await {
+            Err(e) if e.http_status_code() == Some(404) => Ok(Vec::new()),
+            listed => listed.map(|listed| listed.items),
+        }
     }
 
     /// Makes a request that begins something, as soon as no other operation holds the instance. `tries` is

@@ -20,6 +20,8 @@ impl InstanceReplacement {
     /// There is no whole backup of the old instance; the API refused; something does not come in time.
     pub(super) async fn bring_back(&self, ctx: &Ctx, kept: &Kept, other: &str) -> Result<()> {
         let old = kept.instance()?;
+        // Its deletion may have been begun by a process that is no more.
+        self.sql.wait_until_free(ctx, self.limit).await?;
         let backup = match self.sql.look(ctx).await? {
             Some(now) if kept.is(&now) => return self.make_like(ctx, old, &now).await,
             _ => self.whole_kept_of(ctx, Side::Old).await?,
@@ -60,7 +62,7 @@ impl InstanceReplacement {
             return self.sql.delete(ctx, &now, self.limit).await;
         }
         self.sql.wait_until_runnable(ctx, self.limit).await?;
-        let backup = self.keep(ctx, new, Side::New).await?;
+        let backup = self.keep(ctx, Side::New).await?;
         ctx.events.warn(format!(
             "the new instance is kept as well, as {}",
             backup.name

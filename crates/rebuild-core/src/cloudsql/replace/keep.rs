@@ -2,10 +2,10 @@
 //! (<https://cloud.google.com/sql/docs/postgres/backup-recovery/backups#retained-backups>).
 
 use google_cloud_sql_v1::model::backup::SqlBackupState as State;
-use google_cloud_sql_v1::model::{Backup, DatabaseInstance, Settings};
+use google_cloud_sql_v1::model::{Backup, Settings};
 
 use super::InstanceReplacement;
-use super::kept::{Kept, Side};
+use super::kept::Side;
 use crate::error::{Error, ErrorKind, Result, clean};
 use crate::event::Ctx;
 use crate::google::{GoogleApi, Seen};
@@ -39,9 +39,8 @@ impl InstanceReplacement {
     ///
     /// # Errors
     /// It failed, with the API's words; it did not end in time; the API refused.
-    pub(super) async fn keep(&self, ctx: &Ctx, kept: &Kept, side: Side) -> Result<Backup> {
-        let instance = kept.instance()?;
-        self.retain_backups(ctx, instance).await?;
+    pub(super) async fn keep(&self, ctx: &Ctx, side: Side) -> Result<Backup> {
+        self.retain_backups(ctx).await?;
         let what = format!(
             "the backup of instance {} that outlives it",
             self.sql.name()
@@ -88,9 +87,8 @@ impl InstanceReplacement {
     }
 
     /// Without this, backups go with their instance.
-    async fn retain_backups(&self, ctx: &Ctx, instance: &DatabaseInstance) -> Result<()> {
-        let settings = instance.settings.clone().unwrap_or_default();
-        if settings.retain_backups_on_delete == Some(true) {
+    async fn retain_backups(&self, ctx: &Ctx) -> Result<()> {
+        if self.retains_backups(ctx).await? {
             return Ok(());
         }
         let name = self.sql.name();
@@ -99,13 +97,17 @@ impl InstanceReplacement {
         ));
         self.patch(ctx, Settings::new().set_retain_backups_on_delete(true))
             .await?;
-        let now = self.sql.describe(ctx).await?.settings.unwrap_or_default();
-        if now.retain_backups_on_delete == Some(true) {
+        if self.retains_backups(ctx).await? {
             return Ok(());
         }
         Err(Error::refused(format!(
             "instance {name} was set to keep its backups when it is deleted, and does not"
         )))
+    }
+
+    async fn retains_backups(&self, ctx: &Ctx) -> Result<bool> {
+        let now = self.sql.describe(ctx).await?.settings.unwrap_or_default();
+        Ok(now.retain_backups_on_delete == Some(true))
     }
 
     /// The backup that a run has taken of an instance, if there is one; one that has ended well rather

@@ -43,9 +43,9 @@ impl InstanceTeardown {
 
     /// Two copies that do not depend on the instance: the service's, and that of the rows, read back while
     /// the service takes its own.
-    async fn keep(&self, ctx: &Ctx, kept: &Kept, request: &RetireRequest) -> Result<()> {
+    async fn keep(&self, ctx: &Ctx, request: &RetireRequest) -> Result<()> {
         let proving = self.prove(ctx, &request.target, request.unchanged_since.as_ref());
-        let keeping = self.replacement.keep(ctx, kept, Side::Old);
+        let keeping = self.replacement.keep(ctx, Side::Old);
         let (permit, backup) = tokio::try_join!(Box::pin(proving), Box::pin(keeping))?;
         ctx.events.info(format!(
             "instance {} has {}, which outlives it",
@@ -103,9 +103,12 @@ impl Teardown for InstanceTeardown {
                 (retired, found.write(store, &ctx.run, Side::Old).await?)
             }
         };
-        let there = replacement.sql.look(ctx).await?;
+        // Its deletion may have been begun by a process that is no more.
+        let (sql, limit) = (&replacement.sql, replacement.limit);
+        sql.wait_until_free(ctx, limit).await?;
+        let there = sql.look(ctx).await?;
         if there.is_some_and(|now| kept.is(&now)) {
-            Box::pin(self.keep(ctx, &kept, request)).await?;
+            Box::pin(self.keep(ctx, request)).await?;
         }
         self.lock.leave(ctx).await?;
         Box::pin(replacement.remove(ctx, &kept, Side::Old)).await?;

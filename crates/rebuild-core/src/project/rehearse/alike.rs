@@ -134,6 +134,9 @@ fn copies_elsewhere(alike: &mut Spec, left_out: &mut Vec<String>) {
         }
         if instance.export.take().is_some() {
             left_out.push("target.cloudsql.export".to_owned());
+            if alike.restore.fallback.take().is_some() {
+                left_out.push("restore.fallback: there is no export to fall back on".to_owned());
+            }
         }
     }
 }

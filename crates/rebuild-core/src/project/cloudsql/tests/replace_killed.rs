@@ -127,3 +127,25 @@ async fn killed_on_the_way_back() {
         world.google.assert_clean();
     }
 }
+
+#[tokio::test]
+async fn a_deletion_goes_on_without_whoever_began_it() {
+    let world = World::new().await;
+    let spec = replacing(&world, "", "");
+    let (old, rows) = server_and_rows(&world).await;
+    let delete = "sql.instances.delete";
+    let held = world.google.fault_operation(delete, OperationFault::Hold);
+    let project = world.project(&spec).await.expect("a project");
+    let task = tokio::spawn(async move { project.run(None, Some("app")).await });
+    held.strikes().await;
+    task.abort();
+    assert!(task.await.expect_err("it was ended").is_cancelled());
+    let id = last_run(&world, &spec).await;
+    held.release();
+    let report = back(&world, &spec, &Arc::default(), &id).await;
+    let report = report.expect("nobody kills it");
+    assert_eq!(report.ending, Ending::RolledBack, "{report:?}");
+    assert_eq!(world.google.calls(delete).len(), 1);
+    assert_eq!(server_and_rows(&world).await, (old, rows));
+    world.google.assert_clean();
+}

@@ -1,0 +1,2 @@
+project = "webmev"
+tier    = "db-custom-2-7680"

@@ -1,0 +1,2 @@
+project = "webmev"
+tier    = "db-custom-4-15360"
