@@ -109,13 +109,7 @@ impl CloudSql {
     where
         F: Future<Output = Result<T>>,
     {
-        let look = || async {
-            match ask().await {
-                Ok(_) => Ok(Seen::Done(())),
-                Err(e) if matches!(e.kind(), ErrorKind::Refused | ErrorKind::Usage) => Err(e),
-                Err(e) => Ok(Seen::NotYet(e.chain())),
-            }
-        };
+        let look = || async { Seen::of_answer(ask().await) };
         self.google().wait(ctx, what, limit, look).await
     }
 }

@@ -15,6 +15,21 @@ pub(crate) enum Seen<T> {
     NotYet(String),
 }
 
+#[cfg(any(feature = "k8s", feature = "cloudsql"))]
+impl Seen<()> {
+    /// Of asking a server that is to answer: its refusals end the wait, and anything else passes.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn of_answer<T>(answer: Result<T>) -> Result<Self> {
+        match answer {
+            Ok(_) => Ok(Self::Done(())),
+            Err(e) if matches!(e.kind(), ErrorKind::Refused | ErrorKind::Usage) => Err(e),
+            Err(e) => Ok(Self::NotYet(e.chain())),
+        }
+    }
+}
+
 /// A wait with a deadline. Each new word on how it stands is told.
 pub(crate) struct Waiting<'a> {
     ctx: &'a Ctx,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::cloudsql::runs::when;
 use crate::error::{Error, Result};
 use crate::model::RunId;
-use crate::store::{Name, Store};
+use crate::store::{Name, Store, read_note, write_note};
 
 /// The form of [`Kept`].
 const VERSION: u32 = 1;
@@ -37,7 +37,6 @@ impl Side {
 /// An instance as it was.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Kept {
-    version: u32,
     /// The system identifier of its server; empty if it is not known.
     pub(super) server: String,
     /// What the API said of it; nothing if nothing stood there.
@@ -56,7 +55,6 @@ impl Kept {
         operations: Vec<String>,
     ) -> Self {
         Self {
-            version: VERSION,
             server: server.to_owned(),
             instance,
             replicas,
@@ -69,20 +67,7 @@ impl Kept {
     /// # Errors
     /// The store could not be read; what is there is damaged, or of another version.
     pub(super) async fn read(store: &Store, run: &RunId, side: Side) -> Result<Option<Self>> {
-        let name = name(run, side)?;
-        if store.size(&name).await?.is_none() {
-            return Ok(None);
-        }
-        let bytes = store.get(&name).await?;
-        let kept: Self = serde_json::from_slice(&bytes)
-            .map_err(|e| Error::corrupt(format!("{name} cannot be read")).caused_by(e))?;
-        if kept.version == VERSION {
-            return Ok(Some(kept));
-        }
-        Err(Error::corrupt(format!(
-            "{name} is of version {}, and this program knows {VERSION}",
-            kept.version
-        )))
+        read_note(store, &name(run, side)?, VERSION).await
     }
 
     /// Writes it down, and gives back what counts: if something is written down already, that.
@@ -90,13 +75,7 @@ impl Kept {
     /// # Errors
     /// The store could not be written.
     pub(super) async fn write(self, store: &Store, run: &RunId, side: Side) -> Result<Self> {
-        if let Some(first) = Self::read(store, run, side).await? {
-            return Ok(first);
-        }
-        let bytes = serde_json::to_vec_pretty(&self)
-            .map_err(|e| Error::internal("an instance has no JSON form").caused_by(e))?;
-        store.put_new(&name(run, side)?, bytes).await?;
-        Ok(self)
+        write_note(store, &name(run, side)?, VERSION, self).await
     }
 
     /// The instance of an old side.

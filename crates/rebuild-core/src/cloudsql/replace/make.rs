@@ -4,7 +4,7 @@ use google_cloud_sql_v1::model::{DatabaseFlags, DatabaseInstance, SqlDatabaseVer
 
 use super::{InstanceChanges, InstanceReplacement};
 use crate::cloudsql::replicas::blueprint;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::google::GoogleApi;
 
@@ -107,13 +107,12 @@ impl InstanceReplacement {
             }
             Err(e) => {
                 let error = google.refusal(GoogleApi::Sql, &failed, &e);
-                Err(if error.kind() == ErrorKind::Refused {
-                    error
-                } else {
-                    error.hint(
-                        "the service may not give the name of a deleted instance again at once: try \
-                         again later with the same command",
-                    )
+                Err(match e.http_status_code() {
+                    Some(409) => error.hint(
+                        "the service may not give the name of a deleted instance again at once: give the \
+                         same command again later",
+                    ),
+                    _ => error,
                 })
             }
         }

@@ -5,9 +5,9 @@ use kube::ResourceExt;
 use kube::api::DynamicObject;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::RunId;
-use crate::store::{Name, Store};
+use crate::store::{Name, Store, read_note, write_note};
 
 /// The form of [`Kept`].
 const VERSION: u32 = 1;
@@ -24,7 +24,6 @@ pub(super) enum Side {
 /// A server as it was: its objects, and its claims with their volumes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Kept {
-    version: u32,
     /// The system identifier of the server on the volumes; empty if it never answered.
     pub(super) server: String,
     /// The objects, in the order they go.
@@ -44,7 +43,6 @@ pub(super) struct KeptVolume {
 impl Kept {
     pub(super) fn new(server: &str, objects: Vec<DynamicObject>, volumes: Vec<KeptVolume>) -> Self {
         Self {
-            version: VERSION,
             server: server.to_owned(),
             objects,
             volumes,
@@ -56,20 +54,7 @@ impl Kept {
     /// # Errors
     /// The store could not be read; what is there is damaged, or of another version.
     pub(super) async fn read(store: &Store, run: &RunId, side: Side) -> Result<Option<Self>> {
-        let name = name(run, side)?;
-        if store.size(&name).await?.is_none() {
-            return Ok(None);
-        }
-        let bytes = store.get(&name).await?;
-        let kept: Self = serde_json::from_slice(&bytes)
-            .map_err(|e| Error::corrupt(format!("{name} cannot be read")).caused_by(e))?;
-        if kept.version == VERSION {
-            return Ok(Some(kept));
-        }
-        Err(Error::corrupt(format!(
-            "{name} is of version {}, and this program knows {VERSION}",
-            kept.version
-        )))
+        read_note(store, &name(run, side)?, VERSION).await
     }
 
     /// Writes it down, and gives back what counts: if something is written down already, that.
@@ -77,13 +62,7 @@ impl Kept {
     /// # Errors
     /// The store could not be written.
     pub(super) async fn write(self, store: &Store, run: &RunId, side: Side) -> Result<Self> {
-        if let Some(first) = Self::read(store, run, side).await? {
-            return Ok(first);
-        }
-        let bytes = serde_json::to_vec_pretty(&self)
-            .map_err(|e| Error::internal("an object has no JSON form").caused_by(e))?;
-        store.put_new(&name(run, side)?, bytes).await?;
-        Ok(self)
+        write_note(store, &name(run, side)?, VERSION, self).await
     }
 
     /// True if `uid` is that of something in it.

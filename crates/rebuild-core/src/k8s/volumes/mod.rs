@@ -35,7 +35,7 @@ pub use teardown::ServerTeardown;
 
 use super::wait::{Seen, Wakes};
 use super::{Cluster, ObjectRef, PodChoice};
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::event::Ctx;
 use crate::store::Store;
 
@@ -80,13 +80,7 @@ impl ServerReplacement {
     where
         F: Future<Output = Result<T>>,
     {
-        let look = || async {
-            match ask().await {
-                Ok(_) => Ok(Seen::Done(())),
-                Err(e) if matches!(e.kind(), ErrorKind::Refused | ErrorKind::Usage) => Err(e),
-                Err(e) => Ok(Seen::NotYet(e.chain())),
-            }
-        };
+        let look = || async { Seen::of_answer(ask().await) };
         self.cluster
             .wait(ctx, what, self.limit, Wakes::default(), look)
             .await
