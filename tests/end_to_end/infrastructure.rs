@@ -38,7 +38,7 @@ resource "terraform_data" "third" { depends_on = [terraform_data.second] }
 "#;
 
 /// The real terraform.
-fn terraform() -> &'static str {
+pub(crate) fn terraform() -> &'static str {
     static PATH: OnceLock<String> = OnceLock::new();
     PATH.get_or_init(|| {
         let path = testing::programs_of("terraform").join("terraform");
@@ -47,7 +47,12 @@ fn terraform() -> &'static str {
 }
 
 /// A target whose spec has the infrastructure `net`, of `files` and with `more` keys.
-async fn target<'a>(world: &'a World, strategy: &str, files: &str, more: &str) -> Target<'a> {
+pub(crate) async fn target<'a>(
+    world: &'a World,
+    strategy: &str,
+    files: &str,
+    more: &str,
+) -> Target<'a> {
     let target = world.target(&strategy.replace('-', "_"), strategy).await;
     std::fs::create_dir(target.folder.join("infra")).expect("a folder");
     write(&target, files);

@@ -1,11 +1,10 @@
 //! `run --rehearse`: the whole run on a copy, with the real `terraform`, and nothing of it left.
 
 use std::path::Path;
-use std::sync::OnceLock;
 
-use rebuild_core::testing;
 use rustix::process::Signal;
 
+use crate::infrastructure::{target, terraform};
 use crate::world::{ASIDE, IN_PLACE, Point, Run, State, Target, World};
 
 /// The state of the workspace that the spec names, before and after.
@@ -49,28 +48,6 @@ url = "http://127.0.0.1:1/never"
 on_success = ["sh", "-c", "echo hooked >> ../reached"]
 on_failure = ["sh", "-c", "echo hooked >> ../reached"]
 "#;
-
-/// The real terraform.
-fn terraform() -> &'static str {
-    static PATH: OnceLock<String> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let path = testing::programs_of("terraform").join("terraform");
-        path.to_str().expect("UTF-8").to_owned()
-    })
-}
-
-/// A target whose spec has infrastructure of `files`, and `more`.
-async fn target<'a>(world: &'a World, strategy: &str, files: &str, more: &str) -> Target<'a> {
-    let target = world.target(&strategy.replace('-', "_"), strategy).await;
-    std::fs::create_dir(target.folder.join("infra")).expect("a folder");
-    std::fs::write(target.folder.join("infra/main.tf"), files).expect("main.tf");
-    let program = terraform();
-    target.add_to_spec(&format!(
-        "\n[[infrastructure]]\nname = \"net\"\ntool = \"terraform\"\nprogram = {program:?}\n\
-         folder = \"infra\"\n{more}\n"
-    ));
-    target
-}
 
 /// What a rehearsal must leave as it was.
 #[derive(Debug, PartialEq)]

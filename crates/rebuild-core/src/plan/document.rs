@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rules::means_production;
-use super::{Drift, Survey, infrastructure};
+use super::{Drift, Survey, guards, infrastructure};
 use crate::error::{Error, Result};
 use crate::model::Identity;
 use crate::traits::{AppliedFile, BackupMode};
@@ -208,19 +208,7 @@ impl Plan {
     /// # Errors
     /// A refusal with every guard's message.
     pub fn permit_run(&self, typed: Option<&str>) -> Result<()> {
-        if !self.refusals.is_empty() {
-            let lines: Vec<String> = self
-                .refusals
-                .iter()
-                .map(|r| format!("{}: {}", r.guard, r.message))
-                .collect();
-            return Err(Error::refused(format!(
-                "the plan is refused by {} guard(s): {}",
-                lines.len(),
-                lines.join("; ")
-            ))
-            .hint(self.refusals[0].hint.clone()));
-        }
+        guards::require_none(&self.refusals)?;
         if self.needs_confirmation && typed != Some(self.target.name.as_str()) {
             let label = self.environment.as_deref().unwrap_or("unlabelled");
             let why = if self.survey.destroys_data() {

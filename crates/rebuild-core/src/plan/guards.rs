@@ -1,6 +1,7 @@
 //! The conditions that must hold before anything is changed. Pure functions over the survey.
 
 use super::{Refusal, RowsFrom, Rules, SchemaFrom, Survey, instance, refresh, replaced};
+use crate::error::{Error, Result};
 use crate::model::Obstacle;
 use crate::traits::BackupMode;
 
@@ -37,6 +38,28 @@ pub(super) fn check(rules: &Rules<'_>, survey: &Survey) -> Vec<Refusal> {
         .iter()
         .flat_map(|guard| guard(rules, survey))
         .collect()
+}
+
+/// A refusal in one line.
+pub(super) fn line(refusal: &Refusal) -> String {
+    format!("{}: {}", refusal.guard, refusal.message)
+}
+
+/// Makes sure that no guard refuses.
+///
+/// # Errors
+/// A refusal with every guard's message.
+pub(super) fn require_none(refusals: &[Refusal]) -> Result<()> {
+    let Some(first) = refusals.first() else {
+        return Ok(());
+    };
+    let lines: Vec<String> = refusals.iter().map(line).collect();
+    Err(Error::refused(format!(
+        "the plan is refused by {} guard(s): {}",
+        lines.len(),
+        lines.join("; ")
+    ))
+    .hint(first.hint.clone()))
 }
 
 pub(super) fn refusal(guard: &str, message: impl Into<String>, hint: impl Into<String>) -> Refusal {

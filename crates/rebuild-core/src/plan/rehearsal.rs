@@ -12,25 +12,12 @@ use crate::model::infrastructure::{Action, Change, PlannedChanges};
 pub(crate) fn may_begin(target: &Plan) -> Result<Vec<String>> {
     let only_told = |refusal: &Refusal| refusal.guard == "sessions";
     let told = target.refusals.iter().filter(|r| only_told(r));
-    let told = told
-        .map(|r| format!("{}: {}", r.guard, r.message))
-        .collect();
+    let told = told.map(guards::line).collect();
     let mut refusals = target.refusals.clone();
     refusals.retain(|refusal| !only_told(refusal));
     refusals.extend(room(target));
-    let Some(first) = refusals.first() else {
-        return Ok(told);
-    };
-    let lines: Vec<String> = refusals
-        .iter()
-        .map(|r| format!("{}: {}", r.guard, r.message))
-        .collect();
-    Err(Error::refused(format!(
-        "the plan is refused by {} guard(s): {}",
-        lines.len(),
-        lines.join("; ")
-    ))
-    .hint(first.hint.clone()))
+    guards::require_none(&refusals)?;
+    Ok(told)
 }
 
 /// The copy that is rehearsed on, and beside it what the run makes.

@@ -41,6 +41,18 @@ pub struct Retired {
     pub shut_out_ms: u64,
 }
 
+#[cfg(any(feature = "k8s", feature = "cloudsql"))]
+impl Retired {
+    /// The database without its successor, which is on another server.
+    pub(crate) fn alone(&self) -> Self {
+        Self {
+            successor: None,
+            successor_marks: serde_json::Value::Null,
+            ..self.clone()
+        }
+    }
+}
+
 /// Retires, reinstates and purges.
 #[cfg_attr(any(test, feature = "testing"), mockall::automock)]
 #[async_trait]

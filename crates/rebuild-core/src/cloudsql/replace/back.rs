@@ -32,9 +32,21 @@ impl InstanceReplacement {
             Some(now) if new.is(&now) => self.make_like(ctx, old, &now).await?,
             _ => self.make(ctx, old, &InstanceChanges::default()).await?,
         }
-        let from = InstanceCopy::Kept(backup.name);
+        let name = backup.name;
+        let from = InstanceCopy::Kept(name.clone());
         let restoring = self.sql.overwrite(ctx, &from, &new.operations, self.limit);
-        Box::pin(restoring).await
+        Box::pin(restoring).await?;
+        ctx.events.info(format!(
+            "{} has brought the old instance back, and stays; once you are sure: {}",
+            from.describe(),
+            self.delete_command(&name)
+        ));
+        Ok(())
+    }
+
+    fn delete_command(&self, backup: &str) -> String {
+        let project = &self.sql.name().project;
+        format!("gcloud sql backups delete {backup} --project {project}")
     }
 
     /// What stands under the name, if anything does.
@@ -64,8 +76,9 @@ impl InstanceReplacement {
         self.sql.wait_until_runnable(ctx, self.limit).await?;
         let backup = self.keep(ctx, Side::New).await?;
         ctx.events.warn(format!(
-            "the new instance is kept as well, as {}",
-            backup.name
+            "the new instance is kept as well, as {}; once nobody misses a row of it: {}",
+            backup.name,
+            self.delete_command(&backup.name)
         ));
         delete_replicas(&self.sql, ctx, &new.replicas, self.limit).await?;
         if now.database_version == old.database_version {

@@ -117,7 +117,7 @@ impl Teardown for InstanceTeardown {
 
     async fn reinstate(&self, ctx: &Ctx, retired: &Retired) -> Result<()> {
         let Some(kept) = self.kept(ctx, Side::Old).await? else {
-            return self.database.reinstate(ctx, &alone(retired)).await;
+            return self.database.reinstate(ctx, &retired.alone()).await;
         };
         let other = retired.successor.as_ref().map(|new| &*new.server);
         self.lock.leave(ctx).await?;
@@ -128,7 +128,7 @@ impl Teardown for InstanceTeardown {
         let answering = replacement.sql.await_answer(ctx, what, ANSWERS_WITHIN, ask);
         answering.await?;
         self.lock.arrive(ctx).await?;
-        self.database.reinstate(ctx, &alone(retired)).await?;
+        self.database.reinstate(ctx, &retired.alone()).await?;
         replacement.replicas_again(ctx, &kept).await
     }
 
@@ -166,14 +166,5 @@ impl Teardown for InstanceTeardown {
             "nothing is written down of the instance of {}",
             retired.old
         )))
-    }
-}
-
-/// The database without its successor, which is in another instance.
-fn alone(retired: &Retired) -> Retired {
-    Retired {
-        successor: None,
-        successor_marks: serde_json::Value::Null,
-        ..retired.clone()
     }
 }

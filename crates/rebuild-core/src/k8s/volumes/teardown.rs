@@ -78,10 +78,10 @@ impl Teardown for ServerTeardown {
             let what = "the first answer of the old server";
             self.replacement.await_answer(ctx, what, ask).await?;
             self.lock.arrive(ctx).await?;
-            self.database.reinstate(ctx, &alone(retired)).await?;
+            self.database.reinstate(ctx, &retired.alone()).await?;
             return self.replacement.unretain(ctx, &kept).await;
         }
-        self.database.reinstate(ctx, &alone(retired)).await
+        self.database.reinstate(ctx, &retired.alone()).await
     }
 
     async fn marks(&self, ctx: &Ctx, db: &Identity) -> Result<serde_json::Value> {
@@ -120,14 +120,5 @@ impl Teardown for ServerTeardown {
             "nothing is written down of the server of {}",
             retired.old
         )))
-    }
-}
-
-/// The database without its successor, which is on another server.
-fn alone(retired: &Retired) -> Retired {
-    Retired {
-        successor: None,
-        successor_marks: serde_json::Value::Null,
-        ..retired.clone()
     }
 }

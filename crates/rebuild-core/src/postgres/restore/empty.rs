@@ -154,18 +154,12 @@ async fn unlink(ctx: &Ctx, session: &Session, query: &str) -> Result<u64> {
 mod tests {
     use super::*;
     use crate::postgres::{DatabaseKey, database_facts};
-    use crate::testing::{cluster, load_kitchen_sink};
+    use crate::testing::{cluster, load_kitchen_sink, scratch_database};
 
     #[tokio::test]
     async fn nothing_is_left_and_all_of_it_can_be_made_again() {
         let cluster = cluster().await.expect("a server");
-        let admin = Session::open(&cluster.endpoint("postgres"), "test").await;
-        let admin = admin.expect("a session");
-        admin
-            .batch_execute("create database app")
-            .await
-            .expect("made");
-        let endpoint = cluster.endpoint("app");
+        let endpoint = scratch_database(&cluster).await.expect("a database");
         load_kitchen_sink(&endpoint).await.expect("filled");
         let session = Session::open(&endpoint, "test").await.expect("a session");
         let facts = database_facts(&session, DatabaseKey::Current).await;

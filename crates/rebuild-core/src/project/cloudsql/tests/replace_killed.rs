@@ -50,10 +50,16 @@ async fn resume(world: &World, spec: &str, run: &RunId) -> Report {
     Box::pin(project.resume(run)).await.expect("a report")
 }
 
-/// At any moment there is the instance, or a backup of it that outlived it.
-async fn a_copy_is_there(world: &World, at: &str) {
-    let there = world.google.sql_instance(PROJECT, "main").is_some();
-    assert!(there || !kept(world).await.is_empty(), "{at}");
+/// At any moment there is the old instance, or a backup of it that outlived it. `account` is the old
+/// one's, which no other has.
+async fn a_copy_is_there(world: &World, account: &str, at: &str) {
+    let now = world.google.sql_instance(PROJECT, "main");
+    let there = now.is_some_and(|now| now.service_account() == account);
+    let kept = kept(world).await;
+    assert!(
+        there || kept.iter().any(|word| word.ends_with(" old")),
+        "{at}: {kept:?}"
+    );
 }
 
 #[tokio::test]
@@ -70,10 +76,11 @@ async fn killed_on_the_way_there() {
         let world = World::new().await;
         let spec = replacing(&world, "", "");
         let (old, rows) = server_and_rows(&world).await;
+        let account = world.instance.service_account();
         let killer = Killer::at(point);
         let report = Box::pin(run(&world, &spec, &killer)).await;
         assert!(report.is_none() && killer.struck(), "{point}: {report:?}");
-        a_copy_is_there(&world, point).await;
+        a_copy_is_there(&world, &account, point).await;
         let id = last_run(&world, &spec).await;
         let (report, wanted) = match n % 2 {
             0 => (Some(resume(&world, &spec, &id).await), Ending::Done),
@@ -114,11 +121,12 @@ async fn killed_on_the_way_back() {
         let world = World::new().await;
         let spec = replacing(&world, "", "");
         let (old, rows) = server_and_rows(&world).await;
+        let account = world.instance.service_account();
         let report = run(&world, &spec, &Arc::default()).await.expect("a run");
         let killer = Killer::at(point);
         let killed = back(&world, &spec, &killer, &report.run).await;
         assert!(killed.is_none() && killer.struck(), "{point}: {killed:?}");
-        a_copy_is_there(&world, point).await;
+        a_copy_is_there(&world, &account, point).await;
         let report = back(&world, &spec, &Arc::default(), &report.run).await;
         let report = report.expect("nobody kills it");
         assert_eq!(report.ending, Ending::RolledBack, "{point}: {report:?}");
