@@ -1,52 +1,9 @@
 //! A refresh is killed at every boundary of every step that it tells of, and one command brings
 //! the target to the new state or back to the old one.
 
-use rebuild_core::testing::client_bin_dir;
 use rustix::process::Signal;
 
-use crate::world::{ASIDE, Point, State, Target, World};
-
-/// Somebody whom the target alone has, and whose id production gave to another.
-const OF_ITS_OWN: &str = "
-    delete from public.reservation; delete from public.person where id <> 7;
-    update public.person set email = 'tester@example.net'";
-
-const PRODUCTION: &str = "production";
-
-fn spec(world: &World) -> String {
-    format!(
-        r#"version = 1
-target.url = ""
-store.url = "store"
-backup.tools = {:?}
-quiesce.end_sessions = true
-
-[source]
-url = "postgresql:///{PRODUCTION}"
-
-[mask]
-salt = "pepper"
-column = [{{ column = "public.person.team", with = "keep-format" }}]
-
-[[source.table]]
-table = "public.person"
-where = "id <= 200"
-
-[[preserve]]
-table = "public.person"
-where = "email like '%.net'"
-key = ["email"]
-"#,
-        client_bin_dir(world.cluster())
-    )
-}
-
-async fn target<'a>(world: &'a World, name: &str) -> Target<'a> {
-    let target = world.target(name, ASIDE).await;
-    std::fs::write(target.spec_file(), spec(world)).expect("the spec");
-    target.sql(OF_ITS_OWN).await;
-    target
-}
+use crate::world::{Point, Scene, State, Target, World};
 
 /// The name that leads to a database is that of one whole one, old or new, and nothing staged and
 /// nothing of the source is left.
@@ -77,12 +34,8 @@ async fn has_restored(target: &Target<'_>) -> bool {
 #[tokio::test]
 async fn a_refresh_killed_at_every_step_goes_on_or_back() {
     let world = World::start().await;
-    let admin = world.admin().await;
-    let made = format!("create database {PRODUCTION} template drifted");
-    admin.batch_execute(&made).await.expect("production");
-    admin.close().await;
-
-    let first = target(&world, "first").await;
+    world.make_production().await;
+    let first = world.target_of("first", Scene::Refresh).await;
     let old = State::of(&first).await;
     let run = first.rebuild_json(&["run"]).await.expect(0);
     let points = run.points();
@@ -111,7 +64,8 @@ async fn a_refresh_killed_at_every_step_goes_on_or_back() {
         // The last event comes when it is all but over: a kill may come too late to strike.
         let mut killed = None;
         for attempt in 0..8 {
-            let target = target(&world, &format!("round_{i}_{attempt}")).await;
+            let name = format!("round_{i}_{attempt}");
+            let target = world.target_of(&name, Scene::Refresh).await;
             let oid = target.oid().await;
             if target
                 .signal_at(&["run"], point, Signal::KILL)

@@ -14,4 +14,5 @@ mod rehearse;
 mod secrets;
 mod stores;
 mod workers;
-mod world;
+
+use rebuild_chaos::world;

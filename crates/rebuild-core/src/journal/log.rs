@@ -125,11 +125,16 @@ impl Journal {
 
 /// Every record of a run, in order, with its stored bytes.
 pub(super) async fn read(store: &Store, run: &RunId) -> Result<Vec<(Record, Vec<u8>)>> {
-    let folder = folder(run)?;
-    let listed = store.list(&folder).await?;
-    if listed.is_empty() {
+    let records = read_if_any(store, run).await?;
+    if records.is_empty() {
         return Err(Error::usage(format!("there is no run {run} in the store")));
     }
+    Ok(records)
+}
+
+/// The same; none of a run whose process ended before the first one was there.
+pub(super) async fn read_if_any(store: &Store, run: &RunId) -> Result<Vec<(Record, Vec<u8>)>> {
+    let listed = store.list(&folder(run)?).await?;
     let mut records = Vec::with_capacity(listed.len());
     for (n, stored) in listed.iter().enumerate() {
         let seq = n as u64 + 1;

@@ -179,9 +179,11 @@ impl RunState {
         }
     }
 
+    /// A step that failed before its intent is intended for the first time when the run is
+    /// resumed.
     fn intend(&mut self, step: &str, intent: &Value) -> Result<(), String> {
         self.moving_forward()?;
-        if self.steps.contains_key(step) {
+        if self.steps.get(step).is_some_and(|s| s.intent.is_some()) {
             return Err(format!("step {step:?} was intended already"));
         }
         self.steps.insert(

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::log::read;
-use super::{Body, Ending, RunState, StepStatus};
+use super::log::{read, read_if_any};
+use super::{Body, Ending, Record, RunState, StepStatus};
 use crate::error::{Error, Result};
 use crate::model::{Identity, RunId};
 use crate::plan::Plan;
@@ -63,14 +63,19 @@ impl RunSummary {
     }
 }
 
-/// Every run in the store, newest first.
+/// Every run in the store, newest first. One whose process ended before its first record was there
+/// has not begun: it is no run.
 ///
 /// # Errors
 /// The store could not be read, or a journal is damaged.
 pub async fn list_runs(store: &Store) -> Result<Vec<RunSummary>> {
     let mut runs = Vec::new();
     for folder in store.folders(&Name::new("runs")?).await? {
-        runs.push(summary(store, &folder.parse()?).await?);
+        let run = folder.parse()?;
+        let records = read_if_any(store, &run).await?;
+        if !records.is_empty() {
+            runs.push(summarize(&run, &records)?);
+        }
     }
     // Ids tell no two runs of one second apart by age.
     runs.sort_by(|a, b| (b.began, &b.id).cmp(&(a.began, &a.id)));
@@ -82,11 +87,14 @@ pub async fn list_runs(store: &Store) -> Result<Vec<RunSummary>> {
 /// # Errors
 /// There is none of that id, or its journal is damaged.
 pub async fn summary(store: &Store, run: &RunId) -> Result<RunSummary> {
-    let records = read(store, run).await?;
+    summarize(run, &read(store, run).await?)
+}
+
+fn summarize(run: &RunId, records: &[(Record, Vec<u8>)]) -> Result<RunSummary> {
     let mut state = RunState::default();
     let mut began = Timestamp::UNIX_EPOCH;
     let mut ended = None;
-    for (record, _) in &records {
+    for (record, _) in records {
         state.apply(record)?;
         match &record.body {
             Body::RunBegan { .. } => began = record.at,

@@ -70,11 +70,11 @@ impl Project {
 
     pub(super) async fn survey(&self, drift: bool) -> Result<Survey> {
         let ctx = self.ctx();
+        let surveyor = Box::pin(self.surveyor()).await?;
         #[allow(
             unused_mut,
             reason = "what is around it is only seen with a backend for it"
         )]
-        let surveyor = Box::pin(self.surveyor()).await?;
         let mut survey = surveyor.survey(&ctx, drift).await?;
         #[cfg(feature = "k8s")]
         {

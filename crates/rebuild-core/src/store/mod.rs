@@ -227,7 +227,8 @@ impl Store {
         Ok(found)
     }
 
-    /// The names directly below `prefix` that have objects below them.
+    /// The names directly below `prefix` that have objects below them; in a folder, also of folders
+    /// that are empty, as a write that was cut off leaves them.
     ///
     /// # Errors
     /// The store could not be read.

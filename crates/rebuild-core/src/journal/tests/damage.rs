@@ -128,3 +128,32 @@ async fn a_record_that_cannot_follow_is_found() {
     let store = holding(&run, &[Some(&records[0]), Some(&undone)]).await;
     refused(&store, &run, 2, "cannot follow").await;
 }
+
+/// A step may fail before anything was intended; when the run goes on, it is intended then.
+#[tokio::test]
+async fn a_step_that_failed_before_its_intent_can_be_taken_up_again() {
+    let step = || "verify-live".to_owned();
+    let intent = || Body::StepIntent {
+        step: step(),
+        intent: json!(null),
+    };
+    let mut bodies = vec![
+        began(),
+        Body::StepFailed {
+            step: step(),
+            error: "the server is away".to_owned(),
+        },
+        Body::Ended {
+            ending: Ending::Halted,
+        },
+        Body::Resumed,
+        intent(),
+    ];
+    let store = memory();
+    let run = written(&store, &bodies).await.expect("it goes on");
+    let journal = Journal::open(&store, &run).await.expect("it is read");
+    assert_eq!(journal.state().intent("verify-live"), Some(&json!(null)));
+    bodies.push(intent());
+    let twice = written(&memory(), &bodies).await.expect_err("once");
+    assert!(twice.to_string().contains("intended already"), "{twice}");
+}

@@ -1,10 +1,27 @@
 //! Runs in a list.
 
 use super::*;
+use crate::environment::Environment;
+use crate::error::ErrorKind;
 use crate::journal::list_runs;
 use crate::plan::Plan;
 use crate::testing::sim::Sim;
 use crate::testing::survey::{rules, survey};
+
+/// What was cut off before its first record was there is no run, and in nobody's way.
+#[tokio::test]
+async fn what_never_began_is_no_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let address = format!("file://{}", folder.path().join("store").display());
+    let store = Store::open(&address, &Environment::default()).await.expect("a store");
+    let run = RunId::generate();
+    let journal = folder.path().join(format!("store/runs/{run}/journal"));
+    std::fs::create_dir_all(&journal).expect("the folder of its journal");
+    std::fs::write(journal.join("00000001.json#1"), "{").expect("half a record");
+    assert!(list_runs(&store).await.expect("the list").is_empty());
+    let e = Journal::open(&store, &run).await.expect_err("no run");
+    assert_eq!(e.kind(), ErrorKind::Usage, "{e:?}");
+}
 
 #[tokio::test]
 async fn runs_that_began_in_one_second_are_listed_newest_first() {

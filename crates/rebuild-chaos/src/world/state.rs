@@ -9,14 +9,15 @@ use rebuild_core::testing;
 use super::{Target, World};
 
 /// Rows and their hash, by table.
-pub(crate) type Tables = BTreeMap<String, (i64, String)>;
+pub(super) type Tables = BTreeMap<String, (i64, String)>;
 
 /// A database in full: everything but its oid and its name.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct State {
+pub struct State {
     /// As pg_dump writes it.
-    pub(crate) schema: String,
-    pub(crate) tables: Tables,
+    pub schema: String,
+    /// What its tables hold.
+    pub tables: Tables,
     /// Sequences and the values they stand at.
     sequences: BTreeMap<String, Option<i64>>,
     /// Owner, limits, comment and settings of the database itself.
@@ -24,11 +25,13 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) async fn of(target: &Target<'_>) -> Self {
+    /// What a target is now.
+    pub async fn of(target: &Target<'_>) -> Self {
         Self::of_database(target.world, &target.name).await
     }
 
-    pub(crate) async fn of_database(world: &World, name: &str) -> Self {
+    /// What the database `name` is now.
+    pub async fn of_database(world: &World, name: &str) -> Self {
         let session = world.session(name).await;
         let state = Self {
             schema: schema(world, name).await,
@@ -42,11 +45,23 @@ impl State {
 
     /// Fails the test, naming the part, unless both are the same.
     #[track_caller]
-    pub(crate) fn expect(&self, expected: &Self, when: &str) {
+    pub fn expect(&self, expected: &Self, when: &str) {
         assert_eq!(self.tables, expected.tables, "rows {when}");
         assert_eq!(self.sequences, expected.sequences, "sequences {when}");
         assert_eq!(self.database, expected.database, "the database {when}");
         assert_eq!(self.schema, expected.schema, "schema {when}");
+    }
+}
+
+impl State {
+    /// How many rows of `expected` are missing, at least: a table of other rows counts for one.
+    pub fn rows_lost(&self, expected: &Self) -> u64 {
+        let lost = expected.tables.iter().map(|(name, (rows, hash))| {
+            let (kept, now) = self.tables.get(name).map_or((0, ""), |t| (t.0, t.1.as_str()));
+            let missing = u64::try_from(rows - kept).unwrap_or(0);
+            missing.max(u64::from(now != hash && *rows > 0))
+        });
+        lost.sum()
     }
 }
 
@@ -117,7 +132,7 @@ async fn properties(session: &Session) -> Vec<String> {
 impl World {
     /// Waits until the sessions of every run are gone, which takes the server a moment after
     /// their process ended, and makes sure that they left no lock.
-    pub(crate) async fn settle(&self) {
+    pub async fn settle(&self) {
         let admin = self.admin().await;
         let of_runs = "select pid from pg_stat_activity where application_name like 'rebuild/%'";
         loop {
@@ -135,8 +150,18 @@ impl World {
         assert_eq!(left, 0, "locks and prepared transactions of the run");
     }
 
+    /// Ends every session of a run, as a server does that gives up on its client.
+    pub async fn end_sessions_of_runs(&self) {
+        let of_runs = "select pid, pg_terminate_backend(pid) from pg_stat_activity
+                        where application_name like 'rebuild/%'";
+        let ended = self.admin().await.query(of_runs, &[]).await;
+        for session in ended.expect("the sessions") {
+            session_ended(session.get(0)).await;
+        }
+    }
+
     /// Every database of the server, all that is said of it and set for it.
-    pub(crate) async fn catalog(&self) -> Vec<String> {
+    pub async fn catalog(&self) -> Vec<String> {
         let rows = self
             .admin()
             .await

@@ -1,6 +1,7 @@
 //! A server, and databases on it that have drifted from their schema files.
 
 mod program;
+mod scene;
 mod spec;
 mod state;
 
@@ -11,9 +12,10 @@ use rebuild_core::postgres::{ClusterOptions, LocalCluster, Session, ident};
 use rebuild_core::testing;
 use tempfile::TempDir;
 
-pub(crate) use program::{Point, Run};
-pub(crate) use spec::{ASIDE, IN_PLACE};
-pub(crate) use state::State;
+pub use program::{Point, Run};
+pub use spec::{ASIDE, IN_PLACE, PRODUCTION};
+pub use scene::Scene;
+pub use state::State;
 
 /// The database that every other one is made from.
 const TEMPLATE: &str = "drifted";
@@ -36,18 +38,28 @@ const ROWS: &str = "
     analyze;";
 
 /// A server and a folder. Both go away when dropped.
-pub(crate) struct World {
+pub struct World {
     cluster: LocalCluster,
     folder: TempDir,
 }
 
 impl World {
     /// A server with the template of the databases to come.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::start_with(testing::cluster_options()).await
     }
 
-    pub(crate) async fn start_with(options: ClusterOptions) -> Self {
+    /// The version of the servers that are tried on.
+    pub async fn version() -> String {
+        let world = Self::start().await;
+        let version = world.admin().await;
+        let shown = version.query_one("select current_setting('server_version')", &[]);
+        let shown: String = shown.await.expect("a version").get(0);
+        shown.split(' ').next().unwrap_or_default().to_owned()
+    }
+
+    /// The same, on a server with `options`.
+    pub async fn start_with(options: ClusterOptions) -> Self {
         let cluster = LocalCluster::start(&options).await.expect("a server");
         let folder = TempDir::new().expect("a folder");
         let world = Self { cluster, folder };
@@ -68,7 +80,7 @@ impl World {
     }
 
     /// A database of its own, with settings and a comment, and a folder with its spec and store.
-    pub(crate) async fn target(&self, name: &str, strategy: &str) -> Target<'_> {
+    pub async fn target(&self, name: &str, strategy: &str) -> Target<'_> {
         let folder = self.folder.path().join(name);
         std::fs::create_dir_all(folder.join("schema")).expect("a folder");
         for file in schema_files() {
@@ -82,7 +94,7 @@ impl World {
             environment: Vec::new(),
         };
         let tools = testing::client_bin_dir(&self.cluster);
-        std::fs::write(target.spec_file(), spec::text(strategy, &tools)).expect("the spec");
+        std::fs::write(target.spec_file(), spec::restore(strategy, &tools)).expect("the spec");
         let admin = self.admin().await;
         let name = ident(name).expect("a name");
         let made = format!("create database {name} template {TEMPLATE}");
@@ -96,24 +108,25 @@ impl World {
         target
     }
 
-    pub(crate) fn cluster(&self) -> &LocalCluster {
+    /// The server.
+    pub fn cluster(&self) -> &LocalCluster {
         &self.cluster
     }
 
     /// A session of the superuser in the maintenance database.
-    pub(crate) async fn admin(&self) -> Session {
+    pub async fn admin(&self) -> Session {
         self.session("postgres").await
     }
 
     /// A session of the superuser in `database`.
-    pub(crate) async fn session(&self, database: &str) -> Session {
+    pub async fn session(&self, database: &str) -> Session {
         Session::open(&self.cluster.endpoint(database), "a test")
             .await
             .expect("a session")
     }
 
     /// The databases besides those of the server and the template, by name.
-    pub(crate) async fn databases(&self) -> Vec<String> {
+    pub async fn databases(&self) -> Vec<String> {
         let rows = self
             .admin()
             .await
@@ -129,46 +142,53 @@ impl World {
 }
 
 /// A database to rebuild, and the folder of its spec.
-pub(crate) struct Target<'a> {
-    pub(crate) world: &'a World,
-    pub(crate) name: String,
-    pub(crate) folder: PathBuf,
+pub struct Target<'a> {
+    /// Where it is.
+    pub world: &'a World,
+    /// The database's name.
+    pub name: String,
+    /// The folder of its spec and store.
+    pub folder: PathBuf,
     /// Variables that the program gets besides those of the server.
-    pub(crate) environment: Vec<(String, String)>,
+    pub environment: Vec<(String, String)>,
 }
 
 impl Target<'_> {
-    pub(crate) fn spec_file(&self) -> PathBuf {
+    /// Its spec.
+    pub fn spec_file(&self) -> PathBuf {
         self.folder.join("rebuild.toml")
     }
 
-    pub(crate) fn store(&self) -> PathBuf {
+    /// The folder that is its store.
+    pub fn store(&self) -> PathBuf {
         self.folder.join("store")
     }
 
     /// Replaces `old` in the spec, where it must stand once.
-    pub(crate) fn edit_spec(&self, old: &str, new: &str) {
+    pub fn edit_spec(&self, old: &str, new: &str) {
         let text = std::fs::read_to_string(self.spec_file()).expect("the spec");
         assert_eq!(text.matches(old).count(), 1, "{old:?} in the spec");
         std::fs::write(self.spec_file(), text.replace(old, new)).expect("the spec");
     }
 
     /// Adds to the end of the spec.
-    pub(crate) fn add_to_spec(&self, more: &str) {
+    pub fn add_to_spec(&self, more: &str) {
         let text = std::fs::read_to_string(self.spec_file()).expect("the spec");
         std::fs::write(self.spec_file(), text + more).expect("the spec");
     }
 
-    pub(crate) fn endpoint(&self) -> Endpoint {
+    /// The superuser on it.
+    pub fn endpoint(&self) -> Endpoint {
         self.world.cluster.endpoint(&self.name)
     }
 
-    pub(crate) async fn session(&self) -> Session {
+    /// A session of the superuser in it.
+    pub async fn session(&self) -> Session {
         self.world.session(&self.name).await
     }
 
     /// Runs SQL in the database, and waits until its session is gone and its writes are counted.
-    pub(crate) async fn sql(&self, sql: &str) {
+    pub async fn sql(&self, sql: &str) {
         let session = self.session().await;
         let pid = session.backend_pid();
         session.batch_execute(sql).await.expect("the statement");
@@ -177,11 +197,12 @@ impl Target<'_> {
     }
 
     /// The oid of the database that has the target's name.
-    pub(crate) async fn oid(&self) -> u32 {
+    pub async fn oid(&self) -> u32 {
         self.oid_of(&self.name).await.expect("the target is there")
     }
 
-    pub(crate) async fn oid_of(&self, name: &str) -> Option<u32> {
+    /// The oid of the database `name`.
+    pub async fn oid_of(&self, name: &str) -> Option<u32> {
         let admin = self.world.admin().await;
         let row = admin
             .query_opt("select oid from pg_database where datname = $1", &[&name])
@@ -191,7 +212,7 @@ impl Target<'_> {
     }
 
     /// The name of the database `oid`.
-    pub(crate) async fn name_of(&self, oid: u32) -> Option<String> {
+    pub async fn name_of(&self, oid: u32) -> Option<String> {
         let admin = self.world.admin().await;
         let row = admin
             .query_opt(
@@ -204,7 +225,7 @@ impl Target<'_> {
     }
 
     /// Drops every database whose name begins with the target's.
-    pub(crate) async fn drop_databases(&self) {
+    pub async fn drop_databases(&self) {
         let admin = self.world.admin().await;
         for name in self.world.databases().await {
             if name.starts_with(&self.name) {
@@ -215,7 +236,7 @@ impl Target<'_> {
     }
 
     /// The variables by which the program finds the server.
-    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
         let at = self.endpoint();
         let Host::Socket(folder) = &at.host else {
             panic!("the endpoint is a socket");

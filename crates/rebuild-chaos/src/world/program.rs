@@ -1,6 +1,8 @@
 //! Running the program under test.
 
 use std::os::unix::process::ExitStatusExt;
+use std::future::Ready;
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -17,13 +19,16 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// A moment of a run that it tells of: an event, and the step it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Point {
-    pub(crate) event: String,
-    pub(crate) step: String,
+pub struct Point {
+    /// The event's kind, as in the stream of events.
+    pub event: String,
+    /// The step's id.
+    pub step: String,
 }
 
 impl Point {
-    pub(crate) fn new(event: &str, step: &str) -> Self {
+    /// The moment at which `event` is told of `step`.
+    pub fn new(event: &str, step: &str) -> Self {
         Self {
             event: event.to_owned(),
             step: step.to_owned(),
@@ -39,26 +44,28 @@ impl Point {
 
 /// What a run of the program came to.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub struct Run {
     status: ExitStatus,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
 }
 
 impl Run {
     /// The exit code; a signal has none.
-    pub(crate) fn code(&self) -> Option<i32> {
+    pub fn code(&self) -> Option<i32> {
         self.status.code()
     }
 
     /// True if SIGKILL ended it, and not the program itself.
-    pub(crate) fn was_killed(&self) -> bool {
+    pub fn was_killed(&self) -> bool {
         self.status.signal() == Some(Signal::KILL.as_raw())
     }
 
     /// Fails the test unless the program ended with `code`.
     #[track_caller]
-    pub(crate) fn expect(self, code: i32) -> Self {
+    pub fn expect(self, code: i32) -> Self {
         assert_eq!(
             self.code(),
             Some(code),
@@ -72,54 +79,87 @@ impl Run {
 
     /// stdout as one JSON value.
     #[track_caller]
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|e| panic!("stdout is not JSON ({e}):\n{}", self.stdout))
     }
 
     /// Each step that began, ended, or was undone, in order.
-    pub(crate) fn points(&self) -> Vec<Point> {
+    pub fn points(&self) -> Vec<Point> {
         self.stderr.lines().filter_map(Point::of).collect()
     }
 }
 
 impl Target<'_> {
     /// Runs `rebuild ARGS` in the target's folder until it ends.
-    pub(crate) async fn rebuild(&self, args: &[&str]) -> Run {
-        finish(self.start(args), None).await
+    pub async fn rebuild(&self, args: &[&str]) -> Run {
+        finish(self.start(args), None::<(&Point, fn(Pid) -> Ready<()>)>).await
     }
 
     /// The same, with its results as JSON on stdout and its events on stderr.
-    pub(crate) async fn rebuild_json(&self, args: &[&str]) -> Run {
+    pub async fn rebuild_json(&self, args: &[&str]) -> Run {
         self.rebuild(&[&["--output", "json"], args].concat()).await
     }
 
     /// Runs `rebuild ARGS`, and sends `signal` as soon as it tells of `point`.
-    pub(crate) async fn signal_at(&self, args: &[&str], point: &Point, signal: Signal) -> Run {
+    pub async fn signal_at(&self, args: &[&str], point: &Point, signal: Signal) -> Run {
         let child = self.start(&[&["--output", "json"], args].concat());
-        finish(child, Some((point, signal))).await
+        let strike = async move |pid| send(pid, signal);
+        finish(child, Some((point, strike))).await
+    }
+
+    /// Runs `rebuild ARGS`, which stands still while `deed` is done, as soon as it tells of `point`.
+    pub async fn paused_at(
+        &self,
+        args: &[&str],
+        point: &Point,
+        deed: impl AsyncFnOnce(),
+    ) -> Run {
+        let child = self.start(&[&["--output", "json"], args].concat());
+        let strike = async move |pid| {
+            send(pid, Signal::STOP);
+            deed().await;
+            send(pid, Signal::CONT);
+        };
+        finish(child, Some((point, strike))).await
     }
 
     /// Runs `rebuild ARGS`, and sends `signal` as soon as `when` is over.
-    pub(crate) async fn signal_when(
+    pub async fn signal_when(
         &self,
         args: &[&str],
         when: impl Future<Output = ()>,
         signal: Signal,
     ) -> Run {
+        self.signals_when(args, when, &[(signal, Duration::ZERO)]).await
+    }
+
+    /// The same with several signals, each some time after the one before, until it ends.
+    pub async fn signals_when(
+        &self,
+        args: &[&str],
+        when: impl Future<Output = ()>,
+        signals: &[(Signal, Duration)],
+    ) -> Run {
         let child = self.start(args);
-        let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let pid = pid_of(&child);
         let strike = async {
             when.await;
-            // It may have ended by now: the caller looks at what ended it.
-            let _ = kill_process(pid.expect("it was alive"), signal);
+            for (signal, after) in signals {
+                tokio::time::sleep(*after).await;
+                send(pid, *signal);
+            }
+            std::future::pending::<()>().await;
         };
-        let (run, ()) = tokio::join!(finish(child, None), strike);
-        run
+        let ended = finish(child, None::<(&Point, fn(Pid) -> Ready<()>)>);
+        tokio::select! {
+            run = ended => run,
+            () = strike => unreachable!("it waits for the end"),
+        }
     }
 
     fn start(&self, args: &[&str]) -> Child {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rebuild"));
+        let mut command = Command::new(program());
         command.current_dir(&self.folder).args(args);
         for (name, _) in std::env::vars() {
             let decides = ["PG", "REBUILD_", "AWS_", "GOOGLE_", "RUST_LOG"];
@@ -142,8 +182,34 @@ impl Target<'_> {
     }
 }
 
-async fn finish(mut child: Child, strike: Option<(&Point, Signal)>) -> Run {
+/// The program under test, which is built into the folder of the one that tests it, or the one
+/// above.
+fn program() -> PathBuf {
+    let tester = std::env::current_exe().expect("a program");
+    let mut folders = tester.ancestors().skip(1).take(2);
+    let found = folders.find_map(|folder| {
+        let program = folder.join("rebuild");
+        program.is_file().then_some(program)
+    });
+    found.expect("rebuild is built: cargo build -p rebuild-cli")
+}
+
+fn pid_of(child: &Child) -> Pid {
     let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    pid.expect("it is not waited for yet")
+}
+
+/// It may have ended by now: the caller looks at what ended it.
+fn send(pid: Pid, signal: Signal) {
+    let _ = kill_process(pid, signal);
+}
+
+async fn finish<F, S>(mut child: Child, mut strike: Option<(&Point, F)>) -> Run
+where
+    F: FnOnce(Pid) -> S,
+    S: Future<Output = ()>,
+{
+    let pid = pid_of(&child);
     let mut out = child.stdout.take().expect("stdout");
     let err = child.stderr.take().expect("stderr");
     let ended = async {
@@ -156,11 +222,9 @@ async fn finish(mut child: Child, strike: Option<(&Point, Signal)>) -> Run {
             let mut text = String::new();
             let mut lines = BufReader::new(err).lines();
             while let Some(line) = lines.next_line().await.expect("stderr") {
-                if let Some((point, signal)) = strike
-                    && Point::of(&line).as_ref() == Some(point)
-                {
-                    // It may have ended by now: the caller looks at what ended it.
-                    let _ = kill_process(pid.expect("it was alive"), signal);
+                let told = Point::of(&line);
+                if let Some((_, deed)) = strike.take_if(|(point, _)| told.as_ref() == Some(point)) {
+                    deed(pid).await;
                 }
                 text += &line;
                 text.push('\n');

@@ -1,0 +1,142 @@
+//! The faults, by what strikes.
+
+mod clock;
+mod damage;
+mod disk;
+mod kill;
+mod operators;
+mod people;
+mod programs;
+mod random;
+mod server;
+mod signals;
+mod wire;
+mod writers;
+
+use futures::future::LocalBoxFuture;
+
+use crate::arena::Arena;
+use crate::random::Random;
+use crate::strike::{Aim, tally};
+use crate::trial::{Outcome, Struck, Way};
+use crate::world::{Scene, Target};
+
+/// One trial to come.
+pub struct Case {
+    /// What kind of fault it is.
+    pub family: &'static str,
+    /// Which one.
+    pub what: String,
+    /// Strikes, takes the way out, and looks.
+    pub act: Act,
+}
+
+/// What a case does on an arena; it panics if it finds something.
+pub type Act = Box<dyn for<'a> FnOnce(&'a Arena) -> LocalBoxFuture<'a, Outcome>>;
+
+/// How much is tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    /// One in how many points of a sweep is struck; 1 is all of them.
+    pub every: usize,
+    /// One in how many messages to the server is struck.
+    pub every_message: usize,
+    /// How many times the program is killed at a random time.
+    pub random: usize,
+    /// Where the random times come from.
+    pub seed: u64,
+}
+
+impl Extent {
+    /// The points of a sweep that are struck: all, or a random part of them.
+    fn of<T>(&self, points: impl IntoIterator<Item = T>) -> Vec<T> {
+        self.one_in(self.every, points)
+    }
+
+    fn one_in<T>(&self, every: usize, points: impl IntoIterator<Item = T>) -> Vec<T> {
+        let mut points: Vec<T> = points.into_iter().collect();
+        if every > 1 {
+            let mut random = Random::of(self.seed);
+            for place in (1..points.len()).rev() {
+                points.swap(place, random.below(place + 1));
+            }
+            points.truncate(points.len().div_ceil(every));
+        }
+        points
+    }
+}
+
+/// The families, in the order in which they are tried.
+pub const FAMILIES: [&str; 14] = [
+    kill::JOURNAL,
+    kill::STORE,
+    kill::MESSAGES,
+    random::FAMILY,
+    signals::FAMILY,
+    server::FAMILY,
+    wire::FAMILY,
+    disk::FAMILY,
+    clock::FAMILY,
+    damage::FAMILY,
+    operators::FAMILY,
+    writers::FAMILY,
+    people::FAMILY,
+    programs::FAMILY,
+];
+
+/// What is to be tried of a family, each case known before the first strikes.
+pub async fn cases(family: &str, arena: &Arena, extent: Extent) -> Vec<Case> {
+    match family {
+        kill::JOURNAL | kill::STORE | kill::MESSAGES => kill::cases(family, arena, extent).await,
+        random::FAMILY => random::cases(arena, extent),
+        signals::FAMILY => signals::cases(arena, extent),
+        server::FAMILY => server::cases(arena, extent),
+        wire::FAMILY => wire::cases(arena, extent).await,
+        disk::FAMILY => disk::cases(arena, extent).await,
+        damage::FAMILY => damage::cases(arena, extent).await,
+        operators::FAMILY => operators::cases(arena, extent),
+        writers::FAMILY => writers::cases(extent),
+        people::FAMILY => people::cases(extent),
+        programs::FAMILY => programs::cases(extent),
+        clock::FAMILY => clock::cases(arena, extent),
+        _ => Vec::new(),
+    }
+}
+
+/// How often a fault is tried that comes too late to strike, each time a little earlier.
+const ATTEMPTS: i32 = 6;
+
+/// A case of one fault in one rebuild. It is tried again with another database if the rebuild
+/// ended before it could strike; `sooner` is 1 at first, and smaller then.
+fn case<F>(family: &'static str, what: String, scene: Scene, way: Way, fault: F) -> Case
+where
+    F: AsyncFn(&Arena, &mut Target<'_>, f64) -> Struck + 'static,
+{
+    let act: Act = Box::new(move |arena| {
+        Box::pin(async move {
+            let mut attempt = 0;
+            loop {
+                let sooner = 0.85_f64.powi(attempt);
+                let strike = async |target: &mut Target<'_>| fault(arena, target, sooner).await;
+                let outcome = arena.trial(scene, way, strike).await;
+                attempt += 1;
+                if outcome.struck || attempt == ATTEMPTS {
+                    return outcome;
+                }
+            }
+        })
+    });
+    Case { family, what, act }
+}
+
+/// Runs a rebuild whose calls are struck.
+async fn aimed(arena: &Arena, target: &mut Target<'_>, aim: Aim) -> Struck {
+    let marks = target.folder.join("tally");
+    let variables = arena.striker.variables(&aim, &marks);
+    target.environment.extend(variables);
+    let run = target.rebuild_json(&["run"]).await;
+    Struck {
+        run,
+        struck: tally(&marks).1 > 0,
+    }
+}

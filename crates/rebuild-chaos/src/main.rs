@@ -1,0 +1,93 @@
+//! `make chaos`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use rebuild_chaos::faults::{Extent, FAMILIES};
+use rebuild_chaos::reliability::{About, page};
+use rebuild_chaos::report::{Tried, try_family};
+
+/// Strikes whole rebuilds with faults, and writes down what came of it.
+#[derive(Parser)]
+struct Args {
+    /// Only the families whose name contains this
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Strike one in so many points of each sweep
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    every: u16,
+    /// Strike one in so many messages to the server, of which there are thousands
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    every_message: u16,
+    /// How many kills at a random time
+    #[arg(long, default_value_t = 500)]
+    random: usize,
+    /// Where random times and choices come from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many servers at once
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    workers: u16,
+    /// Write the page here
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let extent = Extent {
+        every: args.every.into(),
+        every_message: args.every_message.into(),
+        random: args.random,
+        seed: args.seed,
+    };
+    let mut tallies = Vec::new();
+    for family in FAMILIES.iter().filter(|f| f.contains(&args.only)) {
+        let tally = try_family(family, args.workers.into(), extent, &tell).await;
+        let (tried, wrong) = (tally.tried.len(), tally.findings().len());
+        println!("{family}: {tried} tried, {wrong} wrong, {:.0} s", tally.took.as_secs_f64());
+        tallies.push(tally);
+    }
+    let wrong = tallies.iter().any(|tally| !tally.findings().is_empty());
+    let page = page(&tallies, &about(&args).await);
+    match args.out {
+        Some(out) => std::fs::write(out, page).expect("the page is written"),
+        None => println!("\n{page}"),
+    }
+    ExitCode::from(u8::from(wrong))
+}
+
+/// Tells of what went wrong at once.
+fn tell(tried: &Tried) {
+    match &tried.result {
+        Ok(outcome) if outcome.struck => {}
+        result => println!("  {}: {result:?}", tried.what),
+    }
+}
+
+async fn about(args: &Args) -> About {
+    let day = jiff::Zoned::now().date().to_string();
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    About {
+        day,
+        server: rebuild_chaos::world::World::version().await,
+        processors,
+        command: command(args),
+    }
+}
+
+fn command(args: &Args) -> String {
+    let mut command = "make chaos".to_owned();
+    let mut options = vec![format!("--random {} --seed {}", args.random, args.seed)];
+    if args.every > 1 {
+        options.push(format!("--every {}", args.every));
+    }
+    options.push(format!("--every-message {}", args.every_message));
+    if !args.only.is_empty() {
+        options.push(format!("--only '{}'", args.only));
+    }
+    command += &format!(" ARGS=\"{}\"", options.join(" "));
+    command
+}
