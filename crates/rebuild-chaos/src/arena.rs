@@ -1,9 +1,12 @@
 //! A server on which faults strike, and what its rebuilds come to when nothing does.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use rebuild_core::testing::cluster_options;
 
 use crate::strike::{Aim, Call, Deed, Striker, tally};
 use crate::world::{Point, Scene, State, Target, World};
@@ -40,9 +43,25 @@ pub struct Arena {
 impl Arena {
     /// A server, and one rebuild of each of `scenes` that nothing strikes.
     pub async fn prepare(striker: Arc<Striker>, scenes: &[Scene]) -> Self {
-        let world = World::start().await;
+        Self::prepare_in(striker, scenes, None).await
+    }
+
+    /// The same, with the server in this folder.
+    pub async fn prepare_in(
+        striker: Arc<Striker>,
+        scenes: &[Scene],
+        folder: Option<&Path>,
+    ) -> Self {
+        let mut options = cluster_options();
+        if let Some(folder) = folder {
+            options.parent_dir = Some(folder.to_owned());
+        }
+        let world = World::start_with(options).await;
         if scenes.contains(&Scene::Refresh) {
             world.make_production().await;
+        }
+        if scenes.contains(&Scene::Owner) {
+            world.make_owned().await;
         }
         let mut arena = Self {
             world,

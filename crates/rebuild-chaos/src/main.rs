@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use rebuild_chaos::faults::{Extent, FAMILIES};
+use rebuild_chaos::faults::{Extent, FAMILIES, missing};
 use rebuild_chaos::reliability::{About, page};
 use rebuild_chaos::report::{Tried, try_family};
 
@@ -18,7 +18,7 @@ struct Args {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     every: u16,
     /// Strike one in so many messages to the server, of which there are thousands
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
     every_message: u16,
     /// How many kills at a random time
     #[arg(long, default_value_t = 500)]
@@ -44,14 +44,20 @@ async fn main() -> ExitCode {
         seed: args.seed,
     };
     let mut tallies = Vec::new();
+    let mut not_run = Vec::new();
     for family in FAMILIES.iter().filter(|f| f.contains(&args.only)) {
+        if let Some(why) = missing(family) {
+            println!("{family}: NOT RUN: {why}");
+            not_run.push(format!("{family}: {why}"));
+            continue;
+        }
         let tally = try_family(family, args.workers.into(), extent, &tell).await;
         let (tried, wrong) = (tally.tried.len(), tally.findings().len());
         println!("{family}: {tried} tried, {wrong} wrong, {:.0} s", tally.took.as_secs_f64());
         tallies.push(tally);
     }
     let wrong = tallies.iter().any(|tally| !tally.findings().is_empty());
-    let page = page(&tallies, &about(&args).await);
+    let page = page(&tallies, &not_run, &about(&args).await);
     match args.out {
         Some(out) => std::fs::write(out, page).expect("the page is written"),
         None => println!("\n{page}"),

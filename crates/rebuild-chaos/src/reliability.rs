@@ -36,7 +36,7 @@ that did not strike is a failure of the trial. This page is written by the trial
 ";
 
 /// The page.
-pub fn page(tallies: &[Tally], about: &About) -> String {
+pub fn page(tallies: &[Tally], not_run: &[String], about: &About) -> String {
     let mut page = HEAD.to_owned();
     let sum = |of: &dyn Fn(&Tally) -> usize| tallies.iter().map(of).sum::<usize>();
     let tried = sum(&|t| t.tried.len());
@@ -70,6 +70,12 @@ pub fn page(tallies: &[Tally], about: &About) -> String {
             tally.findings().len(),
             tally.took.as_secs_f64() / 60.0,
         );
+    }
+    if !not_run.is_empty() {
+        page += "\n## What was not run\n\n";
+        for family in not_run {
+            let _ = writeln!(page, "- {family}");
+        }
     }
     if !findings.is_empty() {
         page += "\n## What went wrong\n\n";
@@ -120,10 +126,11 @@ mod tests {
             processors: 2,
             command: "make chaos".to_owned(),
         };
-        let page = page(&[tally], &about);
+        let page = page(&[tally], &["the floor: there is none".to_owned()], &about);
         for line in [
             "**3 faults, 1 struck; 0 ended new, 2 ended old, 0 before anything had begun; rows were lost in 1; 2 ended in any other way.**",
             "| the roof falls in | 3 | 1 | 0 | 2 | 0 | 2 | 1.5 |",
+            "- the floor: there is none",
             "- too late: NOT STRUCK",
             "- badly: ROWS LOST: 3 in service\n",
         ] {

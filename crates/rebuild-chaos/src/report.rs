@@ -12,7 +12,6 @@ use crate::arena::Arena;
 use crate::faults::{self, Case, Extent};
 use crate::strike::Striker;
 use crate::trial::{Ended, Outcome};
-use crate::world::Scene;
 
 /// One trial and what came of it: what it found wrong, if it did.
 pub struct Tried {
@@ -70,7 +69,7 @@ pub async fn try_family(
 ) -> Tally {
     let began = Instant::now();
     let striker = Arc::new(Striker::build());
-    let prepare = (0..workers).map(|_| Arena::prepare(striker.clone(), &Scene::ALL));
+    let prepare = (0..workers).map(|_| Arena::prepare(striker.clone(), faults::scenes(family)));
     let arenas = join_all(prepare).await;
     let cases = faults::cases(family, &arenas[0], extent).await;
     let family = cases.first().expect("a family has cases").family;

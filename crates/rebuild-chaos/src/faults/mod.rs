@@ -3,11 +3,13 @@
 mod clock;
 mod damage;
 mod disk;
+mod full_server;
 mod kill;
 mod operators;
 mod people;
 mod programs;
 mod random;
+mod rights;
 mod server;
 mod signals;
 mod wire;
@@ -67,7 +69,7 @@ impl Extent {
 }
 
 /// The families, in the order in which they are tried.
-pub const FAMILIES: [&str; 14] = [
+pub const FAMILIES: [&str; 16] = [
     kill::JOURNAL,
     kill::STORE,
     kill::MESSAGES,
@@ -76,13 +78,31 @@ pub const FAMILIES: [&str; 14] = [
     server::FAMILY,
     wire::FAMILY,
     disk::FAMILY,
+    full_server::FAMILY,
     clock::FAMILY,
     damage::FAMILY,
     operators::FAMILY,
     writers::FAMILY,
+    rights::FAMILY,
     people::FAMILY,
     programs::FAMILY,
 ];
+
+/// The kinds of rebuild that a family strikes.
+pub fn scenes(family: &str) -> &'static [Scene] {
+    match family {
+        rights::FAMILY => &[Scene::Owner],
+        full_server::FAMILY | damage::FAMILY | writers::FAMILY => &[Scene::Aside, Scene::InPlace],
+        programs::FAMILY => &[Scene::Load],
+        _ => &Scene::ALL,
+    }
+}
+
+/// Why a family cannot be tried on this machine, if it cannot.
+pub fn missing(family: &str) -> Option<&'static str> {
+    let root = rustix::process::geteuid().is_root();
+    (family == full_server::FAMILY && !root).then_some("only root can mount a small disk")
+}
 
 /// What is to be tried of a family, each case known before the first strikes.
 pub async fn cases(family: &str, arena: &Arena, extent: Extent) -> Vec<Case> {
@@ -93,6 +113,8 @@ pub async fn cases(family: &str, arena: &Arena, extent: Extent) -> Vec<Case> {
         server::FAMILY => server::cases(arena, extent),
         wire::FAMILY => wire::cases(arena, extent).await,
         disk::FAMILY => disk::cases(arena, extent).await,
+        full_server::FAMILY => full_server::cases(arena, extent),
+        rights::FAMILY => rights::cases(arena, extent),
         damage::FAMILY => damage::cases(arena, extent).await,
         operators::FAMILY => operators::cases(arena, extent),
         writers::FAMILY => writers::cases(extent),

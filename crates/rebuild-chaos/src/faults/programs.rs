@@ -24,7 +24,9 @@ pub(super) fn cases(extent: Extent) -> Vec<Case> {
         case(FAMILY, what, Scene::Load, Way::by_turns(n), async move |_, target, _| {
             let begun = target.folder.join("begun");
             let script = format!("touch begun; {script}");
-            target.replace_load(&script);
+            // A gigabyte takes its time.
+            let timeout = if comes_through { "60s" } else { "5s" };
+            target.replace_load(&script, timeout);
             let run = target.rebuild_json(&["run"]).await;
             expect_no_child(&target.folder);
             let wanted = if comes_through { 0 } else { 1 };

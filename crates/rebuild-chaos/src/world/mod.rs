@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 pub use program::{Point, Run};
 pub use spec::{ASIDE, IN_PLACE, PRODUCTION};
-pub use scene::Scene;
+pub use scene::{ROLE, Scene};
 pub use state::State;
 
 /// The database that every other one is made from.
@@ -63,12 +63,21 @@ impl World {
         let cluster = LocalCluster::start(&options).await.expect("a server");
         let folder = TempDir::new().expect("a folder");
         let world = Self { cluster, folder };
-        let admin = world.admin().await;
-        admin
-            .batch_execute(&format!("create database {TEMPLATE} template template0"))
-            .await
-            .expect("the template");
-        let session = world.session(TEMPLATE).await;
+        world.make_template(TEMPLATE, None).await;
+        world
+    }
+
+    /// Makes the database that others are made from, for a role if there is one.
+    async fn make_template(&self, name: &str, owner: Option<&str>) {
+        let owned = owner.map_or_else(String::new, |role| format!(" owner {role}"));
+        let made = format!("create database {name} template template0{owned}");
+        let admin = self.admin().await;
+        admin.batch_execute(&made).await.expect("the template");
+        let mut at = self.cluster.endpoint(name);
+        if let Some(role) = owner {
+            role.clone_into(&mut at.user);
+        }
+        let session = Session::open(&at, "a test").await.expect("a session");
         let mut sql = "set search_path = public;".to_owned();
         for file in schema_files() {
             sql += &std::fs::read_to_string(file).expect("a schema file");
@@ -76,11 +85,14 @@ impl World {
         session.batch_execute(&sql).await.expect("the schema");
         session.batch_execute(ROWS).await.expect("the rows");
         session.close().await;
-        world
     }
 
     /// A database of its own, with settings and a comment, and a folder with its spec and store.
     pub async fn target(&self, name: &str, strategy: &str) -> Target<'_> {
+        self.target_from(TEMPLATE, name, strategy).await
+    }
+
+    async fn target_from(&self, template: &str, name: &str, strategy: &str) -> Target<'_> {
         let folder = self.folder.path().join(name);
         std::fs::create_dir_all(folder.join("schema")).expect("a folder");
         for file in schema_files() {
@@ -97,7 +109,9 @@ impl World {
         std::fs::write(target.spec_file(), spec::restore(strategy, &tools)).expect("the spec");
         let admin = self.admin().await;
         let name = ident(name).expect("a name");
-        let made = format!("create database {name} template {TEMPLATE}");
+        let owner = (template != TEMPLATE).then(|| format!(" owner {ROLE}"));
+        let owner = owner.unwrap_or_default();
+        let made = format!("create database {name} template {template}{owner}");
         admin.batch_execute(&made).await.expect("a database");
         let settings = format!(
             "alter database {name} set work_mem = '5MB';
@@ -132,7 +146,7 @@ impl World {
             .await
             .query(
                 "select datname::text from pg_database
-                  where datname not in ('postgres', 'template0', 'template1', $1) order by 1",
+                  where datname not in ('postgres', 'template0', 'template1', 'owned', $1) order by 1",
                 &[&TEMPLATE],
             )
             .await

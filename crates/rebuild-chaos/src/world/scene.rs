@@ -17,7 +17,15 @@ pub enum Scene {
     Refresh,
     /// A program brings the rows.
     Load,
+    /// As aside, by a role that is no superuser.
+    Owner,
 }
+
+/// The role that rebuilds what it owns, and is no superuser.
+pub const ROLE: &str = "rebuilder";
+
+/// What the databases of [`ROLE`] are made from.
+const OWNED: &str = "owned";
 
 impl fmt::Display for Scene {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -26,6 +34,7 @@ impl fmt::Display for Scene {
             Self::InPlace => "in-place",
             Self::Refresh => "refresh",
             Self::Load => "load",
+            Self::Owner => "aside by a plain role",
         })
     }
 }
@@ -36,7 +45,7 @@ const OF_ITS_OWN: &str = "
     update public.person set email = 'tester@example.net'";
 
 impl Scene {
-    /// Every kind.
+    /// The kinds that a superuser runs.
     pub const ALL: [Self; 4] = [Self::Aside, Self::InPlace, Self::Refresh, Self::Load];
 }
 
@@ -49,13 +58,32 @@ impl World {
         admin.close().await;
     }
 
+    /// Makes the role that is no superuser, and the template of its databases.
+    pub async fn make_owned(&self) {
+        let admin = self.admin().await;
+        let role = format!("create role {ROLE} login createdb in role pg_signal_backend");
+        admin.batch_execute(&role).await.expect("the role");
+        admin.close().await;
+        self.make_template(OWNED, Some(ROLE)).await;
+    }
+
     /// A database of its own for a rebuild of this kind.
     pub async fn target_of(&self, name: &str, scene: Scene) -> Target<'_> {
-        let strategy = if scene == Scene::InPlace { IN_PLACE } else { ASIDE };
+        let strategy = if scene == Scene::InPlace {
+            IN_PLACE
+        } else {
+            ASIDE
+        };
+        if scene == Scene::Owner {
+            let mut target = self.target_from(OWNED, name, strategy).await;
+            let user = ("PGUSER".to_owned(), ROLE.to_owned());
+            target.environment.push(user);
+            return target;
+        }
         let target = self.target(name, strategy).await;
         let tools = testing::client_bin_dir(&self.cluster);
         let text = match scene {
-            Scene::Aside | Scene::InPlace => return target,
+            Scene::Aside | Scene::InPlace | Scene::Owner => return target,
             Scene::Refresh => spec::refresh(&tools),
             Scene::Load => spec::load(&tools),
         };
@@ -69,12 +97,12 @@ impl World {
 
 impl Target<'_> {
     /// Lets a shell do the work of the program that brings the rows; `$load` is its SQL.
-    pub fn replace_load(&mut self, script: &str) {
+    pub fn replace_load(&mut self, script: &str, timeout: &str) {
         let text = std::fs::read_to_string(self.spec_file()).expect("the spec");
         let line = text.lines().find(|line| line.starts_with("command = ")).expect("the program");
         let shell = format!("command = [\"sh\", \"-c\", {script:?}]");
         self.edit_spec(line, &shell);
-        self.edit_spec("timeout = \"20s\"", "timeout = \"5s\"");
+        self.edit_spec("timeout = \"20s\"", &format!("timeout = {timeout:?}"));
         self.environment.push(("load".to_owned(), spec::LOAD.to_owned()));
     }
 }
