@@ -1,7 +1,7 @@
 # The one list of commands. CI calls the same ones.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-python test-matrix bench kind-smoke lint docs gate
+.PHONY: help setup demo test test-python test-matrix chaos bench kind-smoke lint docs gate
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,10 @@ test-python: ## Check the Python package and run its tests
 
 test-matrix: ## Run the tests of library, command and examples on every supported PostgreSQL; V="13 18" picks some
 	@scripts/test-matrix $(V)
+
+chaos: ## Strike whole rebuilds with faults and write RELIABILITY.md; ARGS="--only clock --every 4" tries less
+	@scripts/setup
+	@scripts/chaos $(ARGS)
 
 bench: ## Measure against pg_dump, pg_restore and pgcopydb; W="backup copy" picks some
 	@scripts/setup

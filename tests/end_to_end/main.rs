@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod chaos;
 mod commands;
 mod dumps;
 mod exit_codes;

@@ -81,6 +81,11 @@ impl Arena {
         &self.clean[&scene]
     }
 
+    /// The kinds of rebuild that it was shown.
+    pub fn scenes(&self) -> impl Iterator<Item = Scene> {
+        self.clean.keys().copied()
+    }
+
     /// A database of its own for a rebuild.
     pub async fn target(&self, scene: Scene) -> Target<'_> {
         let number = self.made.fetch_add(1, Ordering::Relaxed);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use rebuild_chaos::faults::{Extent, FAMILIES, missing};
+use rebuild_chaos::faults::{Extent, FAMILIES, missing, scenes};
 use rebuild_chaos::reliability::{About, page};
 use rebuild_chaos::report::{Tried, try_family};
 
@@ -51,9 +51,13 @@ async fn main() -> ExitCode {
             not_run.push(format!("{family}: {why}"));
             continue;
         }
-        let tally = try_family(family, args.workers.into(), extent, &tell).await;
+        let workers = args.workers.into();
+        let tally = try_family(family, scenes(family), workers, extent, &tell).await;
         let (tried, wrong) = (tally.tried.len(), tally.findings().len());
-        println!("{family}: {tried} tried, {wrong} wrong, {:.0} s", tally.took.as_secs_f64());
+        println!(
+            "{family}: {tried} tried, {wrong} wrong, {:.0} s",
+            tally.took.as_secs_f64()
+        );
         tallies.push(tally);
     }
     let wrong = tallies.iter().any(|tally| !tally.findings().is_empty());

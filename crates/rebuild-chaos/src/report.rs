@@ -12,6 +12,7 @@ use crate::arena::Arena;
 use crate::faults::{self, Case, Extent};
 use crate::strike::Striker;
 use crate::trial::{Ended, Outcome};
+use crate::world::Scene;
 
 /// One trial and what came of it: what it found wrong, if it did.
 pub struct Tried {
@@ -60,16 +61,17 @@ impl Tally {
     }
 }
 
-/// Tries a family on so many servers at once.
+/// Tries a family on rebuilds of these kinds, on so many servers at once.
 pub async fn try_family(
     family: &str,
+    scenes: &[Scene],
     workers: usize,
     extent: Extent,
     tell: &dyn Fn(&Tried),
 ) -> Tally {
     let began = Instant::now();
     let striker = Arc::new(Striker::build());
-    let prepare = (0..workers).map(|_| Arena::prepare(striker.clone(), faults::scenes(family)));
+    let prepare = (0..workers).map(|_| Arena::prepare(striker.clone(), scenes));
     let arenas = join_all(prepare).await;
     let cases = faults::cases(family, &arenas[0], extent).await;
     let family = cases.first().expect("a family has cases").family;

@@ -25,6 +25,14 @@ impl Way {
         }
     }
 
+    /// The other one.
+    fn other(self) -> Self {
+        match self {
+            Self::Resume => Self::Rollback,
+            Self::Rollback => Self::Resume,
+        }
+    }
+
     /// The command's name.
     pub fn verb(self) -> &'static str {
         match self {
@@ -98,18 +106,27 @@ impl Arena {
 
     /// The old database is there, whatever its name is, with every row.
     async fn expect_copy(&self, target: &Target<'_>, scene: Scene, oid: u32) {
-        let name = target.name_of(oid).await.expect("the old database is there");
+        let name = target
+            .name_of(oid)
+            .await
+            .expect("the old database is there");
         let admin = self.world.admin().await;
         let open = "select datallowconn from pg_database where oid = $1";
         let open: bool = admin.query_one(open, &[&oid]).await.expect("open?").get(0);
         let quoted = ident(&name).expect("a name");
         let allow = format!("alter database {quoted} allow_connections");
         if !open {
-            admin.batch_execute(&format!("{allow} true")).await.expect("opened");
+            admin
+                .batch_execute(&format!("{allow} true"))
+                .await
+                .expect("opened");
         }
         let kept = State::of_database(&self.world, &name).await;
         if !open {
-            admin.batch_execute(&format!("{allow} false")).await.expect("closed");
+            admin
+                .batch_execute(&format!("{allow} false"))
+                .await
+                .expect("closed");
         }
         let lost = kept.rows_lost(&self.clean(scene).old);
         assert_eq!(lost, 0, "ROWS LOST: {lost} in the old database");
@@ -135,8 +152,9 @@ impl Arena {
                 return (ended, commands);
             }
             assert!(commands < COMMANDS, "NO WAY OUT: {ending} after {told}");
-            // Where it may not go on, it says how to go back.
-            let way = if said == Some(3) && commands > 0 { Way::Rollback } else { way };
+            // Where it does not go one way, it says so and names the other.
+            let refused = said == Some(3) && commands > 0;
+            let way = if refused { way.other() } else { way };
             let run = target.rebuild_json(&[way.verb()]).await;
             said = run.code();
             told = format!("{run:?}");
@@ -155,7 +173,11 @@ impl Arena {
         let lost = now.rows_lost(expected);
         assert_eq!(lost, 0, "ROWS LOST: {lost} in service");
         now.expect(expected, "in the end");
-        assert_eq!(target.oid().await != oid, new, "the database that is in service");
+        assert_eq!(
+            target.oid().await != oid,
+            new,
+            "the database that is in service"
+        );
         self.expect_nothing_left(target, ended).await;
         target.rebuild(&["plan"]).await.expect(0);
     }
@@ -169,7 +191,10 @@ impl Arena {
             Ended::Old => 0..=1,
             Ended::Untouched => 0..=0,
         };
-        assert!(kept.contains(&others.len()), "beside the target: {others:?}");
+        assert!(
+            kept.contains(&others.len()),
+            "beside the target: {others:?}"
+        );
         let slots = "select count(*) from pg_replication_slots";
         let admin = self.world.admin().await;
         let slots: i64 = admin.query_one(slots, &[]).await.expect("slots").get(0);
@@ -183,7 +208,9 @@ async fn last_ending(target: &Target<'_>) -> Option<String> {
     let listed = target.rebuild_json(&["runs", "list"]).await;
     let listed = listed.expect(0).json();
     let runs = listed.as_array().expect("a list of runs");
-    let newest = runs.iter().max_by_key(|run| run["run"].as_str().map(str::to_owned))?;
+    let newest = runs
+        .iter()
+        .max_by_key(|run| run["run"].as_str().map(str::to_owned))?;
     Some(match &newest["ending"] {
         Value::String(ending) => ending.clone(),
         _ => "open".to_owned(),
@@ -200,7 +227,10 @@ fn expect_known_backups(target: &Target<'_>) {
         let backup = backup.expect("an entry");
         let id = backup.file_name().into_string().expect("an id");
         let sealed = backup.path().join("manifest.json").is_file();
-        assert!(sealed || journal_names(&target.store(), &id), "half a backup: {id}");
+        assert!(
+            sealed || journal_names(&target.store(), &id),
+            "half a backup: {id}"
+        );
     }
 }
 

@@ -140,7 +140,12 @@ async fn pass(client: TcpStream, server: UnixStream, state: &State) -> std::io::
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let up = carry(&mut from_client, &mut to_server, Direction::ToServer, state);
-    let down = carry(&mut from_server, &mut to_client, Direction::FromServer, state);
+    let down = carry(
+        &mut from_server,
+        &mut to_client,
+        Direction::FromServer,
+        state,
+    );
     tokio::try_join!(up, down).map(drop)
 }
 

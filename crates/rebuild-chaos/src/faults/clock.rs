@@ -4,7 +4,6 @@ use super::{Case, Extent, case};
 use crate::arena::Arena;
 use crate::strike::set_clock;
 use crate::trial::{Struck, Way};
-use crate::world::Scene;
 
 pub(super) const FAMILY: &str = "the clock jumps";
 
@@ -12,7 +11,7 @@ const YEAR: i64 = 365 * 24 * 3600;
 
 pub(super) fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
     let mut all = Vec::new();
-    for scene in Scene::ALL {
+    for scene in arena.scenes() {
         for point in arena.clean(scene).beginnings() {
             for seconds in [-YEAR, -3600, YEAR] {
                 all.push((scene, point.clone(), seconds));
@@ -22,15 +21,21 @@ pub(super) fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
     let all = extent.of(all).into_iter().enumerate();
     let cases = all.map(|(n, (scene, point, seconds))| {
         let what = format!("{scene}: by {seconds} s as {} begins", point.step);
-        case(FAMILY, what, scene, Way::by_turns(n), async move |arena, target, _| {
-            let clock = target.folder.join("clock");
-            set_clock(&clock, 0);
-            target.environment.extend(arena.striker.with_clock(&clock));
-            let jump = async || set_clock(&clock, seconds);
-            let run = target.paused_at(&["run"], &point, jump).await.expect(0);
-            let struck = run.points().contains(&point);
-            Struck { run, struck }
-        })
+        case(
+            FAMILY,
+            what,
+            scene,
+            Way::by_turns(n),
+            async move |arena, target, _| {
+                let clock = target.folder.join("clock");
+                set_clock(&clock, 0);
+                target.environment.extend(arena.striker.with_clock(&clock));
+                let jump = async || set_clock(&clock, seconds);
+                let run = target.paused_at(&["run"], &point, jump).await.expect(0);
+                let struck = run.points().contains(&point);
+                Struck { run, struck }
+            },
+        )
     });
     cases.collect()
 }

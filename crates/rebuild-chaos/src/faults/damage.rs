@@ -20,10 +20,15 @@ enum Damage {
 
 pub(super) async fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
     let mut all = Vec::new();
-    for scene in [Scene::Aside, Scene::InPlace] {
+    for scene in arena.scenes() {
         let files = backed_up(arena, scene).await;
         for file in files {
-            for damage in [Damage::Flipped, Damage::Cut, Damage::Swapped, Damage::Missing] {
+            for damage in [
+                Damage::Flipped,
+                Damage::Cut,
+                Damage::Swapped,
+                Damage::Missing,
+            ] {
                 for step in ["backup", "check-backup"] {
                     all.push((scene, file.clone(), damage, step));
                 }
@@ -33,17 +38,23 @@ pub(super) async fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
     let all = extent.of(all).into_iter().enumerate();
     let cases = all.map(|(n, (scene, file, damage, step))| {
         let what = format!("{scene}: {damage:?} after {step}: {}", file.display());
-        case(FAMILY, what, scene, Way::by_turns(n), async move |_, target, _| {
-            let point = Point::new("step-finished", step);
-            let store = target.store();
-            let mut struck = false;
-            let strike = async || {
-                let backup = backup(&store);
-                struck = damaged(&backup, &file, damage);
-            };
-            let run = target.paused_at(&["run"], &point, strike).await;
-            Struck { run, struck }
-        })
+        case(
+            FAMILY,
+            what,
+            scene,
+            Way::by_turns(n),
+            async move |_, target, _| {
+                let point = Point::new("step-finished", step);
+                let store = target.store();
+                let mut struck = false;
+                let strike = async || {
+                    let backup = backup(&store);
+                    struck = damaged(&backup, &file, damage);
+                };
+                let run = target.paused_at(&["run"], &point, strike).await;
+                Struck { run, struck }
+            },
+        )
     });
     cases.collect()
 }

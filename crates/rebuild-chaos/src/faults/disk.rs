@@ -4,7 +4,6 @@ use super::{Case, Extent, aimed, case};
 use crate::arena::Arena;
 use crate::strike::{Aim, Call, Deed};
 use crate::trial::Way;
-use crate::world::Scene;
 
 pub(super) const FAMILY: &str = "the store or the journal is full, broken or read-only";
 
@@ -15,7 +14,7 @@ const EROFS: i32 = 30;
 
 pub(super) async fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
     let mut all = Vec::new();
-    for scene in Scene::ALL {
+    for scene in arena.scenes() {
         for (call, path, error) in [
             (Call::Write, "/store/runs/", ENOSPC),
             (Call::Name, "/store/runs/", EROFS),
@@ -26,18 +25,38 @@ pub(super) async fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
             for at in 1..=calls {
                 for times in [1, 0] {
                     let deed = Deed::Fail(error);
-                    all.push((scene, Aim { call, path, at, times, deed }));
+                    all.push((
+                        scene,
+                        Aim {
+                            call,
+                            path,
+                            at,
+                            times,
+                            deed,
+                        },
+                    ));
                 }
             }
         }
     }
     let all = extent.of(all).into_iter().enumerate();
     let cases = all.map(|(n, (scene, aim))| {
-        let last = if aim.times == 0 { " and all that follow" } else { "" };
-        let what = format!("{scene}: {:?}: {:?} {} in {}{last}", aim.deed, aim.call, aim.at, aim.path);
-        case(FAMILY, what, scene, Way::by_turns(n), async move |arena, target, sooner| {
-            aimed(arena, target, aim.sooner(sooner)).await
-        })
+        let last = if aim.times == 0 {
+            " and all that follow"
+        } else {
+            ""
+        };
+        let what = format!(
+            "{scene}: {:?}: {:?} {} in {}{last}",
+            aim.deed, aim.call, aim.at, aim.path
+        );
+        case(
+            FAMILY,
+            what,
+            scene,
+            Way::by_turns(n),
+            async move |arena, target, sooner| aimed(arena, target, aim.sooner(sooner)).await,
+        )
     });
     cases.collect()
 }

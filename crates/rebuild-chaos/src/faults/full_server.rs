@@ -19,7 +19,7 @@ const LEFT: u64 = 512 << 10;
 
 pub(super) fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
     let mut all = Vec::new();
-    for scene in [Scene::Aside, Scene::InPlace] {
+    for scene in arena.scenes() {
         for point in arena.clean(scene).beginnings() {
             all.push((scene, point.clone()));
         }
@@ -50,7 +50,12 @@ async fn filled(striker: Arc<Striker>, scene: Scene, point: Point, way: Way) -> 
             let run = target.paused_at(&["run"], &point, fill).await;
             disk.empty();
             // Without room for its log the server may have ended.
-            arena.world.cluster().launch().await.expect("the server is there again");
+            arena
+                .world
+                .cluster()
+                .launch()
+                .await
+                .expect("the server is there again");
             Struck { run, struck }
         })
         .await
@@ -91,7 +96,10 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         // The server's folder is gone by now; what is left of it goes with the disk.
-        let _ = Command::new("umount").arg("-l").arg(self.folder.path()).status();
+        let _ = Command::new("umount")
+            .arg("-l")
+            .arg(self.folder.path())
+            .status();
     }
 }
 

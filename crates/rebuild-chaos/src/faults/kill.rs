@@ -5,7 +5,6 @@ use super::{Case, Extent, aimed, case};
 use crate::arena::Arena;
 use crate::strike::{Aim, Call, Deed};
 use crate::trial::Way;
-use crate::world::Scene;
 
 /// Before and after each record of the journal.
 pub(super) const JOURNAL: &str = "killed at each record of the journal";
@@ -23,11 +22,20 @@ pub(super) async fn cases(family: &str, arena: &Arena, extent: Extent) -> Vec<Ca
         _ => (MESSAGES, Call::Send, ""),
     };
     let mut aims = Vec::new();
-    for scene in Scene::ALL {
+    for scene in arena.scenes() {
         let calls = arena.count(scene, call, path).await;
         for at in 1..=calls {
             for deed in [Deed::KillBefore, Deed::KillAfter] {
-                aims.push((scene, Aim { call, path, at, times: 1, deed }));
+                aims.push((
+                    scene,
+                    Aim {
+                        call,
+                        path,
+                        at,
+                        times: 1,
+                        deed,
+                    },
+                ));
             }
         }
     }
@@ -38,11 +46,17 @@ pub(super) async fn cases(family: &str, arena: &Arena, extent: Extent) -> Vec<Ca
     let aims = extent.one_in(every, aims).into_iter().enumerate();
     let cases = aims.map(|(n, (scene, aim))| {
         let what = format!("{scene}: {:?} {} of {call:?}", aim.deed, aim.at);
-        case(family, what, scene, Way::by_turns(n), async move |arena, target, sooner| {
-            let mut struck = aimed(arena, target, aim.sooner(sooner)).await;
-            struck.struck &= struck.run.was_killed();
-            struck
-        })
+        case(
+            family,
+            what,
+            scene,
+            Way::by_turns(n),
+            async move |arena, target, sooner| {
+                let mut struck = aimed(arena, target, aim.sooner(sooner)).await;
+                struck.struck &= struck.run.was_killed();
+                struck
+            },
+        )
     });
     cases.collect()
 }

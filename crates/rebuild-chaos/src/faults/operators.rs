@@ -13,7 +13,7 @@ const ROUNDS: usize = 8;
 pub(super) fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
     let mut together = Vec::new();
     let mut asleep = Vec::new();
-    for scene in Scene::ALL {
+    for scene in arena.scenes() {
         for round in 0..ROUNDS {
             together.push((scene, round));
         }
@@ -24,18 +24,28 @@ pub(super) fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
     let together = extent.of(together).into_iter();
     let together = together.map(|(scene, round)| {
         let what = format!("{scene}: together, round {round}");
-        case(FAMILY, what, scene, Way::by_turns(round), async |_, target, _| {
-            let (one, other) = tokio::join!(run(target), run(target));
-            // Who came second was refused, or found the database rebuilt and rebuilt it again.
-            let (first, second) = match one.code() {
-                Some(0) => (one, other),
-                _ => (other, one),
-            };
-            assert_eq!(first.code(), Some(0), "nobody came through: {first:?} {second:?}");
-            let struck = matches!(second.code(), Some(3 | 7));
-            assert!(struck, "both came through: {second:?}");
-            Struck { run: first, struck }
-        })
+        case(
+            FAMILY,
+            what,
+            scene,
+            Way::by_turns(round),
+            async |_, target, _| {
+                let (one, other) = tokio::join!(run(target), run(target));
+                // Who came second was refused, or found the database rebuilt and rebuilt it again.
+                let (first, second) = match one.code() {
+                    Some(0) => (one, other),
+                    _ => (other, one),
+                };
+                assert_eq!(
+                    first.code(),
+                    Some(0),
+                    "nobody came through: {first:?} {second:?}"
+                );
+                let struck = matches!(second.code(), Some(3 | 7));
+                assert!(struck, "both came through: {second:?}");
+                Struck { run: first, struck }
+            },
+        )
     });
     let asleep = extent.of(asleep).into_iter().enumerate();
     let asleep = asleep.map(|(n, (scene, point))| {
@@ -56,7 +66,11 @@ pub(super) fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
             };
             let run = here.paused_at(&["run"], &point, take_over).await;
             let struck = code.is_some();
-            assert!(!(struck && code == Some(0) && run.code() == Some(0)) || is_last(&point, arena, scene), "both say that they are done: {run:?}");
+            assert!(
+                !(struck && code == Some(0) && run.code() == Some(0))
+                    || is_last(&point, arena, scene),
+                "both say that they are done: {run:?}"
+            );
             Struck { run, struck }
         })
     });

@@ -5,18 +5,21 @@ use rebuild_core::postgres::ident;
 use rustix::process::Signal;
 
 use super::{Case, Extent, case};
+use crate::arena::Arena;
 use crate::trial::{Struck, Way};
 use crate::world::{Point, Scene};
 
 pub(super) const FAMILY: &str = "a lock for ever, or a spec that is edited half-way";
 
-pub(super) fn cases(extent: Extent) -> Vec<Case> {
+pub(super) fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
     let mut all = Vec::new();
-    for scene in Scene::ALL {
+    for scene in arena.scenes() {
         all.push(locked(scene));
         for way in [Way::Resume, Way::Rollback] {
             for step in ["backup", "schema", "promote"] {
-                if !(scene == Scene::InPlace && step == "promote") && !(scene == Scene::Refresh && step == "schema") {
+                if !(scene == Scene::InPlace && step == "promote")
+                    && !(scene == Scene::Refresh && step == "schema")
+                {
                     all.push(edited(scene, way, step));
                 }
             }
@@ -28,21 +31,30 @@ pub(super) fn cases(extent: Extent) -> Vec<Case> {
 /// Somebody has begun to change the database, and does not commit.
 fn locked(scene: Scene) -> Case {
     let what = format!("{scene}: somebody holds the database's row");
-    case(FAMILY, what, scene, Way::Rollback, async |arena, target, _| {
-        let admin = arena.world.admin().await;
-        let name = ident(&target.name).expect("a name");
-        let hold = format!("begin; alter database {name} connection limit 39");
-        admin.batch_execute(&hold).await.expect("held");
-        let run = target.rebuild_json(&["run"]).await;
-        admin.batch_execute("rollback").await.expect("let go");
-        assert_ne!(run.code(), Some(0), "{run:?}");
-        Struck { run, struck: true }
-    })
+    case(
+        FAMILY,
+        what,
+        scene,
+        Way::Rollback,
+        async |arena, target, _| {
+            let admin = arena.world.admin().await;
+            let name = ident(&target.name).expect("a name");
+            let hold = format!("begin; alter database {name} connection limit 39");
+            admin.batch_execute(&hold).await.expect("held");
+            let run = target.rebuild_json(&["run"]).await;
+            admin.batch_execute("rollback").await.expect("let go");
+            assert_ne!(run.code(), Some(0), "{run:?}");
+            Struck { run, struck: true }
+        },
+    )
 }
 
 /// The spec says something else by the time that the way out is taken.
 fn edited(scene: Scene, way: Way, step: &'static str) -> Case {
-    let what = format!("{scene}: edited after a kill in {step}, then {}", way.verb());
+    let what = format!(
+        "{scene}: edited after a kill in {step}, then {}",
+        way.verb()
+    );
     case(FAMILY, what, scene, way, async move |_, target, _| {
         let point = Point::new("step-started", step);
         let run = target.signal_at(&["run"], &point, Signal::KILL).await;

@@ -20,18 +20,27 @@ pub(super) fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
     let all = extent.of(all).into_iter().enumerate();
     let cases = all.map(|(n, (point, right))| {
         let what = format!("{}: no {right} as {} begins", Scene::Owner, point.step);
-        case(FAMILY, what, Scene::Owner, Way::by_turns(n), async move |arena, target, _| {
-            let admin = arena.world.admin().await;
-            let mut struck = false;
-            let revoke = async || {
-                let sql = format!("alter role {ROLE} no{right}");
-                struck = admin.batch_execute(&sql).await.is_ok();
-            };
-            let run = target.paused_at(&["run"], &point, revoke).await;
-            let sql = format!("alter role {ROLE} {right}");
-            admin.batch_execute(&sql).await.expect("it has the right again");
-            Struck { run, struck }
-        })
+        case(
+            FAMILY,
+            what,
+            Scene::Owner,
+            Way::by_turns(n),
+            async move |arena, target, _| {
+                let admin = arena.world.admin().await;
+                let mut struck = false;
+                let revoke = async || {
+                    let sql = format!("alter role {ROLE} no{right}");
+                    struck = admin.batch_execute(&sql).await.is_ok();
+                };
+                let run = target.paused_at(&["run"], &point, revoke).await;
+                let sql = format!("alter role {ROLE} {right}");
+                admin
+                    .batch_execute(&sql)
+                    .await
+                    .expect("it has the right again");
+                Struck { run, struck }
+            },
+        )
     });
     cases.collect()
 }

@@ -5,13 +5,12 @@ use rustix::process::Signal;
 use super::{Case, Extent, case};
 use crate::arena::Arena;
 use crate::trial::{Struck, Way};
-use crate::world::Scene;
 
 pub(super) const FAMILY: &str = "SIGINT, SIGTERM and SIGHUP at each step";
 
 pub(super) fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
     let mut all = Vec::new();
-    for scene in Scene::ALL {
+    for scene in arena.scenes() {
         for point in arena.clean(scene).beginnings() {
             for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
                 all.push((scene, point.clone(), signal));
@@ -21,12 +20,18 @@ pub(super) fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
     let all = extent.of(all).into_iter().enumerate();
     let cases = all.map(|(n, (scene, point, signal))| {
         let what = format!("{scene}: {signal:?} as {} begins", point.step);
-        case(FAMILY, what, scene, Way::by_turns(n), async move |_, target, _| {
-            let run = target.signal_at(&["run"], &point, signal).await;
-            // It came to a stop, or had passed the last point where it stops.
-            let struck = run.points().contains(&point);
-            Struck { run, struck }
-        })
+        case(
+            FAMILY,
+            what,
+            scene,
+            Way::by_turns(n),
+            async move |_, target, _| {
+                let run = target.signal_at(&["run"], &point, signal).await;
+                // It came to a stop, or had passed the last point where it stops.
+                let struck = run.points().contains(&point);
+                Struck { run, struck }
+            },
+        )
     });
     cases.collect()
 }

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) async fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
     let mut all = Vec::new();
-    for scene in Scene::ALL {
+    for scene in arena.scenes() {
         for direction in [Direction::FromServer, Direction::ToServer] {
             let bytes = bytes(arena, scene, direction).await;
             for place in 0..PLACES {
@@ -39,25 +39,31 @@ pub(super) async fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
     let all = extent.of(all).into_iter().enumerate();
     let cases = all.map(|(n, (scene, direction, after, trouble))| {
         let what = format!("{scene}: {trouble:?} after {after} bytes {direction:?}");
-        case(FAMILY, what, scene, Way::by_turns(n), async move |_, target, sooner| {
-            #[allow(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                clippy::cast_precision_loss,
-                reason = "a run sends no petabytes"
-            )]
-            let after = (after as f64 * sooner) as u64;
-            let wire = Wire::before(target, direction, after, trouble).await;
-            target.environment.extend(wire.variables());
-            let run = match trouble {
-                Trouble::Silence => given_up(target, &wire).await,
-                _ => target.rebuild_json(&["run"]).await,
-            };
-            Struck {
-                run,
-                struck: wire.struck(),
-            }
-        })
+        case(
+            FAMILY,
+            what,
+            scene,
+            Way::by_turns(n),
+            async move |_, target, sooner| {
+                #[allow(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    clippy::cast_precision_loss,
+                    reason = "a run sends no petabytes"
+                )]
+                let after = (after as f64 * sooner) as u64;
+                let wire = Wire::before(target, direction, after, trouble).await;
+                target.environment.extend(wire.variables());
+                let run = match trouble {
+                    Trouble::Silence => given_up(target, &wire).await,
+                    _ => target.rebuild_json(&["run"]).await,
+                };
+                Struck {
+                    run,
+                    struck: wire.struck(),
+                }
+            },
+        )
     });
     cases.collect()
 }
@@ -70,7 +76,9 @@ async fn given_up(target: &Target<'_>, wire: &Wire) -> Run {
         tokio::time::sleep(PATIENCE).await;
     };
     let signals = [(Signal::TERM, Duration::ZERO), (Signal::KILL, PATIENCE)];
-    target.signals_when(&["--output", "json", "run"], patience, &signals).await
+    target
+        .signals_when(&["--output", "json", "run"], patience, &signals)
+        .await
 }
 
 /// How much goes through in a run that nothing strikes.

@@ -14,9 +14,9 @@ pub(super) const FAMILY: &str = "a writer who does not stop";
 /// How often, for each kind of rebuild.
 const ROUNDS: usize = 6;
 
-pub(super) fn cases(extent: Extent) -> Vec<Case> {
+pub(super) fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
     let mut all = Vec::new();
-    for scene in [Scene::Aside, Scene::InPlace] {
+    for scene in arena.scenes() {
         for round in 0..ROUNDS {
             all.push((scene, round));
         }
@@ -53,7 +53,11 @@ async fn written_through(arena: &Arena, scene: Scene) -> Outcome {
     let (run, ()) = tokio::join!(run, write(&target, &ledger));
     arena.world.settle().await;
     let new = target.oid().await != oid;
-    assert_eq!(new, run.code() == Some(0), "what it says is what is there: {run:?}");
+    assert_eq!(
+        new,
+        run.code() == Some(0),
+        "what it says is what is there: {run:?}"
+    );
     let wanted = ledger.written.take();
     let session = target.session().await;
     let sql = "select email from public.person where email like 'ledger-%'";
@@ -61,7 +65,12 @@ async fn written_through(arena: &Arena, scene: Scene) -> Outcome {
     let found: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     session.close().await;
     let lost = wanted.iter().filter(|email| !found.contains(email)).count();
-    assert_eq!(lost, 0, "ROWS LOST: {lost} of {} that were acknowledged: {run:?}", wanted.len());
+    assert_eq!(
+        lost,
+        0,
+        "ROWS LOST: {lost} of {} that were acknowledged: {run:?}",
+        wanted.len()
+    );
     target.drop_databases().await;
     Outcome {
         struck: !wanted.is_empty(),
@@ -86,7 +95,8 @@ async fn write(target: &Target<'_>, ledger: &Ledger) {
         while open && !ledger.over.get() {
             number += 1;
             let email = format!("ledger-{number}@example.org");
-            let sql = format!("insert into public.person (email, team) values ('{email}', 'writers')");
+            let sql =
+                format!("insert into public.person (email, team) values ('{email}', 'writers')");
             open = session.batch_execute(&sql).await.is_ok();
             if open {
                 ledger.written.borrow_mut().push(email);

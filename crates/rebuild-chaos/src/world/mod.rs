@@ -13,8 +13,8 @@ use rebuild_core::testing;
 use tempfile::TempDir;
 
 pub use program::{Point, Run};
-pub use spec::{ASIDE, IN_PLACE, PRODUCTION};
 pub use scene::{ROLE, Scene};
+pub use spec::{ASIDE, IN_PLACE, PRODUCTION};
 pub use state::State;
 
 /// The database that every other one is made from.

@@ -1,7 +1,7 @@
 //! Running the program under test.
 
-use std::os::unix::process::ExitStatusExt;
 use std::future::Ready;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -109,12 +109,7 @@ impl Target<'_> {
     }
 
     /// Runs `rebuild ARGS`, which stands still while `deed` is done, as soon as it tells of `point`.
-    pub async fn paused_at(
-        &self,
-        args: &[&str],
-        point: &Point,
-        deed: impl AsyncFnOnce(),
-    ) -> Run {
+    pub async fn paused_at(&self, args: &[&str], point: &Point, deed: impl AsyncFnOnce()) -> Run {
         let child = self.start(&[&["--output", "json"], args].concat());
         let strike = async move |pid| {
             send(pid, Signal::STOP);
@@ -131,7 +126,8 @@ impl Target<'_> {
         when: impl Future<Output = ()>,
         signal: Signal,
     ) -> Run {
-        self.signals_when(args, when, &[(signal, Duration::ZERO)]).await
+        self.signals_when(args, when, &[(signal, Duration::ZERO)])
+            .await
     }
 
     /// The same with several signals, each some time after the one before, until it ends.

@@ -99,10 +99,14 @@ impl Target<'_> {
     /// Lets a shell do the work of the program that brings the rows; `$load` is its SQL.
     pub fn replace_load(&mut self, script: &str, timeout: &str) {
         let text = std::fs::read_to_string(self.spec_file()).expect("the spec");
-        let line = text.lines().find(|line| line.starts_with("command = ")).expect("the program");
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("command = "))
+            .expect("the program");
         let shell = format!("command = [\"sh\", \"-c\", {script:?}]");
         self.edit_spec(line, &shell);
         self.edit_spec("timeout = \"20s\"", &format!("timeout = {timeout:?}"));
-        self.environment.push(("load".to_owned(), spec::LOAD.to_owned()));
+        self.environment
+            .push(("load".to_owned(), spec::LOAD.to_owned()));
     }
 }

@@ -132,4 +132,5 @@ expect = 40
 }
 
 /// What the program does.
-pub(super) const LOAD: &str = "insert into public.host (name, rack) select 'host-' || n, n % 4 from generate_series(1, 40) n";
+pub(super) const LOAD: &str =
+    "insert into public.host (name, rack) select 'host-' || n, n % 4 from generate_series(1, 40) n";

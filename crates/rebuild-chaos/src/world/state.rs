@@ -57,7 +57,10 @@ impl State {
     /// How many rows of `expected` are missing, at least: a table of other rows counts for one.
     pub fn rows_lost(&self, expected: &Self) -> u64 {
         let lost = expected.tables.iter().map(|(name, (rows, hash))| {
-            let (kept, now) = self.tables.get(name).map_or((0, ""), |t| (t.0, t.1.as_str()));
+            let (kept, now) = self
+                .tables
+                .get(name)
+                .map_or((0, ""), |t| (t.0, t.1.as_str()));
             let missing = u64::try_from(rows - kept).unwrap_or(0);
             missing.max(u64::from(now != hash && *rows > 0))
         });

@@ -13,7 +13,9 @@ use crate::testing::survey::{rules, survey};
 async fn what_never_began_is_no_run() {
     let folder = tempfile::tempdir().expect("a folder");
     let address = format!("file://{}", folder.path().join("store").display());
-    let store = Store::open(&address, &Environment::default()).await.expect("a store");
+    let store = Store::open(&address, &Environment::default())
+        .await
+        .expect("a store");
     let run = RunId::generate();
     let journal = folder.path().join(format!("store/runs/{run}/journal"));
     std::fs::create_dir_all(&journal).expect("the folder of its journal");
