@@ -18,7 +18,7 @@ async fn survives(family: &str, scene: Scene, every: usize) {
         seed: 8,
     };
     let tell = |_: &Tried| {};
-    let tally = try_family(family, &[scene], 1, extent, &tell).await;
+    let tally = try_family(family, &[scene], 1, extent, "", &tell).await;
     let findings = tally.findings();
     assert!(findings.is_empty(), "{family}: {findings:#?}");
     assert_eq!(tally.struck(), tally.tried.len());

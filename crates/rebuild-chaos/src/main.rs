@@ -14,6 +14,9 @@ struct Args {
     /// Only the families whose name contains this
     #[arg(long, default_value = "")]
     only: String,
+    /// Only the cases that contain this, as they are printed where something is wrong
+    #[arg(long, default_value = "")]
+    case: String,
     /// Strike one in so many points of each sweep
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     every: u16,
@@ -52,7 +55,7 @@ async fn main() -> ExitCode {
             continue;
         }
         let workers = args.workers.into();
-        let tally = try_family(family, scenes(family), workers, extent, &tell).await;
+        let tally = try_family(family, scenes(family), workers, extent, &args.case, &tell).await;
         let (tried, wrong) = (tally.tried.len(), tally.findings().len());
         println!(
             "{family}: {tried} tried, {wrong} wrong, {:.0} s",

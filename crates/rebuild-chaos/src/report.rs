@@ -61,19 +61,22 @@ impl Tally {
     }
 }
 
-/// Tries a family on rebuilds of these kinds, on so many servers at once.
+/// Tries the cases of a family that contain `only`, on rebuilds of these kinds, on so many servers
+/// at once.
 pub async fn try_family(
     family: &str,
     scenes: &[Scene],
     workers: usize,
     extent: Extent,
+    only: &str,
     tell: &dyn Fn(&Tried),
 ) -> Tally {
     let began = Instant::now();
     let striker = Arc::new(Striker::build());
     let prepare = (0..workers).map(|_| Arena::prepare(striker.clone(), scenes));
     let arenas = join_all(prepare).await;
-    let cases = faults::cases(family, &arenas[0], extent).await;
+    let mut cases = faults::cases(family, &arenas[0], extent).await;
+    cases.retain(|case| case.what.contains(only));
     let family = cases.first().expect("a family has cases").family;
     let length = cases.len();
     let queue = std::cell::RefCell::new(cases.into_iter());

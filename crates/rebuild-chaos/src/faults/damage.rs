@@ -108,8 +108,8 @@ fn damaged(backup: &Path, file: &Path, damage: Damage) -> bool {
             let mut all = Vec::new();
             files(backup, &mut all);
             all.sort();
-            let others = all.iter().filter(|p| p.extension() == path.extension());
-            let other = others.filter(|p| **p != path).next_back();
+            let mut others = all.iter().filter(|p| p.extension() == path.extension());
+            let other = others.rfind(|p| **p != path);
             let other = other.unwrap_or_else(|| all.iter().find(|p| **p != path).expect("another"));
             now = fs::read(other).expect("another file");
             fs::write(other, &was).expect("swapped");

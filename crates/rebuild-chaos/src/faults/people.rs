@@ -17,9 +17,12 @@ pub(super) fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
         all.push(locked(scene));
         for way in [Way::Resume, Way::Rollback] {
             for step in ["backup", "schema", "promote"] {
-                if !(scene == Scene::InPlace && step == "promote")
-                    && !(scene == Scene::Refresh && step == "schema")
-                {
+                // Steps that these kinds do not have.
+                let missing = matches!(
+                    (scene, step),
+                    (Scene::InPlace, "promote") | (Scene::Refresh, "schema")
+                );
+                if !missing {
                     all.push(edited(scene, way, step));
                 }
             }

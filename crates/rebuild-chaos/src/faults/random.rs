@@ -34,7 +34,7 @@ pub(super) fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
             let args = ["--output", "json", "run"];
             let run = kill(&args, first.mul_f64(sooner)).await;
             let struck = run.was_killed();
-            if let Some(after) = second {
+            if let Some(after) = second.filter(|_| struck) {
                 kill(&["--output", "json", way.verb()], after).await;
             }
             Struck { run, struck }

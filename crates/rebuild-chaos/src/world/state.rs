@@ -54,17 +54,17 @@ impl State {
 }
 
 impl State {
-    /// How many rows of `expected` are missing, at least: a table of other rows counts for one.
-    pub fn rows_lost(&self, expected: &Self) -> u64 {
-        let lost = expected.tables.iter().map(|(name, (rows, hash))| {
-            let (kept, now) = self
-                .tables
-                .get(name)
-                .map_or((0, ""), |t| (t.0, t.1.as_str()));
-            let missing = u64::try_from(rows - kept).unwrap_or(0);
-            missing.max(u64::from(now != hash && *rows > 0))
-        });
-        lost.sum()
+    /// The tables that lack rows of `expected`, or have others, with the numbers of rows.
+    pub fn rows_lost(&self, expected: &Self) -> Vec<String> {
+        let mut lost = Vec::new();
+        for (name, (rows, hash)) in &expected.tables {
+            let now = self.tables.get(name);
+            if *rows > 0 && now.is_none_or(|(_, now)| now != hash) {
+                let now = now.map_or(0, |(rows, _)| *rows);
+                lost.push(format!("{name} has {now} of {rows} rows, or others"));
+            }
+        }
+        lost
     }
 }
 
