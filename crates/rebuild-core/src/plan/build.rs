@@ -43,6 +43,7 @@ fn digest(rules: &Rules<'_>, survey: &Survey) -> Result<String> {
         spec: &'a str,
         server: &'a str,
         server_version: u32,
+        server_at: (&'a str, Option<&'a str>),
         uid: &'a str,
         name: &'a str,
         schema: &'a str,
@@ -60,6 +61,10 @@ fn digest(rules: &Rules<'_>, survey: &Survey) -> Result<String> {
         spec: rules.spec_digest,
         server: &identity.server,
         server_version: survey.inventory.server.version_num,
+        server_at: (
+            &survey.inventory.server.address,
+            survey.inventory.server.data_directory.as_deref(),
+        ),
         uid: &identity.uid,
         name: &identity.name,
         schema: &survey.schema_hash,

@@ -237,6 +237,8 @@ impl Plan {
             format!("the target is {} now, and was {}", now.target, self.target)
         } else if self.spec_digest != now.spec_digest {
             "the spec has changed".to_owned()
+        } else if let Some(moved) = self.server_elsewhere(now) {
+            moved
         } else if self.survey.schema_hash != now.survey.schema_hash {
             "the schema of the target has changed".to_owned()
         } else if let Some(path) = self.changed_file(now) {
@@ -250,6 +252,17 @@ impl Plan {
         };
         Err(Error::refused(format!("the plan is stale: {what}"))
             .hint("make a new plan with `rebuild plan`, and read it"))
+    }
+
+    /// How the place of the server differs: a clone has the identity of the original.
+    fn server_elsewhere(&self, now: &Self) -> Option<String> {
+        let place = |plan: &Self| {
+            let server = &plan.survey.inventory.server;
+            let folder = server.data_directory.as_deref().unwrap_or("unknown");
+            format!("{:?} (data directory {folder:?})", server.address)
+        };
+        let (then, now) = (place(self), place(now));
+        (then != now).then(|| format!("the server is at {now}, and was at {then}"))
     }
 
     /// The first schema file or fixture that only one of the two plans has as it is.
