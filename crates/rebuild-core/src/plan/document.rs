@@ -198,9 +198,9 @@ impl Plan {
         self.survey.drift.as_ref()
     }
 
-    /// True if the spec's label means production.
+    /// True if the spec's label means production, or the target says so itself.
     pub fn is_production(&self) -> bool {
-        means_production(self.environment.as_deref())
+        means_production(self.environment.as_deref()) || self.survey.says_production()
     }
 
     /// Refuses if a guard does, or if confirmation is needed and `typed` is not the name.
@@ -213,6 +213,11 @@ impl Plan {
             let label = self.environment.as_deref().unwrap_or("unlabelled");
             let why = if self.survey.destroys_data() {
                 "the plan destroys infrastructure that holds data".to_owned()
+            } else if self.survey.says_production() {
+                format!(
+                    "the comment of {:?} says that it is production",
+                    self.target.name
+                )
             } else {
                 format!("{:?} is labelled {label}", self.target.name)
             };

@@ -141,6 +141,20 @@ async fn what_somebody_has_put_into_template1_does_not_come_along() {
 }
 
 #[tokio::test]
+async fn a_tablespace_that_is_not_there_makes_no_database() {
+    let w = World::new().await;
+    let provision = w.provision(ProvisionOptions {
+        tablespace: Some("nowhere".into()),
+        ..ProvisionOptions::default()
+    });
+    let staged = w.staged();
+    let e = provision.provision(&w.ctx, &w.request(&staged)).await;
+    let e = e.expect_err("there is none");
+    assert!(e.chain().contains("\"nowhere\""), "{}", e.chain());
+    assert!(!w.exists(&staged).await);
+}
+
+#[tokio::test]
 async fn a_name_that_is_taken_is_refused() {
     let w = World::new().await;
     let provision = w.provision(ProvisionOptions::default());
