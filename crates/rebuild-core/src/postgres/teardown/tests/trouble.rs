@@ -186,7 +186,7 @@ async fn what_an_interrupted_drop_left_is_purged_and_never_brought_back() {
     let retired = w.promoted().await;
     let admin = session(&w.cluster.endpoint("postgres")).await;
     // Under either name that it has on its way.
-    for name in ["app_old".to_owned(), format!("rebuild_drop_{}", w.app.uid)] {
+    for name in [format!("rebuild_drop_{}", w.app.uid), "app_old".to_owned()] {
         let half = format!(
             "update pg_catalog.pg_database set datconnlimit = -2, datname = '{name}'
               where oid = {}",
