@@ -91,28 +91,6 @@ async fn a_locked_table_is_waited_for_only_so_long() {
     assert!(error.to_string().contains("public.t"), "{error:?}");
 }
 
-/// Of a partitioned table only pg_dump wants a lock, for it has no rows of its own.
-#[tokio::test]
-async fn pg_dump_waits_for_a_lock_only_so_long() {
-    let world = World::with(
-        "create table public.t (x int) partition by range (x);
-         create table public.t_1 partition of public.t for values from (0) to (10)",
-    )
-    .await;
-    let holder = world.session().await;
-    let lock = "begin; lock table only public.t in access exclusive mode";
-    holder.batch_execute(lock).await.expect("locked");
-    let backup = world.backup_with(RowOptions {
-        lock_wait: Duration::from_millis(100),
-        ..World::options()
-    });
-    let id = BackupId::generate();
-    let taking = backup.take(&world.ctx, &world.identity, &id, BackupMode::Full);
-    let taken = tokio::time::timeout(LIMIT, taking).await;
-    let error = taken.expect("it does not wait").expect_err("locked");
-    assert!(error.chain().contains("pg_dump"), "{}", error.chain());
-}
-
 #[tokio::test]
 async fn a_table_that_was_truncated_after_the_snapshot_is_not_taken_for_empty() {
     let world = World::with(
