@@ -92,7 +92,11 @@ async fn two_for_a_spec_or_a_command_line_that_is_wrong() {
 #[tokio::test]
 async fn four_when_halted_by_a_signal_and_resumed_then() {
     let world = World::start().await;
-    for (name, signal) in [("int", Signal::INT), ("term", Signal::TERM)] {
+    for (name, signal) in [
+        ("int", Signal::INT),
+        ("term", Signal::TERM),
+        ("hup", Signal::HUP),
+    ] {
         let target = world.target(name, ASIDE).await;
         let oid = target.oid().await;
         let point = Point::new("step-started", "restore");
@@ -112,6 +116,22 @@ async fn four_when_halted_by_a_signal_and_resumed_then() {
         assert_ne!(target.oid().await, oid);
         target.drop_databases().await;
     }
+}
+
+/// `rebuild run 2>&1 | head -1`, and a terminal that was closed.
+#[tokio::test]
+async fn whether_somebody_reads_on_makes_no_difference() {
+    let world = World::start().await;
+    let target = world.target("unread", ASIDE).await;
+    let oid = target.oid().await;
+    assert_eq!(target.unread(&["run"], None).await, Some(0));
+    let new = target.oid().await;
+    assert_ne!(new, oid);
+    assert_eq!(target.unread(&["run"], Some(Signal::HUP)).await, Some(4));
+    assert_eq!(target.oid().await, new);
+    world.settle().await;
+    assert_eq!(target.unread(&["resume"], None).await, Some(0));
+    assert_ne!(target.oid().await, new);
 }
 
 #[tokio::test]

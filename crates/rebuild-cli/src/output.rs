@@ -1,5 +1,6 @@
 //! Data on stdout, the rest on stderr.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use rebuild_core::Error;
@@ -8,6 +9,12 @@ use serde::Serialize;
 
 use crate::args::Format;
 use crate::progress::Human;
+
+/// A line on stderr. Where nobody reads it any more, because a pipe or a terminal was closed, a run
+/// goes on all the same.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
 
 /// Where everything is printed.
 pub(crate) struct Output {
@@ -39,21 +46,21 @@ impl Output {
             }
         };
         // A reader that went away (`| head`) is no failure of the command.
-        let _ = std::io::Write::write_all(&mut std::io::stdout(), out.as_bytes());
+        let _ = std::io::stdout().write_all(out.as_bytes());
     }
 
     /// An error, each layer once, the hint after a blank line.
     pub(crate) fn error(&self, e: &Error) {
         match self.format {
             Format::Human => {
-                eprintln!("error: {e}");
+                say(&format!("error: {e}"));
                 let mut source = std::error::Error::source(e);
                 while let Some(cause) = source {
-                    eprintln!("  because: {cause}");
+                    say(&format!("  because: {cause}"));
                     source = cause.source();
                 }
                 if let Some(hint) = e.advice() {
-                    eprintln!("\nhint: {hint}");
+                    say(&format!("\nhint: {hint}"));
                 }
             }
             Format::Json => {
@@ -62,7 +69,7 @@ impl Output {
                     "kind": format!("{:?}", e.kind()),
                     "hint": e.advice(),
                 });
-                eprintln!("{line}");
+                say(&line.to_string());
             }
         }
     }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use rebuild_core::event::{Event, EventKind, Level, Progress, Sink, Unit};
 
+use crate::output::say;
+
 /// Prints one line for each event, and draws bars where stderr is a terminal.
 pub(crate) struct Human {
     bars: MultiProgress,
@@ -24,7 +26,7 @@ impl Human {
     fn line(&self, text: &str) {
         // Where stderr is no terminal the bars are hidden, and so would their println be.
         if self.bars.is_hidden() {
-            eprintln!("{text}");
+            say(text);
         } else {
             let _ = self.bars.println(text);
         }

@@ -2,16 +2,16 @@
 
 use tokio_util::sync::CancellationToken;
 
+use crate::output::say;
+
 /// A token that is cancelled by the first SIGINT, SIGTERM or SIGHUP; the second ends the process.
 pub(crate) fn stop_token() -> CancellationToken {
     let token = CancellationToken::new();
     let stop = token.clone();
     tokio::spawn(async move {
         wait().await;
-        eprintln!(
-            "\nstopping at the next safe point; once more leaves at once (both can be resumed)"
-        );
         stop.cancel();
+        say("\nstopping at the next safe point; once more leaves at once (both can be resumed)");
         wait().await;
         std::process::exit(i32::from(crate::exit::Code::Halted as u8));
     });

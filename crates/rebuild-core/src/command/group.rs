@@ -12,6 +12,8 @@ use rustix::process::{PidfdFlags, pidfd_open};
 use tokio::io::{Interest, unix::AsyncFd};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::leash::Leash;
+
 /// How long a group that was asked to end may take before it is killed.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
@@ -22,7 +24,8 @@ const GONE_WITHIN: Duration = Duration::from_secs(1);
 /// How often a group that was asked to end is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// A process group, led by a child of this process. Dropping it ends the whole group.
+/// A process group, led by a child of this process. Dropping it ends the whole group, and so does
+/// the death of this process, if there is a shell to see it.
 ///
 /// The leader is not reaped before the group is empty: a process id that was not reaped is not
 /// given out again, so the group's number can mean no other group.
@@ -30,15 +33,20 @@ pub(crate) struct Group {
     /// `None` once it was reaped.
     leader: Option<Child>,
     id: Pid,
+    leash: Option<Leash>,
 }
 
 impl Group {
     /// Starts `command` as the leader of a new group.
     pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
         let child = command.process_group(0).spawn()?;
+        let id = Pid::from_child(&child);
+        let leash = Leash::on(id)
+            .inspect_err(|e| tracing::debug!("{id:?} would outlive a kill of this process: {e}"));
         Ok(Self {
-            id: Pid::from_child(&child),
+            id,
             leader: Some(child),
+            leash: leash.ok(),
         })
     }
 
@@ -108,6 +116,9 @@ impl Group {
     /// Reaps the leader, which has exited or was killed: its exit code, and 128 and the signal's
     /// number for one that a signal ended, as a shell reports it.
     pub(crate) fn reap(mut self) -> io::Result<i32> {
+        if self.leader_has_exited()? {
+            let_go(self.leash.take());
+        }
         let reaped = self.leader.as_mut().map(Child::try_wait).transpose()?;
         let Some(status) = reaped.flatten() else {
             // Dropping the group goes on trying.
@@ -132,6 +143,7 @@ impl Drop for Group {
             return;
         };
         let id = self.id;
+        let leash = self.leash.take();
         self.signal(Signal::TERM);
         let finish = move || {
             let deadline = Instant::now() + GRACE;
@@ -139,6 +151,7 @@ impl Drop for Group {
                 std::thread::sleep(LOOK_EVERY);
             }
             let _ = rustix::process::kill_process_group(id, Signal::KILL);
+            let_go(leash);
             // The exit code has no reader any more.
             let _ = leader.wait();
         };
@@ -150,6 +163,13 @@ impl Drop for Group {
         {
             self.signal(Signal::KILL);
         }
+    }
+}
+
+/// Before the leader is reaped: from then on its number may be another group's.
+fn let_go(leash: Option<Leash>) {
+    if let Some(leash) = leash {
+        leash.let_go();
     }
 }
 

@@ -18,6 +18,10 @@ pub struct ServerFacts {
     pub standbys: u32,
     /// The data directory, where the role may see it.
     pub data_directory: Option<String>,
+    /// Address and port as the server itself has them, the port alone behind a socket. A clone has
+    /// the `system_identifier` of what it was made from, but not this.
+    #[serde(default)]
+    pub address: String,
 }
 
 impl ServerFacts {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     PLAN_VERSION, Plan, PlannedStep, RowsFrom, Rules, SchemaFrom, StepKind, Strategy, Survey, gcp,
-    guards, infrastructure, instance, refresh, replaced,
+    guards, infrastructure, instance, outdated, refresh, replaced,
 };
 use crate::error::{Error, Result};
 use crate::model::{ReplacedInstance, ReplacedServer, TableKind};
@@ -26,7 +26,9 @@ impl Plan {
             losses: losses(rules, &survey),
             warnings: warnings(rules, &survey),
             refusals: guards::check(rules, &survey),
-            needs_confirmation: rules.is_production() || survey.destroys_data(),
+            needs_confirmation: rules.is_production()
+                || survey.says_production()
+                || survey.destroys_data(),
             spec_digest: rules.spec_digest.to_owned(),
             digest: digest(rules, &survey)?,
             survey,
@@ -43,6 +45,7 @@ fn digest(rules: &Rules<'_>, survey: &Survey) -> Result<String> {
         spec: &'a str,
         server: &'a str,
         server_version: u32,
+        server_at: (&'a str, Option<&'a str>),
         uid: &'a str,
         name: &'a str,
         schema: &'a str,
@@ -60,6 +63,10 @@ fn digest(rules: &Rules<'_>, survey: &Survey) -> Result<String> {
         spec: rules.spec_digest,
         server: &identity.server,
         server_version: survey.inventory.server.version_num,
+        server_at: (
+            &survey.inventory.server.address,
+            survey.inventory.server.data_directory.as_deref(),
+        ),
         uid: &identity.uid,
         name: &identity.name,
         schema: &survey.schema_hash,
@@ -365,6 +372,7 @@ fn warnings(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
                 .to_owned(),
         );
     }
+    warnings.extend(outdated::warnings(survey));
     warnings.extend(replaced::warnings(survey));
     warnings.extend(instance::warnings(survey));
     warnings.extend(gcp::warnings(survey));

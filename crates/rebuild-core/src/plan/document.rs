@@ -198,9 +198,9 @@ impl Plan {
         self.survey.drift.as_ref()
     }
 
-    /// True if the spec's label means production.
+    /// True if the spec's label means production, or the target says so itself.
     pub fn is_production(&self) -> bool {
-        means_production(self.environment.as_deref())
+        means_production(self.environment.as_deref()) || self.survey.says_production()
     }
 
     /// Refuses if a guard does, or if confirmation is needed and `typed` is not the name.
@@ -213,6 +213,11 @@ impl Plan {
             let label = self.environment.as_deref().unwrap_or("unlabelled");
             let why = if self.survey.destroys_data() {
                 "the plan destroys infrastructure that holds data".to_owned()
+            } else if self.survey.says_production() {
+                format!(
+                    "the comment of {:?} says that it is production",
+                    self.target.name
+                )
             } else {
                 format!("{:?} is labelled {label}", self.target.name)
             };
@@ -237,6 +242,8 @@ impl Plan {
             format!("the target is {} now, and was {}", now.target, self.target)
         } else if self.spec_digest != now.spec_digest {
             "the spec has changed".to_owned()
+        } else if let Some(moved) = self.server_elsewhere(now) {
+            moved
         } else if self.survey.schema_hash != now.survey.schema_hash {
             "the schema of the target has changed".to_owned()
         } else if let Some(path) = self.changed_file(now) {
@@ -250,6 +257,17 @@ impl Plan {
         };
         Err(Error::refused(format!("the plan is stale: {what}"))
             .hint("make a new plan with `rebuild plan`, and read it"))
+    }
+
+    /// How the place of the server differs: a clone has the identity of the original.
+    fn server_elsewhere(&self, now: &Self) -> Option<String> {
+        let place = |plan: &Self| {
+            let server = &plan.survey.inventory.server;
+            let folder = server.data_directory.as_deref().unwrap_or("unknown");
+            format!("{:?} (data directory {folder:?})", server.address)
+        };
+        let (then, now) = (place(self), place(now));
+        (then != now).then(|| format!("the server is at {now}, and was at {then}"))
     }
 
     /// The first schema file or fixture that only one of the two plans has as it is.

@@ -8,6 +8,7 @@ mod guards;
 mod infrastructure;
 mod instance;
 mod names;
+mod outdated;
 mod refresh;
 // Without a backend nothing is rehearsed.
 #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
@@ -32,4 +33,6 @@ pub use refresh::source_lines;
 pub(crate) use rehearsal::{deletes_only, makes_only, may_begin};
 pub use render::{bytes, drift_lines};
 pub use rules::{MayDrop, MayEnd, RowsFrom, Rules, SchemaFrom};
-pub use survey::{Drift, PlannedInfrastructure, SourceSurvey, Survey, TableDrift, ToolFacts};
+pub use survey::{
+    Drift, PRODUCTION_MARK, PlannedInfrastructure, SourceSurvey, Survey, TableDrift, ToolFacts,
+};

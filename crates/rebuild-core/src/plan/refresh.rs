@@ -13,7 +13,7 @@ pub(super) fn guard(rules: &Rules<'_>, survey: &Survey) -> Vec<Refusal> {
         return Vec::new();
     };
     let mut found = source.refusals.clone();
-    if rules.is_production() {
+    if rules.is_production() || survey.says_production() {
         found.push(refusal(
             "source",
             "the target is labelled as production, and a refresh would replace its rows",

@@ -141,7 +141,17 @@ pub struct Survey {
     pub store_inside_target: bool,
 }
 
+/// What a database has in its comment to say of itself that it is production, whatever a spec calls
+/// it: a label in a spec is gone with the spec. A promote hands the comment on.
+pub const PRODUCTION_MARK: &str = "rebuild:production";
+
 impl Survey {
+    /// True if the target carries [`PRODUCTION_MARK`].
+    pub(super) fn says_production(&self) -> bool {
+        let comment = self.inventory.database.comment.as_deref();
+        comment.is_some_and(|comment| comment.to_lowercase().contains(PRODUCTION_MARK))
+    }
+
     /// True if infrastructure goes that is known to hold data, or a whole instance.
     pub(super) fn destroys_data(&self) -> bool {
         let mut planned = self.infrastructure.iter();
@@ -165,5 +175,33 @@ impl Survey {
         };
         lost.filter(move |(table, _)| !has_place(table))
             .map(|(table, rows)| (table, *rows))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::Plan;
+    use crate::testing::sim::Sim;
+    use crate::testing::survey::{rules, survey};
+
+    #[test]
+    fn a_target_that_calls_itself_production_is_that_whatever_the_spec_says() {
+        let plan = |comment: &str| {
+            let mut survey = survey(Sim::with_app().identity("app").expect("app"));
+            survey.inventory.database.comment = Some(comment.to_owned());
+            let mut development = rules();
+            development.environment = Some("development");
+            Plan::build(&development, survey).expect("a plan")
+        };
+        let other = plan("about the production of cars");
+        assert!(!other.is_production());
+        other.permit_run(None).expect("no label");
+        for comment in ["rebuild:production", "the app; Rebuild:Production"] {
+            let plan = plan(comment);
+            assert!(plan.is_production(), "{comment}");
+            let e = plan.permit_run(None).expect_err(comment);
+            assert!(e.to_string().contains("the comment of \"app\""), "{e}");
+            plan.permit_run(Some("app")).expect("typed");
+        }
     }
 }

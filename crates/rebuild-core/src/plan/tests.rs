@@ -370,7 +370,7 @@ fn a_plan_is_stale_when_its_state_changed() {
         plan.require_same_state(&same).is_ok(),
         "sessions and rows come and go"
     );
-    let changes: [Stale; 10] = [
+    let changes: [Stale; 12] = [
         ("the target is", |s| {
             s.inventory.database.identity.uid = "2".into()
         }),
@@ -379,6 +379,12 @@ fn a_plan_is_stale_when_its_state_changed() {
         }),
         ("the schema of the target", |s| {
             s.schema_hash = "1".repeat(64)
+        }),
+        ("the server is at", |s| {
+            s.inventory.server.address = "10.0.0.9:5432".into()
+        }),
+        ("the server is at", |s| {
+            s.inventory.server.data_directory = Some("/clone".into())
         }),
         ("the server or its tools", |s| s.tools[1].major = 18),
         ("2_b.sql has changed", |s| {

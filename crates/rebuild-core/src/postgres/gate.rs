@@ -169,7 +169,7 @@ async fn set(session: &Session, name: &str, value: Option<&str>) -> Result<()> {
         None => format!("alter database {database} reset default_transaction_read_only"),
     };
     session
-        .batch_execute(&sql)
+        .batch_execute(&format!("set local lock_timeout = '30s'; {sql}"))
         .await
         .map_err(|e| server_error(format!("could not change whether {name:?} is read-only"), e))
 }

@@ -12,7 +12,9 @@ use crate::traits::Lock;
 
 /// Session-level advisory locks exclude each other only within one database, so every run takes
 /// its lock in the same one, the maintenance database
-/// (<https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS>).
+/// (<https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS>). Specs may name
+/// different ones all the same; so whoever has taken the lock looks whether somebody has it in
+/// another database, and gives it back then.
 ///
 /// The key is derived from the target's oid. Destructive statements run on the connection that
 /// holds the lock ([`session`](Self::session)); when that is lost it is not opened again by
@@ -78,7 +80,8 @@ impl TargetLock {
         Ok(i64::from(CLASS) << 32 | i64::from(oid))
     }
 
-    async fn holder(&self, session: &Session, key: i64) -> Result<String> {
+    /// Who else has the lock, in whichever database.
+    async fn other_holder(&self, session: &Session, key: i64) -> Result<Option<String>> {
         let row = session
             .query_opt(
                 "select a.pid, coalesce(a.application_name, ''),
@@ -89,25 +92,21 @@ impl TargetLock {
                     and l.classid operator(pg_catalog.=) ($1::pg_catalog.int8 operator(pg_catalog.>>) 32)::pg_catalog.oid
                     and l.objid operator(pg_catalog.=)
                         ($1::pg_catalog.int8 operator(pg_catalog.&) 4294967295)::pg_catalog.oid
-                    and l.database operator(pg_catalog.=) (
-                        select oid from pg_catalog.pg_database
-                         where datname operator(pg_catalog.=) pg_catalog.current_database())",
+                    and l.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid()
+                  limit 1",
                 &[&key],
             )
             .await
             .map_err(|e| server_error("could not find out who holds the lock", e))?;
-        Ok(row.map_or_else(
-            || "a session that has just ended".to_owned(),
-            |r| {
-                format!(
-                    "{:?} (pid {}, from {}, since {})",
-                    r.get::<_, &str>(1),
-                    r.get::<_, i32>(0),
-                    r.get::<_, &str>(2),
-                    r.get::<_, &str>(3)
-                )
-            },
-        ))
+        Ok(row.map(|r| {
+            format!(
+                "{:?} (pid {}, from {}, since {})",
+                r.get::<_, &str>(1),
+                r.get::<_, i32>(0),
+                r.get::<_, &str>(2),
+                r.get::<_, &str>(3)
+            )
+        }))
     }
 }
 
@@ -125,8 +124,9 @@ impl Lock for TargetLock {
             .await
             .map(|r| r.get(0))
             .map_err(|e| server_error("could not ask for the lock on the target", e))?;
-        if !taken {
-            let holder = self.holder(&session, key).await?;
+        let other = self.other_holder(&session, key).await?;
+        if !taken || other.is_some() {
+            let holder = other.unwrap_or_else(|| "a session that has just ended".to_owned());
             session.close().await;
             return Err(
                 Error::refused(format!("{} is locked by {holder}", self.target))
@@ -235,6 +235,29 @@ mod tests {
             "the dead holder notices"
         );
         assert!(first.session().await.is_err(), "and cannot act");
+    }
+
+    #[tokio::test]
+    async fn one_holder_at_a_time_whatever_database_it_takes_its_lock_in() {
+        let cluster = crate::testing::cluster().await.expect("a server");
+        let elsewhere = crate::testing::scratch_database(&cluster).await;
+        let elsewhere = elsewhere.expect("a database");
+        let target = target(&cluster.endpoint("postgres")).await;
+        let (one, two) = (Ctx::quiet(), Ctx::quiet());
+        let first = TargetLock::new(cluster.endpoint("postgres"), target.clone());
+        let second = TargetLock::new(elsewhere, target);
+        first.acquire(&one).await.expect("free");
+        let e = second.acquire(&two).await.expect_err("taken elsewhere");
+        assert!(e.is_refusal(), "{e:?}");
+        assert!(e.to_string().contains(one.run.as_str()), "{e}");
+        assert!(second.session().await.is_err(), "it was given back");
+        first.assert_held(&one).await.expect("still held");
+        first.release(&one).await.expect("released");
+        // The server's side of the session may take a moment to go.
+        while second.acquire(&two).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        assert!(first.acquire(&one).await.is_err(), "the other way round");
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! PostgreSQL: the backend over SQL, pg_dump and pg_restore.
 
 mod backup;
+mod bounded;
 mod catalog;
 mod client_tools;
 pub mod compare;
@@ -31,6 +32,8 @@ mod warnings;
 
 pub use crate::environment::Environment;
 pub(crate) use backup::{BACKUP, CHECK, Carry, Chooser, Held};
+use bounded::bounded;
+
 pub use backup::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
     Membership, PgBackup, PgSharedBackup, RoleEntry, SequenceEntry, TableEntry, fingerprints,

@@ -12,13 +12,20 @@ use tokio_util::task::AbortOnDropHandle;
 use super::connect::{Protection, connect_error, connect_timeout};
 use super::teardown::place;
 use super::warnings::{Warnings, flow};
-use super::{application, server_error};
+use super::{application, ident, server_error};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{Endpoint, Host, Identity};
 
-/// Settings of every session; a COPY in another DateStyle moves days to months in silence. Many
-/// queries of the catalog look expensive enough to be compiled, which takes longer than they do.
+/// Settings of every session, where the server has them. A COPY in another DateStyle moves days to
+/// months in silence; a limit that somebody set for a role or a database would end hours of work, or
+/// the session that holds the lock. Many queries of the catalog look expensive enough to be
+/// compiled, which takes longer than they do.
+///
+/// A server that is not told so notices after hours only that the machine of a client is gone, and
+/// goes on with the statement of a client that died until it is done; either keeps locks
+/// (<https://www.postgresql.org/docs/current/runtime-config-connection.html#RUNTIME-CONFIG-TCP-SETTINGS>).
+/// Not every system that servers run on can look for such clients.
 const PINNED: &str = "
     select pg_catalog.set_config(name, value, false) from (values
         ('search_path', ''),
@@ -33,9 +40,20 @@ const PINNED: &str = "
         ('statement_timeout', '0'),
         ('lock_timeout', '0'),
         ('idle_in_transaction_session_timeout', '0'),
+        ('idle_session_timeout', '0'),
+        ('transaction_timeout', '0'),
         ('jit', 'off'),
         ('xmloption', 'content')
-    ) as pinned(name, value)";
+    ) as pinned(name, value)
+    where pg_catalog.current_setting(name, true) is not null;
+    select pg_catalog.set_config(name, value, false) from (values
+        ('tcp_keepalives_idle', '30s'),
+        ('tcp_keepalives_interval', '10s'),
+        ('tcp_keepalives_count', '3'),
+        ('client_connection_check_interval', '5s')
+    ) as watched(name, value)
+    where pg_catalog.current_setting(name, true) is not null
+      and pg_catalog.strpos(pg_catalog.version(), 'linux')::pg_catalog.bool";
 
 /// How long saying goodbye may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
@@ -66,7 +84,7 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable): the server cannot be reached,
     /// does not prove what `sslmode` asks, or turned the role away. A certificate or key that
-    /// cannot be used.
+    /// cannot be used. A name of a database or role that the server would cut.
     pub async fn open(endpoint: &Endpoint, application: &str) -> Result<Self> {
         let opening = Self::open_at_leisure(endpoint, application);
         tokio::time::timeout(endpoint.connect_timeout, opening)
@@ -75,6 +93,10 @@ impl Session {
     }
 
     async fn open_at_leisure(endpoint: &Endpoint, application: &str) -> Result<Self> {
+        // The server cuts longer names in silence, and what is left may name another database.
+        for name in [&endpoint.database, &endpoint.user] {
+            ident(name)?;
+        }
         let mut config = config(endpoint, application);
         let failed = |e: tokio_postgres::Error| connect_error(endpoint, &e);
         let warnings = Warnings::default();
@@ -245,3 +267,6 @@ impl DerefMut for Session {
         &mut self.client
     }
 }
+
+#[cfg(test)]
+mod tests;

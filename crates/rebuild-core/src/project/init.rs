@@ -47,7 +47,8 @@ version = 1
 [target]
 # A URL or a conninfo string without the password: that comes from PGPASSWORD or a passfile.
 url = {}
-# Set to \"production\" to have the name typed before anything is done.
+# Set to \"production\" to have the name typed before anything is done; \"rebuild:production\" in the
+# comment of the database (COMMENT ON DATABASE) does the same, whatever is set here.
 environment = \"development\"
 # \"aside\" builds the new database beside the old one; \"in-place\" retires the old one first.
 strategy = \"aside\"

@@ -10,7 +10,7 @@ use super::{InfrastructureStatus, Project};
 use crate::engine::{Engine, Report, RollbackOptions};
 use crate::error::{Error, Result};
 use crate::journal::{self, RunSummary};
-use crate::model::{BackupId, Endpoint, Identity, RunId, Verdict};
+use crate::model::{BackupId, Endpoint, RunId, Verdict};
 use crate::plan::{Plan, Survey};
 use crate::postgres::{Comparison, PgCsvRestorer, compare};
 use crate::traits::{Surveyor, VerifyRequest};
@@ -160,7 +160,7 @@ impl Project {
         accept_writes: bool,
     ) -> Result<Report> {
         let plan = journal::plan(&self.store, run).await?;
-        self.require_typed(&plan.target, confirm)?;
+        self.require_typed(&plan, confirm)?;
         let engine = self.engine(&plan)?;
         let options = RollbackOptions { accept_writes };
         let report = Box::pin(engine.rollback(run, options)).await?;
@@ -168,12 +168,14 @@ impl Project {
         Ok(report)
     }
 
-    fn is_production(&self) -> Result<bool> {
-        self.with_rules(|rules| rules.is_production())
+    /// True if the spec labels the target so, or did when the run began, or the target said so itself.
+    fn is_production(&self, plan: &Plan) -> Result<bool> {
+        Ok(plan.is_production() || self.with_rules(|rules| rules.is_production())?)
     }
 
-    fn require_typed(&self, target: &Identity, confirm: Option<&str>) -> Result<()> {
-        if self.is_production()? && confirm != Some(target.name.as_str()) {
+    fn require_typed(&self, plan: &Plan, confirm: Option<&str>) -> Result<()> {
+        let target = &plan.target;
+        if self.is_production(plan)? && confirm != Some(target.name.as_str()) {
             return Err(Error::refused(format!(
                 "{:?} is labelled as production, so its name must be typed",
                 target.name
@@ -201,7 +203,7 @@ impl Project {
         }
         let plan = journal::plan(&self.store, run).await?;
         // Which name it must be, that of the old database or of the new one, the engine knows.
-        if self.is_production()? && confirm.is_none() {
+        if self.is_production(&plan)? && confirm.is_none() {
             return Err(Error::refused(format!(
                 "{:?} is labelled as production, so the name of what is destroyed must be typed",
                 plan.target.name

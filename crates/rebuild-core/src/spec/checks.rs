@@ -15,7 +15,8 @@ pub enum CheckSpec {
         #[serde(default)]
         except: Vec<String>,
     },
-    /// Every restored table holds exactly the rows of the backup.
+    /// Every restored table holds exactly the rows of the backup, and the large objects are the same
+    /// (`pg_catalog.pg_largeobject` among the exceptions leaves them out).
     Content {
         /// Tables that may differ, as patterns of `schema.table`.
         #[serde(default)]

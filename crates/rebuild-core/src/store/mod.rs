@@ -338,3 +338,19 @@ fn open_bucket(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A power cut cannot be had in a test; what asks for the sync can be looked at.
+    #[tokio::test]
+    async fn what_is_written_to_a_folder_is_synced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().canonicalize().expect("a path").join("store");
+        let url = format!("file://{}", path.display());
+        let store = Store::open(&url, &Environment::default()).await;
+        let objects = format!("{:?}", store.expect("a store").objects);
+        assert!(objects.contains("fsync: true"), "{objects}");
+    }
+}

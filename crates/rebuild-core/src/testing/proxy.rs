@@ -1,4 +1,4 @@
-//! A network between a client and a server, that is cut when enough has gone through it.
+//! A network between a client and a server, that is cut when enough has gone through it, or stands still.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,10 +12,11 @@ use crate::error::Result;
 use crate::model::{Endpoint, Host};
 
 /// Passes on what clients and a server say to each other; the clients reach it at 127.0.0.1. After a number of bytes
-/// from the server every connection ends, and new ones are refused.
+/// from the server every connection ends, and new ones are refused; what would be more is not passed on.
 pub struct CutProxy {
     endpoint: Endpoint,
     cut: CancellationToken,
+    frozen: CancellationToken,
     _accepting: AbortOnDropHandle<()>,
 }
 
@@ -32,13 +33,15 @@ impl CutProxy {
             ..server.clone()
         };
         let cut = CancellationToken::new();
+        let frozen = CancellationToken::new();
         let left = Arc::new(AtomicU64::new(bytes));
-        let (until, server) = (cut.clone(), server.clone());
+        let (until, still, server) = (cut.clone(), frozen.clone(), server.clone());
         let accepting = tokio::spawn(async move {
             while let Some(Ok((client, _))) = until.run_until_cancelled(listener.accept()).await {
                 let (left, until, server) = (left.clone(), until.clone(), server.clone());
+                let still = still.clone();
                 tokio::spawn(async move {
-                    let passing = pass(client, &server, &left, &until);
+                    let passing = pass(client, &server, &left, &until, &still);
                     until.clone().run_until_cancelled(passing).await
                 });
             }
@@ -46,6 +49,7 @@ impl CutProxy {
         Ok(Self {
             endpoint,
             cut,
+            frozen,
             _accepting: AbortOnDropHandle::new(accepting),
         })
     }
@@ -53,6 +57,12 @@ impl CutProxy {
     /// Where the server is reached through it.
     pub fn endpoint(&self) -> Endpoint {
         self.endpoint.clone()
+    }
+
+    /// From now on nothing goes through, either way, and no connection ends: as if the client were stopped or
+    /// asleep, or its machine gone.
+    pub fn freeze(&self) {
+        self.frozen.cancel();
     }
 
     /// True once it has cut the network.
@@ -90,17 +100,26 @@ async fn pass(
     server: &Endpoint,
     left: &AtomicU64,
     cut: &CancellationToken,
+    frozen: &CancellationToken,
 ) -> std::io::Result<()> {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = reach(server).await?;
     let up = async {
-        tokio::io::copy(&mut from_client, &mut to_server).await?;
-        to_server.shutdown().await
+        let mut piece = vec![0; 8 << 10];
+        loop {
+            let length = from_client.read(&mut piece).await?;
+            flows(frozen).await;
+            if length == 0 {
+                return to_server.shutdown().await;
+            }
+            to_server.write_all(&piece[..length]).await?;
+        }
     };
     let down = async {
         let mut piece = vec![0; 8 << 10];
         loop {
             let length = from_server.read(&mut piece).await?;
+            flows(frozen).await;
             if length == 0 {
                 return to_client.shutdown().await;
             }
@@ -110,11 +129,19 @@ async fn pass(
             });
             if taken.is_err() {
                 cut.cancel();
+                return Ok(());
             }
             to_client.write_all(&piece[..length]).await?;
         }
     };
     tokio::try_join!(up, down).map(drop)
+}
+
+/// Returns at once while the network flows, and never once it stands still.
+async fn flows(frozen: &CancellationToken) {
+    if frozen.is_cancelled() {
+        std::future::pending::<()>().await;
+    }
 }
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ pub fn survey(target: Identity) -> Survey {
                 in_recovery: false,
                 standbys: 0,
                 data_directory: None,
+                address: "10.0.0.1:5432".to_owned(),
             },
             database: DatabaseFacts {
                 identity: target,

@@ -245,6 +245,33 @@ async fn a_dropped_future_ends_it() {
     gone(&all).await;
 }
 
+/// The same test in two processes: the second only runs a program until it is killed.
+#[tokio::test]
+async fn a_process_that_is_killed_takes_its_programs_along() {
+    const OWNER: &str = "REBUILD_TEST_RUNS_A_FAMILY";
+    if let Some(dir) = std::env::var_os(OWNER) {
+        let mut invocation = script(&folder(), FAMILY);
+        invocation.cwd = dir.into();
+        let ended = run(&Ctx::quiet(), &invocation).await;
+        panic!("not killed: {ended:?}");
+    }
+    let dir = folder();
+    let mut owner = tokio::process::Command::new(std::env::current_exe().expect("this program"))
+        .arg("--exact")
+        .arg("command::run::tests::a_process_that_is_killed_takes_its_programs_along")
+        .env(OWNER, dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("owner");
+    let mut all = pids(&dir, "outer").await;
+    all.extend(pids(&dir, "inner").await);
+    assert!(all.len() == 4 && all.iter().all(|pid| runs(*pid)));
+    owner.kill().await.expect("killed");
+    gone(&all).await;
+}
+
 #[tokio::test]
 async fn what_is_left_behind_is_ended_and_does_not_hold_us_up() {
     let dir = folder();

@@ -1,5 +1,6 @@
 //! The engine against a simulated server: every step, every boundary, every repeat.
 
+mod full;
 mod guards;
 mod mocks;
 mod order;

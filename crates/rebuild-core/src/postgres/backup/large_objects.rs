@@ -57,7 +57,7 @@ impl LargeObjectSum {
 ///
 /// # Errors
 /// One may not be read by this role, or the server could not be asked.
-pub(super) async fn add_up(
+pub(in crate::postgres) async fn add_up(
     ctx: &Ctx,
     session: &Session,
     options: &RowOptions,

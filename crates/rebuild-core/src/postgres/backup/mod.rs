@@ -52,6 +52,7 @@ pub use fingerprints::fingerprints;
 pub(in crate::postgres) use fingerprints::{Compared, compare_rows};
 pub(crate) use held::{Carry, Chooser, Held};
 pub(in crate::postgres) use homes::homes;
+pub(in crate::postgres) use large_objects::add_up;
 pub use manifest::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
     SequenceEntry, TableEntry,

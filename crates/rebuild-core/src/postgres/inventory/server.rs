@@ -15,7 +15,9 @@ const SERVER: &str = "
              where r.state is distinct from 'backup'
                and not exists (select from pg_catalog.pg_replication_slots l
                                 where l.active_pid = r.pid and l.slot_type = 'logical')),
-           (select g.setting from pg_catalog.pg_settings g where g.name = 'data_directory')
+           (select g.setting from pg_catalog.pg_settings g where g.name = 'data_directory'),
+           pg_catalog.concat_ws(':', pg_catalog.host(pg_catalog.inet_server_addr()),
+               coalesce(pg_catalog.inet_server_port()::text, pg_catalog.current_setting('port')))
       from pg_catalog.pg_control_system() s";
 
 /// Reads the facts of the server that `session` is connected to; any role may.
@@ -33,5 +35,6 @@ pub async fn server_facts(session: &Session) -> Result<ServerFacts> {
         in_recovery: row.get(2),
         standbys: u32::try_from(unsigned(row.get(3))).unwrap_or(u32::MAX),
         data_directory: row.get(4),
+        address: row.get(5),
     })
 }

@@ -107,6 +107,8 @@ async fn it_lists_what_is_there() {
     assert!(found.database.acl.is_some());
     assert!(found.database.bytes > 1_000_000);
     assert!(found.server.data_directory.is_some());
+    // Behind a socket.
+    assert_eq!(found.server.address, cluster.port().to_string());
     assert_eq!(
         (found.server.in_recovery, found.server.standbys),
         (false, 0)

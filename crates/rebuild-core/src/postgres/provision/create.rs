@@ -10,7 +10,7 @@ use crate::event::Ctx;
 use crate::model::{Identity, RunId};
 use crate::plan::Names;
 use crate::postgres::sessions::EndSessions;
-use crate::postgres::{Session, ident, literal, made_by, server_error, server_facts};
+use crate::postgres::{Session, bounded, ident, literal, made_by, server_error, server_facts};
 
 /// Encoding and locale of a database; what is `None` is the template's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -228,20 +228,6 @@ async fn tablespace_of(session: &Session, template: &str) -> Result<String> {
         .map_err(|e| server_error(what(), e))?
         .map(|row| row.get(0))
         .ok_or_else(|| Error::refused(format!("there is no database {template:?} to copy")))
-}
-
-/// Runs a statement that refuses a transaction, and that the server gives up after a while.
-/// Before 15, CREATE DATABASE waits for two checkpoints, which take long on a busy server.
-pub(super) async fn bounded(
-    session: &Session,
-    sql: &str,
-) -> std::result::Result<(), tokio_postgres::Error> {
-    session
-        .batch_execute("set statement_timeout = '30min'")
-        .await?;
-    let done = session.batch_execute(sql).await;
-    let reset = session.batch_execute("set statement_timeout = 0").await;
-    done.and(reset)
 }
 
 /// Marks the database, and gives it its name, in one transaction that checks by oid that it was

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::Identity;
 use crate::postgres::sessions::{self, EndSessions};
-use crate::postgres::{Session, ident, made_by, server_error};
+use crate::postgres::{Session, bounded, ident, made_by, server_error};
 
 /// How long sessions in it may take to end.
 const END_WITHIN: Duration = Duration::from_secs(30);
@@ -67,7 +67,7 @@ pub(super) async fn remove(
         checked(session, now, &tombstone, mark, &rename).await?;
         name = &tombstone;
     }
-    create::bounded(session, &format!("drop database {}", ident(name)?))
+    bounded(session, &format!("drop database {}", ident(name)?))
         .await
         .map_err(|e| {
             let what = format!("could not drop database {:?}", now.name);

@@ -174,14 +174,12 @@ async fn in_transactions(
     Ok(done)
 }
 
-/// Begins a transaction in which nothing but our own limits ends a statement.
+/// Begins a transaction that waits only so long for a lock.
 fn begin(mode: &str, options: &RowOptions) -> String {
     format!(
         "begin isolation level {mode};
          select pg_catalog.set_config('lc_monetary', 'C', true),
-                pg_catalog.set_config('lock_timeout', '{}', true);
-         select pg_catalog.set_config(name, '0', true) from pg_catalog.pg_settings
-          where name in ('transaction_timeout', 'idle_session_timeout')",
+                pg_catalog.set_config('lock_timeout', '{}', true)",
         options.lock_wait.as_millis()
     )
 }

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::event::Ctx;
 use crate::model::{BackupId, Identity, TableName};
 use crate::postgres::Session;
-use crate::postgres::backup::{Compared, TableEntry, compare_rows, homes};
+use crate::postgres::backup::{Compared, Manifest, TableEntry, add_up, compare_rows, homes};
 use crate::postgres::rows::tables::list_tables;
 use crate::postgres::verify::{BackedUp, ContentReport, Picks};
 
@@ -62,6 +62,8 @@ impl BackedUp for PgRestorer {
         let manifest = self.manifest(backup).await?;
         let session = Session::open_at(&self.endpoint, db, ctx).await?;
         let placements = self.placements(&session, &manifest).await?;
+        let objects = self.large_objects_differ(ctx, &session, &manifest, except);
+        let objects = objects.await?;
         session.close().await;
         // What is summed up together is compared together or not at all.
         let entry = |p: &Placement| &manifest.tables[p.entry];
@@ -86,11 +88,39 @@ impl BackedUp for PgRestorer {
         let lost = placements.unplaced.iter();
         let lost = lost.filter(|u| !except(&u.table) && !self.choice.may_leave(u));
         differing.extend(lost.map(|u| format!("{} is not there", describe(u))));
+        differing.extend(objects);
         Ok(ContentReport {
             tables: compared.len() as u64,
             rows: compared.iter().map(|c| c.then.rows).sum(),
             differing,
         })
+    }
+}
+
+impl PgRestorer {
+    /// Whether the large objects that were restored are others than those of the backup. They are
+    /// left out of a comparison by the name of the table that the server keeps them in.
+    async fn large_objects_differ(
+        &self,
+        ctx: &Ctx,
+        session: &Session,
+        manifest: &Manifest,
+        except: Picks<'_>,
+    ) -> Result<Option<String>> {
+        let then = manifest.large_objects;
+        let some_tables = !self.choice.tables.is_empty();
+        let kept_in = TableName::new("pg_catalog", "pg_largeobject");
+        if then.count == 0 || some_tables || except(&kept_in) {
+            return Ok(None);
+        }
+        let now = add_up(ctx, session, &self.options).await?;
+        let differs = || {
+            format!(
+                "the {} large objects of {} bytes in all are others than in the backup, which has {} of {}",
+                now.count, now.bytes, then.count, then.bytes
+            )
+        };
+        Ok((now != then).then(differs))
     }
 }
 

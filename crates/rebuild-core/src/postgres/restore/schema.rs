@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity};
 use crate::postgres::backup::{Manifest, Shelf, layout};
+use crate::postgres::inventory::extensions;
 use crate::postgres::recorded;
 use crate::postgres::schema::split;
 use crate::store::Store;
@@ -53,10 +54,15 @@ impl PgBackupSchema {
         let mut statements = self.statements(&manifest).await?;
         statements.retain(|statement| wanted(statement));
         let session = Session::open_at(&self.endpoint, db, ctx).await?;
-        let statements = progress::run(ctx, &session, &statements).await;
+        let made = async {
+            let done = progress::run(ctx, &session, &statements).await?;
+            tell_other_versions(ctx, &session, &manifest).await?;
+            Ok::<_, Error>(done)
+        };
+        let made = made.await;
         session.close().await;
         Ok(SchemaApplied {
-            statements: statements?,
+            statements: made?,
             ..SchemaApplied::default()
         })
     }
@@ -85,6 +91,21 @@ impl PgBackupSchema {
         let statements = split(&sql).map_err(|f| f.in_file(file))?;
         Ok(statements.iter().map(|s| s.text(&sql).to_owned()).collect())
     }
+}
+
+/// A dump says of an extension that there was one, and not of which version: it is made anew in the
+/// server's default one (<https://www.postgresql.org/docs/current/sql-createextension.html>).
+async fn tell_other_versions(ctx: &Ctx, session: &Session, manifest: &Manifest) -> Result<()> {
+    let made = extensions(session).await?;
+    for (name, was, _) in &manifest.extensions {
+        let now = made.iter().find(|made| made.0 == *name).map(|made| &made.1);
+        if let Some(now) = now.filter(|now| *now != was) {
+            ctx.events.warn(format!(
+                "the extension {name:?} is of version {now} in the new database, and was of {was}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Newer versions of pg_dump leave this out for older servers.

@@ -15,10 +15,7 @@ const CARRIER: &str = "
         ('lc_monetary', 'C'),
         ('synchronize_seqscans', 'off'),
         ('max_parallel_workers_per_gather', '0')
-    ) as pinned (name, value)
-    union all
-    select pg_catalog.set_config(name, '0', false) from pg_catalog.pg_settings
-     where name in ('transaction_timeout', 'idle_session_timeout')";
+    ) as pinned (name, value)";
 
 /// A snapshot that other sessions can take part in, for as long as this lives
 /// (<https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-SYNCHRONIZATION>).

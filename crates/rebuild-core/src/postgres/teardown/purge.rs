@@ -3,7 +3,7 @@
 use super::{PgTeardown, place};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
-use crate::postgres::{ident, server_error};
+use crate::postgres::{bounded, ident, server_error};
 use crate::traits::{DestroyPermit, Retired};
 
 pub(super) async fn purge(
@@ -64,7 +64,7 @@ pub(super) async fn purge(
             .map_err(|e| server_error("could not set the database apart", e))?;
     }
     let name = if now.invalid { &now.name } else { &tombstone };
-    lock.batch_execute(&format!("drop database {}", ident(name)?))
+    bounded(&lock, &format!("drop database {}", ident(name)?))
         .await
         .map_err(|e| server_error(format!("could not drop {:?}", retired.retired_name), e))
 }

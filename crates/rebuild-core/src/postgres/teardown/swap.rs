@@ -20,6 +20,13 @@ use crate::postgres::{Session, ident, literal, server_error};
 
 /// PostgreSQL gives up waiting for sessions to leave after five seconds; we are done before.
 const CLEAR_WITHIN: Duration = Duration::from_secs(4);
+/// The transaction holds off everybody who wants to come in, so none of its waits is without an end:
+/// neither ours for a lock, nor the server's for us. A client that sleeps, or whose network is gone,
+/// loses its session and with it the lock.
+const LIMITS: &str = "
+    set local lock_timeout = '5s';
+    set local statement_timeout = '20s';
+    set local idle_in_transaction_session_timeout = '10s'";
 /// How often the whole transaction is tried when sessions would not leave in time.
 const ATTEMPTS: u32 = 3;
 
@@ -101,7 +108,7 @@ async fn attempt_swap(
         .transaction()
         .await
         .map_err(|e| server_error("could not begin the renaming", e))?;
-    tx.batch_execute("set local lock_timeout = '5s'; set local statement_timeout = '20s'")
+    tx.batch_execute(LIMITS)
         .await
         .map_err(|e| server_error("could not bound the renaming", e))?;
     let first = &moves[0];

@@ -1,5 +1,7 @@
 //! Renames under load, against a real server.
 
+mod trouble;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::error::ErrorKind;
 use crate::journal::{Body, Ending, Journal};
+use crate::model::Identity;
 use crate::testing::survey::survey;
 
 /// A project whose server does not exist: what is not refused fails to reach it.
@@ -17,7 +18,15 @@ struct World {
 
 impl World {
     async fn new(more: &str) -> Self {
-        let folder = TempDir::new().expect("a folder");
+        Self::of(TempDir::new().expect("a folder"), more).await
+    }
+
+    /// The same store and target, by another spec.
+    async fn with(self, more: &str) -> Self {
+        Self::of(self.folder, more).await
+    }
+
+    async fn of(folder: TempDir, more: &str) -> Self {
         let host = folder.path().display();
         let text = format!(
             "version = 1\nstore.url = \"store\"\ntarget.url = \"postgresql://me@/app?host={host}\"\n{more}"
@@ -28,13 +37,20 @@ impl World {
 
     /// A run of this moment that has begun.
     async fn begun(&self) -> (RunId, Journal) {
+        self.begun_on(None).await
+    }
+
+    /// The same, on a target with that comment.
+    async fn begun_on(&self, comment: Option<&str>) -> (RunId, Journal) {
         let run = RunId::generate();
         let target = Identity {
             server: "7".to_owned(),
             name: "app".to_owned(),
             uid: "1".to_owned(),
         };
-        let plan = self.project.plan_of(survey(target)).expect("a plan");
+        let mut survey = survey(target);
+        survey.inventory.database.comment = comment.map(str::to_owned);
+        let plan = self.project.plan_of(survey).expect("a plan");
         let first = Body::RunBegan {
             plan_digest: plan.digest.clone(),
             spec_digest: plan.spec_digest.clone(),
@@ -117,7 +133,20 @@ async fn nothing_of_production_moves_or_goes_without_its_name() {
     not_refused(project.rollback(&run, Some("app"), false).await);
     refused(project.purge(&run, None, true).await, "give --confirm app");
 
-    let world = World::new("target.environment = \"staging\"").await;
+    // The label is in the run, and goes with no spec.
+    let world = world.with("target.environment = \"staging\"").await;
+    let back = world.project.rollback(&run, None, false).await;
+    refused(back, "give --confirm app");
+    let purge = world.project.purge(&run, None, true).await;
+    refused(purge, "give --confirm app");
+    // So is what the target says of itself.
+    let (run, mut journal) = world.begun_on(Some("the app (rebuild:production)")).await;
+    let ending = Ending::Done;
+    let ended = journal.append(Body::Ended { ending }).await;
+    ended.expect("recorded");
+    let back = world.project.rollback(&run, None, false).await;
+    refused(back, "give --confirm app");
+
     let run = world.ended(Ending::Done).await;
     not_refused(world.project.rollback(&run, None, false).await);
     assert!(world.folder.path().join("store").is_dir());

@@ -8,6 +8,7 @@ mod script;
 mod shared;
 mod taking;
 mod watching;
+mod writers;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

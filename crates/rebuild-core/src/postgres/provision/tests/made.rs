@@ -112,6 +112,49 @@ async fn without_a_model_the_servers_defaults_hold() {
 }
 
 #[tokio::test]
+async fn what_somebody_has_put_into_template1_does_not_come_along() {
+    let w = World::new().await;
+    let planted = "create table public.planted (); create schema person";
+    let template = Session::open(&w.cluster.endpoint("template1"), "test").await;
+    let template = template.expect("a session");
+    template.batch_execute(planted).await.expect("planted");
+    template.close().await;
+    w.run("create database shows_it").await;
+    let made = w
+        .provision(ProvisionOptions::default())
+        .provision(&w.ctx, &w.request(&w.staged()))
+        .await
+        .expect("made");
+    for (name, there) in [("shows_it", true), (made.name.as_str(), false)] {
+        let inside = Session::open(&w.cluster.endpoint(name), "test").await;
+        let row = inside
+            .expect("a session")
+            .query_one(
+                "select pg_catalog.to_regclass('public.planted') is not null
+                    and pg_catalog.to_regnamespace('person') is not null",
+                &[],
+            )
+            .await
+            .expect("an answer");
+        assert_eq!(row.get::<_, bool>(0), there, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_tablespace_that_is_not_there_makes_no_database() {
+    let w = World::new().await;
+    let provision = w.provision(ProvisionOptions {
+        tablespace: Some("nowhere".into()),
+        ..ProvisionOptions::default()
+    });
+    let staged = w.staged();
+    let e = provision.provision(&w.ctx, &w.request(&staged)).await;
+    let e = e.expect_err("there is none");
+    assert!(e.chain().contains("\"nowhere\""), "{}", e.chain());
+    assert!(!w.exists(&staged).await);
+}
+
+#[tokio::test]
 async fn a_name_that_is_taken_is_refused() {
     let w = World::new().await;
     let provision = w.provision(ProvisionOptions::default());

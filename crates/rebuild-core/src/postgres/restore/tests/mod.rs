@@ -8,6 +8,7 @@ mod pitfalls;
 mod places;
 mod shared;
 mod some_tables;
+mod verified;
 mod whole;
 
 use std::path::PathBuf;
