@@ -1,7 +1,7 @@
 # The one list of commands. CI calls the same ones.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-python test-matrix bench kind-smoke lint docs gate
+.PHONY: help setup demo test test-python test-matrix fuzz bench kind-smoke lint docs gate
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ test-python: ## Check the Python package and run its tests
 
 test-matrix: ## Run the tests of library, command and examples on every supported PostgreSQL; V="13 18" picks some
 	@scripts/test-matrix $(V)
+
+fuzz: ## Look for inputs that break the readers of files; T=sql picks a target, MINUTES=10 each
+	@scripts/fuzz
 
 bench: ## Measure against pg_dump, pg_restore and pgcopydb; W="backup copy" picks some
 	@scripts/setup

@@ -210,7 +210,8 @@ impl Manifest {
     /// whether what it says makes sense.
     ///
     /// # Errors
-    /// It was written by a newer version; it is damaged; a name in it leaves the folder.
+    /// It was written by a newer version; it is damaged; a name in it leaves the folder, or is there
+    /// twice; no database holds as much as it says.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         refuse_newer(bytes)?;
         if !sealed::is_whole(bytes) {
@@ -221,6 +222,7 @@ impl Manifest {
         let manifest: Self = serde_json::from_slice(bytes)
             .map_err(|e| Error::corrupt("the manifest cannot be read").caused_by(e))?;
         manifest.check_names()?;
+        manifest.check_amounts()?;
         Ok(manifest)
     }
 
@@ -267,6 +269,24 @@ impl Manifest {
             .iter()
             .find(|f| f.file == path)
             .ok_or_else(|| Error::corrupt(format!("backup {} does not hold {path}", self.id)))
+    }
+
+    /// Whoever adds these up need not fear that they are more than a number holds.
+    fn check_amounts(&self) -> Result<()> {
+        let chunks = || self.tables.iter().flat_map(|table| &table.chunks);
+        let add_up = |amounts: &mut dyn Iterator<Item = u64>| {
+            amounts.try_fold(0_u64, u64::checked_add).is_some()
+        };
+        if add_up(&mut self.tables.iter().map(|table| table.rows))
+            && add_up(&mut chunks().map(|chunk| chunk.rows))
+            && add_up(&mut chunks().map(|chunk| chunk.raw_bytes))
+            && add_up(&mut self.expected_files().map(|(_, bytes, _)| bytes))
+        {
+            return Ok(());
+        }
+        Err(Error::corrupt(
+            "the manifest is damaged: it says that there is more than any database holds",
+        ))
     }
 
     fn check_names(&self) -> Result<()> {
