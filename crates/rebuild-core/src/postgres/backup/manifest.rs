@@ -274,13 +274,10 @@ impl Manifest {
     /// Whoever adds these up need not fear that they are more than a number holds.
     fn check_amounts(&self) -> Result<()> {
         let chunks = || self.tables.iter().flat_map(|table| &table.chunks);
-        let add_up = |amounts: &mut dyn Iterator<Item = u64>| {
-            amounts.try_fold(0_u64, u64::checked_add).is_some()
-        };
-        if add_up(&mut self.tables.iter().map(|table| table.rows))
-            && add_up(&mut chunks().map(|chunk| chunk.rows))
-            && add_up(&mut chunks().map(|chunk| chunk.raw_bytes))
-            && add_up(&mut self.expected_files().map(|(_, bytes, _)| bytes))
+        if adds_up(self.tables.iter().map(|table| table.rows))
+            && adds_up(chunks().map(|chunk| chunk.rows))
+            && adds_up(chunks().map(|chunk| chunk.raw_bytes))
+            && adds_up(self.expected_files().map(|(_, bytes, _)| bytes))
         {
             return Ok(());
         }
@@ -308,6 +305,11 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+/// Whether a number holds the sum.
+fn adds_up(mut amounts: impl Iterator<Item = u64>) -> bool {
+    amounts.try_fold(0_u64, u64::checked_add).is_some()
 }
 
 /// Partitions that are loaded through their root are added up under its name: which of them holds

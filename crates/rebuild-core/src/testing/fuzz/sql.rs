@@ -57,12 +57,14 @@ fn parts<'a>(text: &'a str, found: &[Statement]) -> Vec<Part<'a>> {
     found.iter().map(part).collect()
 }
 
-/// The statement as it would be written in a file.
+/// The statement as it would be written in a file. One that the end of the file ends may be in the middle
+/// of parentheses, where a semicolon ends nothing.
 fn whole(text: &str, statement: &Statement) -> String {
     let sql = statement.text(text);
     match &statement.kind {
         StatementKind::CopyIn { data, .. } => format!("{sql};\n{}\\.\n", &text[data.clone()]),
-        _ => format!("{sql};\n"),
+        _ if has_semicolon(&text[statement.range.end..]) => format!("{sql};\n"),
+        _ => sql.to_owned(),
     }
 }
 
@@ -90,6 +92,11 @@ fn nothing_is_lost(text: &str, found: &[Statement]) {
         }
     }
     assert!(only_semicolons(&text[at..]), "{:?} is lost", &text[at..]);
+}
+
+fn has_semicolon(after: &str) -> bool {
+    let next = Lexer::new(after).token().ok().flatten();
+    next.is_some_and(|token| token.kind == TokenKind::Semicolon)
 }
 
 fn only_semicolons(text: &str) -> bool {
