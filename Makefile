@@ -1,7 +1,7 @@
 # The one list of commands. CI calls the same ones.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-python test-matrix chaos bench kind-smoke lint docs gate
+.PHONY: help setup demo test test-python test-matrix chaos fuzz bench kind-smoke lint docs gate
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test-matrix: ## Run the tests of library, command and examples on every supporte
 chaos: ## Strike whole rebuilds with faults and write RELIABILITY.md; ARGS="--only clock --every 4" tries less
 	@scripts/setup
 	@scripts/chaos $(ARGS)
+
+fuzz: ## Look for inputs that break the readers of files; T=sql picks a target, MINUTES=10 each
+	@scripts/fuzz
 
 bench: ## Measure against pg_dump, pg_restore and pgcopydb; W="backup copy" picks some
 	@scripts/setup

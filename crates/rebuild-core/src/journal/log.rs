@@ -77,9 +77,9 @@ impl Journal {
         };
         let mut next = self.state.clone();
         next.apply(&record)?;
-        let bytes = record.to_bytes()?;
-        let head = hash(&bytes);
         let name = self.folder.join(&file_name(record.seq))?;
+        let bytes = record.stored(name.as_str())?;
+        let head = hash(&bytes);
         self.store.put_new(&name, bytes).await.map_err(|e| {
             if e.kind() == ErrorKind::Refused {
                 Error::refused(format!(

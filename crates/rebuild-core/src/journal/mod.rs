@@ -9,6 +9,8 @@ mod state;
 mod summary;
 
 pub use log::Journal;
+#[cfg(all(feature = "postgres", any(test, feature = "testing")))]
+pub(crate) use record::hash;
 pub use record::{Body, Ending, RECORD_VERSION, Record, Writer};
 pub use state::{RunState, StepStatus};
 pub use summary::{RunSummary, StepSummary, list_runs, plan, summary};

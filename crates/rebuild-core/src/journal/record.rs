@@ -158,13 +158,30 @@ pub struct Record {
 
 impl Record {
     /// The bytes that are stored.
-    pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
         let sealed = Sealed {
             hash: hash(&self.unsealed()?),
             record: self.clone(),
         };
         serde_json::to_vec(&sealed)
             .map_err(|e| Error::internal("a record has no JSON form").caused_by(e))
+    }
+
+    /// The bytes that are stored, once they are seen to be read as this very record: what JSON cannot
+    /// hold, or holds too deep to be read, must not get into a journal. `name` is for the error.
+    ///
+    /// # Errors
+    /// They are not.
+    pub(crate) fn stored(&self, name: &str) -> Result<Vec<u8>> {
+        let bytes = self.to_bytes()?;
+        let read = Self::from_bytes(name, &bytes)
+            .map_err(|e| e.context("a record could not be read again, and was not written"))?;
+        if read == *self {
+            return Ok(bytes);
+        }
+        Err(Error::internal(format!(
+            "journal record {name} would be read as another one"
+        )))
     }
 
     fn unsealed(&self) -> Result<Vec<u8>> {
@@ -176,7 +193,7 @@ impl Record {
     ///
     /// # Errors
     /// They are no record, of another version, or not what was written.
-    pub(super) fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self> {
         #[derive(Deserialize)]
         struct Head {
             record: HeadRecord,
@@ -216,6 +233,6 @@ struct Sealed {
 }
 
 /// BLAKE3 in hexadecimal.
-pub(super) fn hash(bytes: &[u8]) -> String {
+pub(crate) fn hash(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex().to_string()
 }

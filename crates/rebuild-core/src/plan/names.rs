@@ -84,7 +84,45 @@ fn name(target: &str, role: &str, short: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn id(random: u64) -> RunId {
+        let text = format!("run-20260102t030405z-{random:016x}");
+        text.parse().expect("an id")
+    }
+
+    proptest! {
+        #[test]
+        fn no_two_databases_of_any_runs_share_a_name(
+            target in "\\PC{1,63}",
+            (one, other) in (0..1_u64 << 48, 0..1_u64 << 48),
+            called in "[a-zA-Z0-9][a-zA-Z0-9_-]{0,23}",
+        ) {
+            let target = &target[..target.floor_char_boundary(MAX_BYTES)];
+            let names = Names::of(&id(one), target);
+            let beside = Names::of(&id(other), target);
+            let mut all = vec![target, &names.staged, &names.retired];
+            if one != other {
+                all.extend([beside.staged.as_str(), &beside.retired]);
+            } else {
+                prop_assert_eq!(&names, &beside, "a repeat has the same names");
+            }
+            for name in &all {
+                prop_assert!(name.len() <= MAX_BYTES && !name.is_empty(), "{}", name);
+            }
+            let known = all.len();
+            all.sort_unstable();
+            all.dedup();
+            prop_assert_eq!(all.len(), known);
+            if let Ok(rehearsal) = called.parse::<RehearsalName>() {
+                let database = rehearsal.database(target);
+                prop_assert!(database.len() <= MAX_BYTES);
+                prop_assert!(!all.contains(&database.as_str()));
+            }
+        }
+    }
 
     #[test]
     fn long_names_are_cut_by_us_between_characters() {

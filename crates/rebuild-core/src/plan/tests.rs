@@ -1,5 +1,7 @@
 //! Every guard, by a survey that it must refuse and the same survey without the fault.
 
+mod faults;
+
 use super::{Drift, Plan, Refusal, RowsFrom, Rules, SchemaFrom, Survey, TableDrift};
 use crate::model::{Obstacle, SessionFacts, TableName};
 use crate::testing::sim::Sim;

@@ -93,7 +93,59 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// What a constant or a name with Unicode escapes means.
+    fn meant(escaped: &str) -> String {
+        let mut out = String::new();
+        let mut rest = escaped;
+        while let Some(at) = rest.find('\\') {
+            out.push_str(&rest[..at]);
+            rest = &rest[at + 1..];
+            if let Some(after) = rest.strip_prefix('\\') {
+                out.push('\\');
+                rest = after;
+            } else {
+                let code = u32::from_str_radix(&rest[1..7], 16).expect("six digits");
+                out.extend(char::from_u32(code));
+                rest = &rest[7..];
+            }
+        }
+        out + rest
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_and_any_text_means_itself(text in r#"[a-zé🦀'"\\$;\-/*\n \x01]{0,30}"#) {
+            let quoted = literal(&text).expect("no NUL byte");
+            let plain = match quoted.strip_prefix('E') {
+                Some(escaped) => escaped.replace("\\\\", "\\"),
+                None => quoted.clone(),
+            };
+            prop_assert_eq!(plain[1..plain.len() - 1].replace("''", "'"), text.as_str());
+            let ascii = ascii_literal(&text).expect("no NUL byte");
+            prop_assert!(ascii.is_ascii());
+            if let Some(escaped) = ascii.strip_prefix("U&'") {
+                let doubled = meant(&escaped[..escaped.len() - 1]);
+                prop_assert_eq!(doubled.replace("''", "'"), text.as_str());
+            } else {
+                prop_assert_eq!(ascii, quoted);
+            }
+            let Ok(name) = ident(&text) else {
+                prop_assert!(text.is_empty() || text.len() > MAX_IDENTIFIER_BYTES);
+                return Ok(());
+            };
+            prop_assert_eq!(name[1..name.len() - 1].replace("\"\"", "\""), text.as_str());
+            let ascii = ascii_ident(&text).expect("as the other");
+            prop_assert!(ascii.is_ascii());
+            if let Some(escaped) = ascii.strip_prefix("U&\"") {
+                let doubled = meant(&escaped[..escaped.len() - 1]);
+                prop_assert_eq!(doubled.replace("\"\"", "\""), text);
+            }
+        }
+    }
 
     #[test]
     fn quotes_are_doubled_and_bad_names_refused() {

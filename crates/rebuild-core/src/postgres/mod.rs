@@ -43,9 +43,13 @@ pub(crate) use backup::{make_surroundings, require_roles};
 pub use catalog::{CatalogObject, CatalogSnapshot};
 pub use client_tools::{ClientTool, ToolInput, ToolOutput, ToolRun};
 pub use compare::{Comparison, compare};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use connect::connection_pairs;
 #[cfg(feature = "cloudsql")]
 pub(crate) use dump::{DumpContents, read_gzip};
 pub use dump::{DumpFrom, DumpReport, DumpStream, MANAGED_ROLES, PgDump, RoleMap};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use dump::{DumpReader, Item as DumpItem, Mapped, Packing};
 pub use functions::{FunctionRestorer, FunctionTask, FunctionVerifier};
 pub use gate::{READ_ONLY_GATE, ReadOnlyGate};
 pub use ident::{MAX_IDENTIFIER_BYTES, ascii_ident, ident, literal, qualified};

@@ -46,6 +46,8 @@ pub use copy::copy;
 pub use infrastructure::InfrastructureStatus;
 pub use init::template;
 pub use rehearse::{Rehearsal, RehearsedStep};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use rules::with_rules;
 pub use verbs::Status;
 pub use workers::{ShareDone, Sharing, Workers};
 

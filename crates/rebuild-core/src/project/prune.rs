@@ -105,6 +105,8 @@ fn doomed(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::model::Identity;
 
@@ -122,6 +124,46 @@ mod tests {
             rows: 1,
             large_objects: 0,
             stored_bytes: 1,
+        }
+    }
+
+    fn modes() -> impl Strategy<Value = Vec<(BackupMode, i64)>> {
+        let mode = prop_oneof![
+            Just(BackupMode::Full),
+            Just(BackupMode::SchemaOnly),
+            Just(BackupMode::CountsOnly)
+        ];
+        // A clock may have been ahead.
+        prop::collection::vec((mode, -3..90_i64), 0..12)
+    }
+
+    proptest! {
+        #[test]
+        fn the_newest_full_one_stays_and_more_rules_remove_no_more(
+            mut made in modes(),
+            keep_last in prop::option::of(prop_oneof![0..6_u32, Just(u32::MAX)]),
+            keep_days in prop::option::of(prop_oneof![0..100_u32, Just(u32::MAX)]),
+        ) {
+            let now: Timestamp = "2026-03-01T00:00:00Z".parse().expect("a time");
+            made.sort_by_key(|(_, days)| *days);
+            let list: Vec<_> = made.iter().map(|(mode, days)| backup(*mode, *days, now)).collect();
+            let going = |rules| -> BTreeSet<BackupId> {
+                doomed(&list, rules, now).into_iter().map(|b| b.id).collect()
+            };
+            let gone = going((keep_last, keep_days));
+            let full: Vec<_> = list.iter().filter(|b| b.mode == BackupMode::Full).collect();
+            for (n, backup) in full.iter().enumerate() {
+                let counts = n == 0 || u32::try_from(n).is_ok_and(|n| Some(n) < keep_last);
+                prop_assert!(!counts || !gone.contains(&backup.id), "number {} goes", n);
+            }
+            for (backup, (_, days)) in list.iter().zip(&made) {
+                let young = keep_days.is_some_and(|keep| *days <= i64::from(keep));
+                prop_assert!(!young || !gone.contains(&backup.id), "of {} days", days);
+            }
+            prop_assert!(gone.is_subset(&going((keep_last, None))));
+            prop_assert!(gone.is_subset(&going((None, keep_days))));
+            let more = keep_last.map(|n| n.saturating_add(1));
+            prop_assert!(going((more, keep_days)).is_subset(&gone));
         }
     }
 

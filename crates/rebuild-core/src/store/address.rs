@@ -10,7 +10,7 @@ const FORMS: &str = "give file:///an/absolute/folder, s3://bucket/prefix or gs:/
 
 /// Where a store is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Address {
+pub(crate) enum Address {
     /// A folder of this machine.
     Folder(PathBuf),
     /// A bucket, and what the names of all objects in it begin with.
@@ -23,7 +23,7 @@ pub(super) enum Address {
 
 /// Whose API a bucket speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Amazon S3, or what speaks its API.
     S3,
     /// Google Cloud Storage.
@@ -35,7 +35,7 @@ impl Address {
     ///
     /// # Errors
     /// It is none, or names no folder or bucket, or says more than that.
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let url = url::Url::parse(text).map_err(|e| {
             Error::usage("the store's URL cannot be read")
                 .caused_by(e)

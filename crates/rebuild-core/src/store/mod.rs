@@ -33,7 +33,11 @@ use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
-use address::{Address, Kind};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use address::Address;
+#[cfg(not(any(test, feature = "testing")))]
+use address::Address;
+use address::Kind;
 use remote::{CALL, Remote};
 
 #[cfg(feature = "postgres")]

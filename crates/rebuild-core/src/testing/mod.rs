@@ -4,6 +4,8 @@
 mod client;
 pub mod conformance;
 mod full_store;
+#[cfg(feature = "postgres")]
+pub mod fuzz;
 #[cfg(all(test, feature = "cloudsql"))]
 pub(crate) mod google;
 #[cfg(all(test, any(feature = "cloudsql", feature = "k8s")))]

@@ -4,6 +4,7 @@ mod damage;
 mod format;
 mod listing;
 mod round_trip;
+mod transitions;
 mod writers;
 
 use std::sync::Arc;

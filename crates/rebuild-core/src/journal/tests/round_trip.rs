@@ -40,7 +40,7 @@ fn ending() -> impl Strategy<Value = Ending> {
 }
 
 /// Any body; few steps, so that many of them can follow each other.
-fn body() -> impl Strategy<Value = Body> {
+pub(super) fn body() -> impl Strategy<Value = Body> {
     let step =
         || prop_oneof![4 => Just("a".to_owned()), 4 => Just("b".to_owned()), 1 => any::<String>()];
     prop_oneof![

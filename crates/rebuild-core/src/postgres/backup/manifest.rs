@@ -210,7 +210,8 @@ impl Manifest {
     /// whether what it says makes sense.
     ///
     /// # Errors
-    /// It was written by a newer version; it is damaged; a name in it leaves the folder.
+    /// It was written by a newer version; it is damaged; a name in it leaves the folder, or is there
+    /// twice; no database holds as much as it says.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         refuse_newer(bytes)?;
         if !sealed::is_whole(bytes) {
@@ -221,6 +222,7 @@ impl Manifest {
         let manifest: Self = serde_json::from_slice(bytes)
             .map_err(|e| Error::corrupt("the manifest cannot be read").caused_by(e))?;
         manifest.check_names()?;
+        manifest.check_amounts()?;
         Ok(manifest)
     }
 
@@ -269,6 +271,21 @@ impl Manifest {
             .ok_or_else(|| Error::corrupt(format!("backup {} does not hold {path}", self.id)))
     }
 
+    /// Whoever adds these up need not fear that they are more than a number holds.
+    fn check_amounts(&self) -> Result<()> {
+        let chunks = || self.tables.iter().flat_map(|table| &table.chunks);
+        if adds_up(self.tables.iter().map(|table| table.rows))
+            && adds_up(chunks().map(|chunk| chunk.rows))
+            && adds_up(chunks().map(|chunk| chunk.raw_bytes))
+            && adds_up(self.expected_files().map(|(_, bytes, _)| bytes))
+        {
+            return Ok(());
+        }
+        Err(Error::corrupt(
+            "the manifest is damaged: it says that there is more than any database holds",
+        ))
+    }
+
     fn check_names(&self) -> Result<()> {
         let mut seen = BTreeSet::from([MANIFEST]);
         for (file, _, _) in self.expected_files() {
@@ -288,6 +305,11 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+/// Whether a number holds the sum.
+fn adds_up(mut amounts: impl Iterator<Item = u64>) -> bool {
+    amounts.try_fold(0_u64, u64::checked_add).is_some()
 }
 
 /// Partitions that are loaded through their root are added up under its name: which of them holds

@@ -162,3 +162,6 @@ fn table_drift<'a>(
         changed_columns: Vec::new(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,14 +10,14 @@ use super::keywords;
 use crate::error::{Error, Result};
 
 /// A parameter and its value, as written.
-pub(super) type Pair = (String, String);
+pub(crate) type Pair = (String, String);
 
 /// Reads a connection string. A later value of a parameter replaces an earlier one.
 ///
 /// # Errors
 /// It is neither kind, is malformed, names more than one host, or has a parameter that libpq
 /// does not have.
-pub(super) fn parse(text: &str) -> Result<Vec<Pair>> {
+pub(crate) fn parse(text: &str) -> Result<Vec<Pair>> {
     let text = text.trim();
     for scheme in ["postgres://", "postgresql://"] {
         if let Some(rest) = text.strip_prefix(scheme) {

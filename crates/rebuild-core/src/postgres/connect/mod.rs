@@ -25,6 +25,8 @@ use crate::secret::Secret;
 use conninfo::Pair;
 use keywords::{KEYWORDS, Keyword};
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use conninfo::parse as connection_pairs;
 pub(super) use failure::{connect_error, connect_timeout};
 pub(super) use tls::{Proof, Protection, system_certificates};
 

@@ -20,3 +20,9 @@ pub(crate) use contents::{DumpContents, read_gzip};
 pub use object::{DumpFrom, DumpStream};
 pub use roles::{MANAGED_ROLES, RoleMap};
 pub use run::{DumpReport, PgDump};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use {
+    reader::{DumpReader, Item},
+    roles::Mapped,
+    source::Packing,
+};

@@ -1,10 +1,11 @@
 //! Reading a dump's SQL statement by statement.
 
 use bytes::{Bytes, BytesMut};
-use memchr::{memchr, memmem, memrchr};
+use memchr::{memchr, memchr2, memmem, memrchr};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::error::{Error, Result};
+use crate::postgres::schema::lex::is_blank;
 use crate::postgres::schema::{Fault, First, first};
 
 /// Bytes in one piece of a dump.
@@ -19,7 +20,7 @@ const TRAILER: &str = "-- PostgreSQL database dump complete";
 
 /// One thing of a dump.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Item {
+pub(crate) enum Item {
     /// A statement.
     Statement {
         /// Its text, without the semicolon.
@@ -37,11 +38,11 @@ pub(super) enum Item {
 }
 
 /// A dump, read from front to back.
-pub(super) struct DumpReader<R> {
+pub(crate) struct DumpReader<R> {
     name: String,
     input: R,
     /// How much is read at first, in bytes.
-    pub(super) piece: usize,
+    pub(crate) piece: usize,
     buffer: BytesMut,
     ended: bool,
     line: usize,
@@ -56,7 +57,7 @@ pub(super) struct DumpReader<R> {
 
 impl<R: AsyncRead + Unpin> DumpReader<R> {
     /// Reads `input`; errors call it `name`.
-    pub(super) fn new(name: String, input: R) -> Self {
+    pub(crate) fn new(name: String, input: R) -> Self {
         Self {
             name,
             input,
@@ -73,7 +74,7 @@ impl<R: AsyncRead + Unpin> DumpReader<R> {
     }
 
     /// The line that is read next, from 1.
-    pub(super) fn line(&self) -> usize {
+    pub(crate) fn line(&self) -> usize {
         self.line
     }
 
@@ -82,10 +83,12 @@ impl<R: AsyncRead + Unpin> DumpReader<R> {
     /// # Errors
     /// The dump is cut short or damaged, is not in UTF-8, holds a command of psql, or a statement
     /// that no dump can have.
-    pub(super) async fn next(&mut self) -> Result<Option<Item>> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Item>> {
         loop {
-            self.skip_lines()?;
-            let found = first(self.text()?);
+            let found = match self.skip_lines()? {
+                true => first(self.text()?),
+                false => Ok(First::Blank),
+            };
             match found {
                 // The rows begin in the next line, which must be there.
                 Ok(First::Whole {
@@ -123,7 +126,7 @@ impl<R: AsyncRead + Unpin> DumpReader<R> {
     ///
     /// # Errors
     /// The dump is cut short or damaged.
-    pub(super) async fn rows(&mut self) -> Result<Option<Bytes>> {
+    pub(crate) async fn rows(&mut self) -> Result<Option<Bytes>> {
         if !self.in_rows {
             return Ok(None);
         }
@@ -181,32 +184,32 @@ impl<R: AsyncRead + Unpin> DumpReader<R> {
         rows
     }
 
-    /// Passes over blank lines, comments in lines of their own, and the two commands by which
-    /// newer versions of pg_dump keep psql from running any other.
-    fn skip_lines(&mut self) -> Result<()> {
+    /// Passes over blanks, line comments, and the two commands by which newer versions of pg_dump
+    /// keep psql from running any other; false if one of these is not all there.
+    fn skip_lines(&mut self) -> Result<bool> {
         loop {
-            let line = match memchr(b'\n', &self.buffer) {
-                Some(n) => &self.buffer[..=n],
-                None if self.ended => &self.buffer[..],
-                None => return Ok(()),
+            let blanks = self.buffer.iter().position(|b| !is_blank(*b));
+            self.consume(blanks.unwrap_or(self.buffer.len()));
+            let end = match *self.buffer {
+                [b'-', b'-', ..] => memchr2(b'\n', b'\r', &self.buffer),
+                [b'\\', ..] => memchr(b'\n', &self.buffer),
+                _ => return Ok(true),
             };
-            let length = line.len();
-            let line = String::from_utf8_lossy(line).trim().to_owned();
-            if let Some(command) = line.strip_prefix('\\') {
-                if self.buffer[length - 1] != b'\n' {
+            if end.is_none() && !self.ended {
+                return Ok(false);
+            }
+            let line = self.consume(end.unwrap_or(self.buffer.len()));
+            let line = String::from_utf8_lossy(&line);
+            match line.trim_end().strip_prefix('\\') {
+                Some(_) if end.is_none() => {
                     return Err(self.cut_short("its last line has no end"));
                 }
-                self.command(command)?;
-            } else if line.starts_with("--") {
-                self.header |= line == HEADER;
-                self.trailer |= line == TRAILER;
-            } else if !line.is_empty() {
-                return Ok(());
+                Some(command) => self.command(command)?,
+                None => {
+                    self.header |= line.trim_end() == HEADER;
+                    self.trailer |= line.trim_end() == TRAILER;
+                }
             }
-            if length == 0 {
-                return Ok(());
-            }
-            self.consume(length);
         }
     }
 

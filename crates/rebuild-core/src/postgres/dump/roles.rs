@@ -74,8 +74,9 @@ impl RoleMap {
     /// The statement for the roles of the server.
     ///
     /// # Errors
-    /// It cannot go without a role that is left out; a new name cannot be one.
-    pub(super) fn apply(&self, statement: &str) -> Result<Mapped> {
+    /// It cannot go without a role that is left out; a new name cannot be one; where it names roles
+    /// cannot be told.
+    pub(crate) fn apply(&self, statement: &str) -> Result<Mapped> {
         let words = Words::of(statement);
         let Some(places) = words.places() else {
             return Ok(Mapped::Same);
@@ -105,7 +106,7 @@ impl RoleMap {
                     Without::Impossible => {
                         return Err(Error::refused(format!(
                             "a statement cannot go without the role {role:?}: {}",
-                            statement.chars().take(120).collect::<String>()
+                            beginning(statement)
                         ))
                         .hint("give that role another name instead of leaving it out"));
                     }
@@ -132,6 +133,12 @@ impl RoleMap {
             return Ok(Mapped::Same);
         }
         edits.sort_by_key(|(range, _)| range.start);
+        if edits.windows(2).any(|two| two[1].0.start < two[0].0.end) {
+            return Err(Error::corrupt(format!(
+                "a statement names its roles as the server would not take it: {}",
+                beginning(statement)
+            )));
+        }
         let mut text = statement.to_owned();
         for (range, new) in edits.into_iter().rev() {
             text.replace_range(range, &new);
@@ -140,9 +147,14 @@ impl RoleMap {
     }
 }
 
+/// As much of a statement as an error shows.
+fn beginning(statement: &str) -> String {
+    statement.chars().take(120).collect()
+}
+
 /// What became of a statement.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Mapped {
+pub(crate) enum Mapped {
     /// It is as it was.
     Same,
     /// It is this now.

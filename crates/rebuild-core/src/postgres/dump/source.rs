@@ -38,7 +38,7 @@ pub(super) enum Source {
 
 /// How SQL is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Packing {
+pub(crate) enum Packing {
     /// Not at all.
     Plain,
     /// Under gzip.
@@ -49,7 +49,7 @@ pub(super) enum Packing {
 
 impl Packing {
     /// By its first bytes; nothing if they are those of an archive, or none.
-    pub(super) fn of(head: &[u8]) -> Option<Self> {
+    pub(crate) fn of(head: &[u8]) -> Option<Self> {
         match head {
             [] => None,
             [0x1f, 0x8b, ..] => Some(Self::Gzip),

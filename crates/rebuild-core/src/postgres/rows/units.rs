@@ -161,7 +161,43 @@ pub(crate) async fn join_workers<T: 'static>(mut workers: JoinSet<Result<T>>) ->
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn every_page_of_any_table_is_in_one_unit(
+            tables in prop::collection::vec((0..1_u64 << 40, 0..2000_u32), 0..12),
+            split in prop_oneof![Just(0_u64), Just(u64::MAX), 1 << 28..1_u64 << 40],
+        ) {
+            let extents: Vec<Extent> = tables
+                .iter()
+                .map(|&(bytes, pages)| Extent { bytes, pages })
+                .collect();
+            let units = units(&extents, split);
+            prop_assert!(units.is_sorted_by_key(|unit| std::cmp::Reverse(unit.weight)));
+            for (table, extent) in extents.iter().enumerate() {
+                let mut parts: Vec<&Unit> = units.iter().filter(|u| u.table == table).collect();
+                parts.sort_by_key(|unit| unit.part);
+                prop_assert!(parts.iter().map(|u| u.weight).sum::<u64>() <= extent.bytes);
+                if let [whole] = parts[..] {
+                    prop_assert_eq!((whole.part, whole.pages), (0, None));
+                    continue;
+                }
+                let mut next = Some(0);
+                for (n, unit) in parts.iter().enumerate() {
+                    prop_assert_eq!(u32::try_from(n).ok(), Some(unit.part));
+                    let (from, to) = unit.pages.expect("a part of a table has a range");
+                    prop_assert_eq!(Some(from), next, "where the one before ends");
+                    prop_assert!(to.is_none_or(|to| from < to && to < extent.pages));
+                    next = to;
+                }
+                prop_assert_eq!(next, None, "the last part has no end");
+                prop_assert!(parts.len() <= extent.pages as usize);
+            }
+        }
+    }
 
     #[test]
     fn units_cover_every_page_once_and_the_largest_come_first() {

@@ -266,7 +266,8 @@ impl<'a> Lexer<'a> {
     }
 }
 
-fn is_blank(b: u8) -> bool {
+/// White space, as the server sees it.
+pub(crate) fn is_blank(b: u8) -> bool {
     matches!(b, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }
 

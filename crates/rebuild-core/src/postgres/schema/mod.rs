@@ -4,7 +4,7 @@ mod apply;
 mod failure;
 mod files;
 mod history;
-pub(super) mod lex;
+pub(crate) mod lex;
 mod order;
 #[cfg(test)]
 mod psql_tests;
@@ -19,6 +19,6 @@ pub use apply::PgSqlFiles;
 pub use files::{Mode, SqlFile, read_files};
 pub use history::SqlPart;
 pub use order::{OrderedFiles, expand};
-pub(super) use split::{First, first};
+pub(crate) use split::{First, first};
 pub use split::{Statement, StatementKind, split};
 pub use text::{Fault, NO_TRANSACTION, decode, head_has_marker};
