@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use rebuild_core::clean;
 use rebuild_core::event::{Event, EventKind, Level, Progress, Sink, Unit};
 
 /// Prints one line for each event, and draws bars where stderr is a terminal.
@@ -22,6 +23,7 @@ impl Human {
     }
 
     fn line(&self, text: &str) {
+        let text = clean(text);
         // Where stderr is no terminal the bars are hidden, and so would their println be.
         if self.bars.is_hidden() {
             eprintln!("{text}");
@@ -87,7 +89,7 @@ impl Sink for Human {
         let bar = open.entry(progress.of.clone()).or_insert_with(|| {
             let bar = self.bars.add(ProgressBar::new(0));
             bar.set_style(style(progress.unit, progress.total.is_some()));
-            bar.set_message(progress.of.clone());
+            bar.set_message(clean(&progress.of));
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });

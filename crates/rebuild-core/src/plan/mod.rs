@@ -9,6 +9,7 @@ mod infrastructure;
 mod instance;
 mod names;
 mod refresh;
+mod releases;
 // Without a backend nothing is rehearsed.
 #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
 mod rehearsal;

@@ -49,6 +49,8 @@ pub struct Store {
     objects: Arc<dyn ObjectStore>,
     /// The folder, for a `file:` store.
     folder: Option<PathBuf>,
+    /// The folder of the whole store, if this is a part of one.
+    top: Option<PathBuf>,
     /// The bucket, for one behind a network.
     remote: Option<Arc<Remote>>,
     url: String,
@@ -73,7 +75,8 @@ impl Store {
     /// Opens the store at `url`. Nothing is asked over a network yet.
     ///
     /// - `file:///an/absolute/folder`, made with mode 0700 if missing. Everything written to it is
-    ///   synced to the disk, with its folder, before the write returns.
+    ///   synced to the disk, with its folder, before the write returns; files have mode 0600 and
+    ///   folders 0700.
     /// - `s3://bucket/prefix` (feature `s3`). The environment says the rest: `AWS_ACCESS_KEY_ID`,
     ///   `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, or a web identity, or a container's or an
     ///   instance's role; `AWS_REGION`; `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, plain http
@@ -103,12 +106,14 @@ impl Store {
                     Some(prefix) => Self {
                         objects: Arc::new(PrefixStore::new(objects, prefix.path().clone())),
                         folder: None,
+                        top: None,
                         remote: Some(Arc::new(remote.below(prefix.path()))),
                         url: url.to_owned(),
                     },
                     None => Self {
                         objects,
                         folder: None,
+                        top: None,
                         remote: Some(Arc::new(remote)),
                         url: url.to_owned(),
                     },
@@ -126,6 +131,7 @@ impl Store {
             .with_automatic_cleanup(true);
         Ok(Self {
             objects: Arc::new(objects),
+            top: Some(folder.clone()),
             folder: Some(folder),
             remote: None,
             url: url.to_owned(),
@@ -138,6 +144,7 @@ impl Store {
         Self {
             objects,
             folder: None,
+            top: None,
             remote: None,
             url: "test:".to_owned(),
         }
@@ -153,6 +160,7 @@ impl Store {
                 .folder
                 .as_ref()
                 .map(|folder| folder.join(name.as_str())),
+            top: self.top.clone(),
             remote: remote.map(|remote| Arc::new(remote.below(name.path()))),
             url: format!("{}/{name}", self.url.trim_end_matches('/')),
         }
@@ -279,6 +287,28 @@ impl Store {
         self.folder.as_deref().map(folder::free_bytes).transpose()
     }
 
+    /// An object of a folder lies in that folder, and is a plain file.
+    fn check_inside(&self, name: &Name) -> Result<()> {
+        match (&self.top, self.local_path(name)) {
+            (Some(top), Some(path)) => folder::check_inside(top, &path),
+            _ => Ok(()),
+        }
+    }
+
+    /// An object that was just written is its owner's alone.
+    fn keep_private(&self, name: &Name) -> Result<()> {
+        let (Some(top), Some(path)) = (&self.top, self.local_path(name)) else {
+            return Ok(());
+        };
+        folder::keep_private(top, &path).map_err(|e| {
+            Error::new(
+                ErrorKind::Store,
+                format!("could not keep {name} in the store from other users"),
+            )
+            .caused_by(e)
+        })
+    }
+
     /// One call to the store: within its deadline, and with a message of what failed.
     async fn call<T>(
         &self,
@@ -286,6 +316,7 @@ impl Store {
         what: &Name,
         call: impl Future<Output = object_store::Result<T>>,
     ) -> Result<T> {
+        self.check_inside(what)?;
         self.in_time(verb, what, call)
             .await?
             .map_err(|e| self.failed(verb, what.as_str(), e))
