@@ -105,7 +105,7 @@ async fn odd_names_are_names_everywhere() {
     let target = world.target(ODD, ASIDE).await;
     spec(
         &target,
-        "[[after]]\ncommand = [\"sh\", \"-c\", \"printf %s \\\"$PGDATABASE\\\" > told\"]\n\
+        "[[after]]\nname = \"tell\"\ncommand = [\"sh\", \"-c\", \"printf %s \\\"$PGDATABASE\\\" > told\"]\n\
          [hooks]\non_success = [\"sh\", \"-c\", \"printf %s \\\"$REBUILD_TARGET\\\" > hooked\"]\n",
     );
     target.sql(ODD_NAMES).await;

@@ -152,7 +152,7 @@ async fn a_run_that_goes_on_shows_its_secrets_to_no_other_process() {
          [source]\nurl = \"{source}/production\"\n\
          [mask]\nsalt = \"${{MASK_SALT}}\"\n\
          column = [{{ column = \"public.person.team\", with = \"keep-format\" }}]\n\
-         [[after]]\ncommand = [\"sh\", \"-c\", \"echo $PGPASSWORD\"]\n"
+         [[after]]\nname = \"tell\"\ncommand = [\"sh\", \"-c\", \"echo $PGPASSWORD\"]\n"
     );
     fs::write(target.spec_file(), spec).expect("the spec");
     let given = [("PGPASSWORD", PASSWORD), ("MASK_SALT", SALT)];
@@ -165,8 +165,8 @@ async fn a_run_that_goes_on_shows_its_secrets_to_no_other_process() {
         look_at_processes(&tools);
         fs::write(target.folder.join("looked"), "").expect("a file");
     };
-    let (run, ()) = tokio::join!(target.rebuild(&["run"]), looking);
-    let run = run.expect(0);
+    let running = async { target.rebuild(&["run"]).await.expect(0) };
+    let (run, ()) = tokio::join!(running, looking);
     for text in [&run.stdout, &run.stderr] {
         assert!(found(text.as_bytes()).is_none(), "{text}");
     }

@@ -117,7 +117,15 @@ fn no_crate_unpacks_archives() {
     let named = |package: &Value| package["name"].as_str().expect("a name").to_owned();
     let found: Vec<String> = packages.iter().map(named).collect();
     assert!(found.len() > 100, "{} packages", found.len());
-    for name in ["tar", "tokio-tar", "astral-tokio-tar", "async-tar", "zip", "cpio", "ar"] {
+    for name in [
+        "tar",
+        "tokio-tar",
+        "astral-tokio-tar",
+        "async-tar",
+        "zip",
+        "cpio",
+        "ar",
+    ] {
         assert!(!found.iter().any(|one| one == name), "{name}");
     }
 }

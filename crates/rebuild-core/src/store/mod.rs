@@ -43,6 +43,9 @@ pub use name::Name;
 pub(crate) use note::{read_note, write_note};
 pub use writer::Writer;
 
+/// The largest object that is read into memory without its size being known, in bytes.
+pub const LARGEST: u64 = 1 << 30;
+
 /// Where backups (`backups/<id>/…`) and journals (`runs/<id>/…`) are kept. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -180,9 +183,40 @@ impl Store {
     /// The whole object, for small ones.
     ///
     /// # Errors
-    /// There is none of that name; the store could not be read.
+    /// There is none of that name, or it is larger than [`LARGEST`]; the store could not be read.
     pub async fn get(&self, name: &Name) -> Result<Bytes> {
-        let read = async { self.objects.get(name.path()).await?.bytes().await };
+        let read = self.get_if(name, |size| size <= LARGEST).await?;
+        read.map_err(|size| Error::corrupt(format!("{name} in the store has {size} bytes")))
+    }
+
+    /// The whole object, if it has `size` bytes, as is written down elsewhere.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get); it has another size.
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn get_sized(&self, name: &Name, size: u64) -> Result<Bytes> {
+        let read = self.get_if(name, |found| found == size).await?;
+        read.map_err(|found| {
+            Error::corrupt(format!(
+                "{name} has {found} bytes, and not the {size} of its manifest"
+            ))
+        })
+    }
+
+    /// The object, or its size if that is not `wanted`: nothing of it is read then, for it could be
+    /// more than there is memory.
+    async fn get_if(
+        &self,
+        name: &Name,
+        wanted: impl Fn(u64) -> bool,
+    ) -> Result<std::result::Result<Bytes, u64>> {
+        let read = async {
+            let found = self.objects.get(name.path()).await?;
+            match found.meta.size {
+                size if wanted(size) => found.bytes().await.map(Ok),
+                size => Ok(Err(size)),
+            }
+        };
         self.call("read", name, read).await
     }
 

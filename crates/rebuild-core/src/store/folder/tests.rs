@@ -135,3 +135,24 @@ async fn what_leads_out_of_a_store_is_neither_read_nor_removed() {
     let kept = std::fs::read_to_string(victim.join("file")).expect("still there");
     assert_eq!(kept, "precious");
 }
+
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn an_object_of_absurd_size_is_refused_unread() {
+    let outside = TempDir::new().expect("a folder");
+    let url = format!("file://{}/store", outside.path().display());
+    let store = Store::open(&url, &Environment::default()).await;
+    let store = store.expect("a store");
+    let name = name("backups/b/rows/1");
+    put(&store, name.as_str()).await;
+    store.get_sized(&name, 2).await.expect("as long as it was");
+    let path = store.local_path(&name).expect("a folder");
+    let file = std::fs::OpenOptions::new().write(true).open(path);
+    // It takes no room on the disk, and would take all of the memory.
+    file.expect("the object").set_len(1 << 40).expect("grown");
+    for refused in [store.get(&name).await, store.get_sized(&name, 2).await] {
+        let e = refused.expect_err("a terabyte");
+        assert_eq!(e.kind(), ErrorKind::Corrupt, "{e:?}");
+        assert!(e.to_string().contains("1099511627776 bytes"), "{e:?}");
+    }
+}
