@@ -57,6 +57,10 @@ fn without_values(code: &str, message: &str) -> String {
     if code == SqlState::CHARACTER_NOT_IN_REPERTOIRE.code() {
         return message.split(": ").next().unwrap_or_default().to_owned();
     }
+    if code == SqlState::UNTRANSLATABLE_CHARACTER.code() {
+        let encodings = message.find(" in encoding").unwrap_or(message.len());
+        return format!("a character{}", &message[encodings..]);
+    }
     match (message.find('"'), message.rfind('"')) {
         (Some(first), Some(last)) if first < last => {
             format!("{}\"***\"{}", &message[..first], &message[last + 1..])
@@ -87,6 +91,11 @@ mod tests {
                 "22021",
                 "invalid byte sequence for encoding \"UTF8\": 0xe9 0x41",
                 "invalid byte sequence for encoding \"UTF8\"",
+            ),
+            (
+                "22P05",
+                "character with byte sequence 0xe8 in encoding \"UTF8\" has no equivalent in encoding \"LATIN1\"",
+                "a character in encoding \"UTF8\" has no equivalent in encoding \"LATIN1\"",
             ),
             ("22012", "division by zero", "division by zero"),
             (
