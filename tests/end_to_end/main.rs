@@ -7,6 +7,7 @@ mod commands;
 mod dumps;
 mod exit_codes;
 mod hooks;
+mod hostile;
 mod infrastructure;
 mod killed;
 mod killed_refresh;

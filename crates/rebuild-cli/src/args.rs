@@ -19,7 +19,7 @@ pub(crate) struct Args {
         short,
         long,
         global = true,
-        default_value = "rebuild.toml",
+        default_value = crate::keep::USUAL_SPEC,
         value_name = "PATH"
     )]
     pub(crate) file: PathBuf,

@@ -7,6 +7,7 @@
 mod args;
 mod commands;
 mod exit;
+mod keep;
 mod output;
 mod progress;
 mod signals;
@@ -19,6 +20,9 @@ use rebuild_core::traits::Functions;
 
 /// Runs the command line `words`, whose first is the program's name, and returns the exit code.
 /// `functions` finds what a spec names as `function`.
+///
+/// No core file is written of this process or of those that it starts, and only root may look into
+/// its memory.
 ///
 /// The first SIGINT, SIGTERM or SIGHUP stops at a safe point; the second ends the process.
 pub async fn run(
@@ -37,6 +41,9 @@ pub async fn run(
             };
         }
     };
+    if let Err(e) = keep::memory() {
+        eprintln!("warning: this process's memory could not be kept out of core files: {e}");
+    }
     log();
     let output = output::Output::new(args.output);
     let code = match commands::dispatch(args, functions, &output).await {

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use rebuild_core::Error;
 use rebuild_core::event::{Events, JsonLines, Sink, Tracing};
+use rebuild_core::{Error, clean};
 use serde::Serialize;
 
 use crate::args::Format;
@@ -38,7 +38,7 @@ impl Output {
     /// A result: `text` for people, `data` for programs.
     pub(crate) fn data<T: Serialize>(&self, data: &T, text: impl FnOnce(&T) -> String) {
         let out = match self.format {
-            Format::Human => text(data),
+            Format::Human => clean(&text(data)),
             Format::Json => {
                 serde_json::to_string_pretty(data)
                     .unwrap_or_else(|e| format!("{{\"error\":{:?}}}", e.to_string()))
@@ -53,14 +53,14 @@ impl Output {
     pub(crate) fn error(&self, e: &Error) {
         match self.format {
             Format::Human => {
-                say(&format!("error: {e}"));
+                say(&format!("error: {}", clean(&e.to_string())));
                 let mut source = std::error::Error::source(e);
                 while let Some(cause) = source {
-                    say(&format!("  because: {cause}"));
+                    say(&format!("  because: {}", clean(&cause.to_string())));
                     source = cause.source();
                 }
                 if let Some(hint) = e.advice() {
-                    say(&format!("\nhint: {hint}"));
+                    say(&format!("\nhint: {}", clean(hint)));
                 }
             }
             Format::Json => {

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use rebuild_core::clean;
 use rebuild_core::event::{Event, EventKind, Level, Progress, Sink, Unit};
 
 use crate::output::say;
@@ -24,9 +25,10 @@ impl Human {
     }
 
     fn line(&self, text: &str) {
+        let text = clean(text);
         // Where stderr is no terminal the bars are hidden, and so would their println be.
         if self.bars.is_hidden() {
-            say(text);
+            say(&text);
         } else {
             let _ = self.bars.println(text);
         }
@@ -89,7 +91,7 @@ impl Sink for Human {
         let bar = open.entry(progress.of.clone()).or_insert_with(|| {
             let bar = self.bars.add(ProgressBar::new(0));
             bar.set_style(style(progress.unit, progress.total.is_some()));
-            bar.set_message(progress.of.clone());
+            bar.set_message(clean(&progress.of));
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });

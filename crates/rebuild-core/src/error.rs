@@ -168,24 +168,44 @@ impl From<std::io::Error> for Error {
     }
 }
 
-#[cfg(any(feature = "postgres", feature = "k8s", feature = "gcp"))]
-/// Escapes control characters, so that a hostile name cannot steer a terminal.
-pub(crate) fn clean(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let escaped: Vec<char> = if c.is_control() && c != '\n' {
-                c.escape_default().collect()
-            } else {
-                vec![c]
-            };
-            escaped
-        })
-        .collect()
+/// `text` with all that could steer a terminal escaped: control characters but for the end of a
+/// line, and those that turn the direction of what follows. Names and messages come from servers
+/// that may be hostile.
+pub fn clean(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\n' || turns(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// Whether a character changes the order or the lines in which others are shown
+/// (<https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>).
+fn turns(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_steer_a_terminal_is_escaped() {
+        assert_eq!(clean("a\nb é 漢 \u{1f40d}"), "a\nb é 漢 \u{1f40d}");
+        for (text, shown) in [
+            ("\x1b[2J", "\\u{1b}[2J"),
+            ("a\rb\x07", "a\\rb\\u{7}"),
+            ("\x7f\u{9b}31m", "\\u{7f}\\u{9b}31m"),
+            ("safe\u{202e}txt", "safe\\u{202e}txt"),
+            ("\u{2066}x\u{2069}\u{200f}", "\\u{2066}x\\u{2069}\\u{200f}"),
+        ] {
+            assert_eq!(clean(text), shown);
+        }
+    }
 
     #[test]
     fn each_layer_is_printed_once() {

@@ -23,6 +23,9 @@ pub mod model;
 pub mod plan;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+// Without a backend nothing is kept in one.
+#[cfg_attr(not(feature = "postgres"), allow(dead_code))]
+mod private;
 #[cfg(feature = "postgres")]
 pub mod project;
 // Without a backend nothing writes one.
@@ -39,7 +42,7 @@ pub mod traits;
 pub mod work;
 
 pub use environment::Environment;
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result, clean};
 pub use secret::Secret;
 
 /// The examples of the README are compiled with the others.

@@ -156,15 +156,14 @@ impl Target<'_> {
 
     /// Runs `rebuild ARGS` for somebody who closes the pipe after the first line, and then sends
     /// `signal`: its exit code.
-    pub(crate) async fn unread(&self, args: &[&str], signal: Option<Signal>) -> Option<i32> {
+    pub async fn unread(&self, args: &[&str], signal: Option<Signal>) -> Option<i32> {
         let mut child = self.start(args);
         drop(child.stdout.take());
         let mut lines = BufReader::new(child.stderr.take().expect("stderr")).lines();
         lines.next_line().await.expect("stderr").expect("a line");
         drop(lines);
         if let Some(signal) = signal {
-            let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-            kill_process(pid.expect("it is alive"), signal).expect("signalled");
+            kill_process(pid_of(&child), signal).expect("signalled");
         }
         let ended = tokio::time::timeout(LIMIT, child.wait()).await;
         ended.expect("it ends in time").expect("its end").code()

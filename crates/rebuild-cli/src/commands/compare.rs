@@ -16,6 +16,7 @@ pub(super) async fn compare(
     rows: bool,
     output: &Output,
 ) -> Result<Code> {
+    crate::keep::warn_of_password(other, output);
     let other = Environment::from_process().endpoint(other, false)?;
     let comparison = project.compare(&other, rows).await?;
     output.data(&comparison, text);

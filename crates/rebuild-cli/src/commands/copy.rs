@@ -8,6 +8,7 @@ use rebuild_core::project;
 
 use super::backups::{checks, code};
 use crate::exit::Code;
+use crate::keep;
 use crate::output::Output;
 
 pub(super) async fn copy(
@@ -17,6 +18,9 @@ pub(super) async fn copy(
     folder: Option<&Path>,
     output: &Output,
 ) -> Result<Code> {
+    for url in [source, target] {
+        keep::warn_of_password(url, output);
+    }
     let environment = Environment::from_process();
     let source = environment.endpoint(source, false)?;
     let target = environment.endpoint(target, false)?;

@@ -21,6 +21,7 @@ pub(super) async fn init(
     }
     let environment = Environment::from_process();
     let url = url.unwrap_or_default();
+    crate::keep::warn_of_password(&url, output);
     let endpoint = environment.endpoint(&url, false)?;
     let store = store.unwrap_or_else(|| "rebuild-store".to_owned());
     let text = project::template(&endpoint, url.is_empty(), &store).await?;

@@ -18,7 +18,7 @@ use clap::CommandFactory;
 use rebuild_core::Result;
 use rebuild_core::postgres::{Environment, RoleMap};
 use rebuild_core::project::Project;
-use rebuild_core::spec;
+use rebuild_core::spec::{self, Spec};
 use rebuild_core::traits::Functions;
 
 use crate::args::{Args, Command};
@@ -134,10 +134,16 @@ pub(crate) async fn dispatch(
     }
 }
 
+/// The spec, if it is one that may be run.
+fn read(file: &Path, environment: &Environment) -> Result<Spec> {
+    crate::keep::trusted_spec(file)?;
+    spec::load(file, &|name| environment.get(name).map(str::to_owned))
+}
+
 /// For verbs that need the journals alone, which are there even if the cluster is not.
 async fn open_store(file: &Path, output: &Output) -> Result<Project> {
     let environment = Environment::from_process();
-    let spec = spec::load(file, &|name| environment.get(name).map(str::to_owned))?;
+    let spec = read(file, &environment)?;
     Project::open_store(
         spec,
         &environment,
@@ -150,7 +156,7 @@ async fn open_store(file: &Path, output: &Output) -> Result<Project> {
 /// For a worker, which has the cluster around it and asks nothing of it.
 async fn open_worker(file: &Path, output: &Output) -> Result<Project> {
     let environment = Environment::from_process();
-    let spec = spec::load(file, &|name| environment.get(name).map(str::to_owned))?;
+    let spec = read(file, &environment)?;
     let stop = crate::signals::stop_token();
     Project::open_worker(spec, &environment, output.events(), stop).await
 }
@@ -161,7 +167,7 @@ async fn open(
     output: &Output,
 ) -> Result<Project> {
     let environment = Environment::from_process();
-    let spec = spec::load(file, &|name| environment.get(name).map(str::to_owned))?;
+    let spec = read(file, &environment)?;
     let stop = crate::signals::stop_token();
     let project = Project::open(spec, &environment, output.events(), stop).await?;
     Ok(match functions {

@@ -21,7 +21,7 @@ pub(super) async fn plan(
 ) -> Result<Code> {
     let plan = project.plan(drift).await?;
     if let Some(path) = out {
-        std::fs::write(path, plan.to_json()?).map_err(|e| {
+        crate::keep::file(path, &plan.to_json()?).map_err(|e| {
             Error::new(
                 ErrorKind::Io,
                 format!("could not write the plan to {}", path.display()),

@@ -66,7 +66,7 @@ impl CloudSql {
     /// # Errors
     /// There is no such instance, or it is in another region than its name says; the API could not be
     /// asked.
-    pub(super) async fn describe(&self, ctx: &Ctx) -> Result<DatabaseInstance> {
+    pub(crate) async fn describe(&self, ctx: &Ctx) -> Result<DatabaseInstance> {
         let found = self.describe_anywhere(ctx).await?;
         if found.region != self.name.region {
             return Err(Error::refused(format!(

@@ -1,6 +1,7 @@
 //! Google's proxy, run beside this program
 //! (<https://cloud.google.com/sql/docs/postgres/connect-auth-proxy>).
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -38,7 +39,11 @@ impl Proxy {
         arguments: &[String],
         name: &InstanceName,
     ) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("rebuild-").tempdir()?;
+        // A short name, for the path of a socket is short, and a socket is no secret to leave behind.
+        let folder = tempfile::Builder::new()
+            .prefix("rebuild-")
+            .permissions(PermissionsExt::from_mode(0o700))
+            .tempdir()?;
         let mut command = Command::new(program);
         command
             .arg("--unix-socket")

@@ -115,9 +115,12 @@ mod tests {
             sslcert: None,
             sslkey: None,
             require_channel_binding: true,
+            logins: None,
+            require_peer: None,
             via: None,
             connect_timeout: Duration::from_secs(1),
             settings: Vec::new(),
+            hidden_settings: Vec::new(),
         }
     }
 

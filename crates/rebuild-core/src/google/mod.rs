@@ -11,6 +11,8 @@ mod failure;
 mod json;
 #[cfg(feature = "gcp")]
 mod once;
+#[cfg(all(test, feature = "cloudsql"))]
+mod redirects;
 mod wait;
 
 pub(crate) use crate::event::Seen;

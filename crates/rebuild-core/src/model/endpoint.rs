@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::Logins;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
@@ -113,12 +114,32 @@ pub struct Endpoint {
     /// Refuse to log in without SCRAM's channel binding, which proves that the server that knows
     /// the password is the one at the other end of the TLS connection.
     pub require_channel_binding: bool,
+    /// The ways to log in that are taken from the server; without it, those that tell the password
+    /// to nobody who may not have it.
+    pub logins: Option<Logins>,
+    /// The user whose process must listen on the Unix socket, by name or number.
+    pub require_peer: Option<String>,
     /// What the connection goes through, for people; the port is then one that is forwarded.
     pub via: Option<String>,
     /// How long one attempt to connect may take.
     pub connect_timeout: Duration,
     /// What every session is set to from its beginning, for example `role`.
     pub settings: Vec<(String, String)>,
+    /// The same, for sessions of this process alone, and shown to nobody: neither programs nor
+    /// the server's log, which may have every statement, are told.
+    pub hidden_settings: Vec<(String, Secret)>,
+}
+
+/// One setting, with the white space in it escaped.
+fn option(name: &str, value: &str) -> String {
+    let mut option = String::from("-c ");
+    for c in name.chars().chain(['=']).chain(value.chars()) {
+        if c == '\\' || c.is_ascii_whitespace() || c == '\x0b' {
+            option.push('\\');
+        }
+        option.push(c);
+    }
+    option
 }
 
 impl Endpoint {
@@ -156,11 +177,18 @@ impl Endpoint {
     /// The settings as libpq's `options` gives them to the server, if there are any
     /// (<https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-OPTIONS>).
     pub fn options(&self) -> Option<String> {
-        let escaped = |text: &str| text.replace('\\', "\\\\").replace(' ', "\\ ");
         let options: Vec<String> = (self.settings.iter())
-            .map(|(name, value)| format!("-c {}={}", escaped(name), escaped(value)))
+            .map(|(name, value)| option(name, value))
             .collect();
         (!options.is_empty()).then(|| options.join(" "))
+    }
+
+    /// The secret settings in the same form.
+    pub fn hidden_options(&self) -> Option<Secret> {
+        let options: Vec<String> = (self.hidden_settings.iter())
+            .map(|(name, value)| option(name, value.expose()))
+            .collect();
+        (!options.is_empty()).then(|| Secret::new(options.join(" ")))
     }
 
     /// True if what is sent stays on this machine: a Unix socket or a loopback address.

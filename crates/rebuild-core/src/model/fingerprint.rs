@@ -26,9 +26,11 @@ impl TableName {
     }
 }
 
+/// For people. A name's own line ends are escaped, so that none can look like another line.
 impl fmt::Display for TableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.schema, self.name)
+        let shown = format!("{}.{}", self.schema, self.name);
+        f.write_str(&shown.replace('\n', "\\n"))
     }
 }
 

@@ -9,6 +9,7 @@ mod ids;
 pub mod infrastructure;
 mod instance;
 mod inventory;
+mod logins;
 mod mark;
 mod verdict;
 
@@ -26,5 +27,6 @@ pub use inventory::{
     DatabaseFacts, Inventory, Obstacle, RightsFacts, ServerFacts, SessionFacts, TableFacts,
     TableKind,
 };
+pub use logins::Logins;
 pub use mark::StepMark;
 pub use verdict::{Check, Outcome, Verdict};

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     PLAN_VERSION, Plan, PlannedStep, RowsFrom, Rules, SchemaFrom, StepKind, Strategy, Survey, gcp,
-    guards, infrastructure, instance, outdated, refresh, replaced,
+    guards, infrastructure, instance, refresh, releases, replaced,
 };
 use crate::error::{Error, Result};
 use crate::model::{ReplacedInstance, ReplacedServer, TableKind};
@@ -372,7 +372,7 @@ fn warnings(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
                 .to_owned(),
         );
     }
-    warnings.extend(outdated::warnings(survey));
+    warnings.extend(releases::warnings(survey));
     warnings.extend(replaced::warnings(survey));
     warnings.extend(instance::warnings(survey));
     warnings.extend(gcp::warnings(survey));

@@ -8,8 +8,8 @@ mod guards;
 mod infrastructure;
 mod instance;
 mod names;
-mod outdated;
 mod refresh;
+mod releases;
 // Without a backend nothing is rehearsed.
 #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
 mod rehearsal;

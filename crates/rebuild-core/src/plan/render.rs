@@ -7,9 +7,10 @@ use super::{
     Drift, Plan, Strategy, cluster_lines, gcp_lines, infrastructure_lines, instance_lines,
     source_lines,
 };
+use crate::error::clean;
 
 impl Plan {
-    /// The plan as text, ending with a newline.
+    /// The plan as text, ending with a newline, safe to show on a terminal.
     pub fn render(&self) -> String {
         let mut out = String::new();
         self.head(&mut out);
@@ -54,7 +55,7 @@ impl Plan {
             .map(|r| format!("{}: {}\n    hint: {}", r.guard, r.message, r.hint));
         section(&mut out, "Refused", refusals, false);
         let _ = writeln!(out, "\nDigest {}", self.digest);
-        out
+        clean(&out)
     }
 
     fn head(&self, out: &mut String) {

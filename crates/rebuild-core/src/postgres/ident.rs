@@ -96,6 +96,61 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::postgres::Session;
+    use crate::testing::{cluster, scratch_database};
+
+    /// Names of every character that a name can have, and texts of every one there is.
+    #[tokio::test]
+    async fn every_character_comes_back_from_the_server() {
+        let cluster = cluster().await.expect("a server");
+        let endpoint = scratch_database(&cluster).await.expect("a database");
+        let session = Session::open(&endpoint, "a test").await.expect("a session");
+        let ascii: Vec<char> = (1..=127).filter_map(char::from_u32).collect();
+        let planes = [
+            '\u{80}',
+            '\u{a0}',
+            'é',
+            '\u{202e}',
+            '漢',
+            '\u{ffff}',
+            '\u{1f40d}',
+            '\u{10ffff}',
+        ];
+        let all: Vec<char> = ascii.into_iter().chain(planes).collect();
+        let mut names: Vec<String> = all.chunks(15).map(|some| some.iter().collect()).collect();
+        names.extend(
+            [
+                "\"; drop table t; --",
+                "$$",
+                "E'\\",
+                "a\\\"b",
+                "U&\"\\0041\"",
+            ]
+            .map(str::to_owned),
+        );
+        for name in &names {
+            for quoted in [ident(name), ascii_ident(name)] {
+                let quoted = quoted.expect("a name");
+                let made = format!("create temp table {quoted} ({quoted} int)");
+                session.batch_execute(&made).await.expect(&made);
+                let found = "select relname::text from pg_catalog.pg_class
+                    order by oid desc limit 1";
+                let found = session.query_one(found, &[]).await.expect(found);
+                assert_eq!(found.get::<_, &str>(0), name);
+                let dropped = format!("drop table pg_temp.{quoted}");
+                session.batch_execute(&dropped).await.expect(&dropped);
+            }
+            for setting in ["on", "off"] {
+                let set = format!("set standard_conforming_strings = {setting}");
+                session.batch_execute(&set).await.expect("set");
+                let sql = format!("select {}", literal(name).expect("a text"));
+                let found = session.query_one(&sql, &[]).await.expect(&sql);
+                assert_eq!(found.get::<_, &str>(0), name, "{setting}");
+            }
+            let set = "set standard_conforming_strings = on";
+            session.batch_execute(set).await.expect("set");
+        }
+    }
 
     /// What a constant or a name with Unicode escapes means.
     fn meant(escaped: &str) -> String {

@@ -6,16 +6,21 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{ChannelBinding, SslMode};
-use tokio_postgres::{Client, Config, Connection, NoTls, SimpleQueryMessage, Socket};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config, Connection, NoTls, SimpleQueryMessage};
+use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::connect::{Protection, connect_error, connect_timeout};
+use super::connect::{
+    Protection, Watch, Watched, WatchedTls, Wire, connect_error, connect_timeout, dial, logins,
+};
 use super::teardown::place;
 use super::warnings::{Warnings, flow};
 use super::{application, ident, server_error};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
-use crate::model::{Endpoint, Host, Identity};
+use crate::model::{Endpoint, Identity};
+use crate::secret::Secret;
 
 /// Settings of every session, where the server has them. A COPY in another DateStyle moves days to
 /// months in silence; a limit that somebody set for a role or a database would end hours of work, or
@@ -55,17 +60,15 @@ const PINNED: &str = "
     where pg_catalog.current_setting(name, true) is not null
       and pg_catalog.strpos(pg_catalog.version(), 'linux')::pg_catalog.bool";
 
+/// Keeps short what the server's log has of a statement: the details quote rows, and values of
+/// parameters. Only superusers may say so
+/// (<https://www.postgresql.org/docs/current/runtime-config-logging.html#GUC-LOG-ERROR-VERBOSITY>).
+pub(super) const SHORT_LOG: &str = "
+    select pg_catalog.set_config('log_error_verbosity', 'terse', false)
+     where pg_catalog.current_setting('is_superuser') operator(pg_catalog.=) 'on'";
+
 /// How long saying goodbye may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
-
-/// When a peer that went away without a word is noticed: after this long of silence, then after
-/// [`KEEPALIVE_RETRIES`] unanswered questions, [`KEEPALIVE_INTERVAL`] apart. Until then a dead
-/// connection would hold its locks.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_RETRIES: u32 = 3;
-/// How long what was sent may stay unacknowledged.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 
 /// A connection. Dropping it closes it.
 pub struct Session {
@@ -100,24 +103,40 @@ impl Session {
         let mut config = config(endpoint, application);
         let failed = |e: tokio_postgres::Error| connect_error(endpoint, &e);
         let warnings = Warnings::default();
-        let (client, driver) = match Protection::of(endpoint)? {
+        let (protection, logins) = (Protection::of(endpoint)?, logins(endpoint));
+        let wire = dial(endpoint).await?;
+        let sealed = |mut tls: MakeRustlsConnect| {
+            let host = endpoint.host.to_string();
+            let made = MakeTlsConnect::<Watched<Wire>>::make_tls_connect(&mut tls, &host);
+            let watch = Watch::messages(logins);
+            made.map(|tls| WatchedTls { tls, watch })
+                .map_err(|e| Error::internal("there is no connector for TLS").caused_by(e))
+        };
+        let (client, driver) = match protection {
             Protection::Plain => {
-                let plain = config.ssl_mode(SslMode::Disable).connect(NoTls).await;
+                let wire = Watched::new(wire, Some(Watch::messages(logins)));
+                let plain = config.ssl_mode(SslMode::Disable);
+                let plain = plain.connect_raw(wire, NoTls).await;
                 plain.map(|(client, connection)| (client, drive(connection, &warnings)))
             }
             Protection::IfOffered(tls) => {
-                let open = config.ssl_mode(SslMode::Prefer).connect(tls).await;
+                let wire = Watched::new(wire, Some(Watch::tls_answer(logins)));
+                let open = config.ssl_mode(SslMode::Prefer);
+                let open = open.connect_raw(wire, sealed(tls)?).await;
                 open.map(|(client, connection)| (client, drive(connection, &warnings)))
             }
             Protection::Tls(tls) => {
-                let sealed = config.ssl_mode(SslMode::Require).connect(tls).await;
-                sealed.map(|(client, connection)| (client, drive(connection, &warnings)))
+                let wire = Watched::new(wire, None);
+                let closed = config.ssl_mode(SslMode::Require);
+                let closed = closed.connect_raw(wire, sealed(tls)?).await;
+                closed.map(|(client, connection)| (client, drive(connection, &warnings)))
             }
         }
         .map_err(failed)?;
         // In one go; the server takes them in this order.
-        let ((), pid) =
-            tokio::try_join!(client.batch_execute(PINNED), serving_pid(&client)).map_err(failed)?;
+        let settings = format!("{PINNED};{SHORT_LOG}");
+        let ((), pid) = tokio::try_join!(client.batch_execute(&settings), serving_pid(&client))
+            .map_err(failed)?;
         let pid =
             pid.ok_or_else(|| Error::internal("the server does not say which process serves us"))?;
         Ok(Self {
@@ -205,33 +224,23 @@ impl Session {
 
 fn config(endpoint: &Endpoint, application: &str) -> Config {
     let mut config = Config::new();
-    match &endpoint.host {
-        Host::Socket(dir) => config.host_path(dir),
-        Host::Tcp(host) => config.host(host),
-    };
-    if let Some(address) = endpoint.hostaddr {
-        config.hostaddr(address);
-    }
     if let Some(password) = endpoint.password() {
         config.password(password.expose());
     }
     if endpoint.require_channel_binding {
         config.channel_binding(ChannelBinding::Require);
     }
-    if let Some(options) = endpoint.options() {
-        config.options(options);
+    let options = endpoint.options();
+    let secret = endpoint.hidden_options();
+    if options.is_some() || secret.is_some() {
+        let secret = secret.as_ref().map(Secret::expose);
+        let all: Vec<&str> = options.as_deref().into_iter().chain(secret).collect();
+        config.options(all.join(" "));
     }
     config
-        .port(endpoint.port)
         .user(&endpoint.user)
         .dbname(&endpoint.database)
-        .application_name(application)
-        .connect_timeout(endpoint.connect_timeout)
-        .keepalives(true)
-        .keepalives_idle(KEEPALIVE_IDLE)
-        .keepalives_interval(KEEPALIVE_INTERVAL)
-        .keepalives_retries(KEEPALIVE_RETRIES)
-        .tcp_user_timeout(UNACKNOWLEDGED);
+        .application_name(application);
     config
 }
 
@@ -248,8 +257,9 @@ pub(super) async fn serving_pid(client: &Client) -> Result<Option<i32>, tokio_po
 }
 
 /// Lets the connection's traffic flow, until its client is dropped or the handle is.
-fn drive<S>(connection: Connection<Socket, S>, warnings: &Warnings) -> AbortOnDropHandle<()>
+fn drive<W, S>(connection: Connection<W, S>, warnings: &Warnings) -> AbortOnDropHandle<()>
 where
+    W: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     AbortOnDropHandle::new(tokio::spawn(flow(connection, warnings.clone())))

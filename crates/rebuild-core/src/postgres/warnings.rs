@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::error::{DbError, Severity};
-use tokio_postgres::{AsyncMessage, Connection, Socket};
+use tokio_postgres::{AsyncMessage, Connection};
 
 use crate::error::clean;
 
@@ -34,8 +34,9 @@ impl Warnings {
 }
 
 /// Lets the traffic of `connection` flow until its client is dropped.
-pub(super) async fn flow<S>(mut connection: Connection<Socket, S>, warnings: Warnings)
+pub(super) async fn flow<W, S>(mut connection: Connection<W, S>, warnings: Warnings)
 where
+    W: AsyncRead + AsyncWrite + Unpin,
     S: AsyncRead + AsyncWrite + Unpin,
 {
     loop {

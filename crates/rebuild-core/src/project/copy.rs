@@ -1,7 +1,5 @@
 //! `copy`: one database to another server or name, without a spec.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::into::Destination;
@@ -90,10 +88,7 @@ pub(super) struct Copying<'a> {
 
 impl Copying<'_> {
     async fn straight(self, ctx: &Ctx) -> Result<(Identity, Verdict)> {
-        let folder = tempfile::Builder::new()
-            .prefix("rebuild-copy-")
-            .permissions(Permissions::from_mode(0o700))
-            .tempdir()?;
+        let folder = crate::private::folder()?;
         let store = store_in(folder.path(), self.environment).await?;
         self.by_way_of(ctx, store).await
     }

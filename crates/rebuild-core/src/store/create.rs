@@ -23,10 +23,12 @@ impl Store {
     /// A refusal if an object of that name exists; the store could not be written.
     pub async fn put_new(&self, name: &Name, bytes: impl Into<Bytes>) -> Result<()> {
         let bytes = bytes.into();
+        self.check_inside(name)?;
         match &self.remote {
             None => match create(&*self.objects, name, &bytes).await {
                 Err(object_store::Error::AlreadyExists { .. }) => Err(exists(name)),
-                other => other.map_err(|e| self.failed("write", name.as_str(), e)),
+                Err(e) => Err(self.failed("write", name.as_str(), e)),
+                Ok(()) => self.keep_private(name),
             },
             Some(remote) => {
                 self.in_time("write", name, self.create_remotely(remote, name, &bytes))

@@ -47,12 +47,17 @@ pub use name::Name;
 pub(crate) use note::{read_note, write_note};
 pub use writer::Writer;
 
+/// The largest object that is read into memory without its size being known, in bytes.
+pub const LARGEST: u64 = 1 << 30;
+
 /// Where backups (`backups/<id>/…`) and journals (`runs/<id>/…`) are kept. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
     /// The folder, for a `file:` store.
     folder: Option<PathBuf>,
+    /// The folder of the whole store, if this is a part of one.
+    top: Option<PathBuf>,
     /// The bucket, for one behind a network.
     remote: Option<Arc<Remote>>,
     url: String,
@@ -77,7 +82,8 @@ impl Store {
     /// Opens the store at `url`. Nothing is asked over a network yet.
     ///
     /// - `file:///an/absolute/folder`, made with mode 0700 if missing. Everything written to it is
-    ///   synced to the disk, with its folder, before the write returns.
+    ///   synced to the disk, with its folder, before the write returns; files have mode 0600 and
+    ///   folders 0700.
     /// - `s3://bucket/prefix` (feature `s3`). The environment says the rest: `AWS_ACCESS_KEY_ID`,
     ///   `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, or a web identity, or a container's or an
     ///   instance's role; `AWS_REGION`; `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, plain http
@@ -107,12 +113,14 @@ impl Store {
                     Some(prefix) => Self {
                         objects: Arc::new(PrefixStore::new(objects, prefix.path().clone())),
                         folder: None,
+                        top: None,
                         remote: Some(Arc::new(remote.below(prefix.path()))),
                         url: url.to_owned(),
                     },
                     None => Self {
                         objects,
                         folder: None,
+                        top: None,
                         remote: Some(Arc::new(remote)),
                         url: url.to_owned(),
                     },
@@ -130,6 +138,7 @@ impl Store {
             .with_automatic_cleanup(true);
         Ok(Self {
             objects: Arc::new(objects),
+            top: Some(folder.clone()),
             folder: Some(folder),
             remote: None,
             url: url.to_owned(),
@@ -142,6 +151,7 @@ impl Store {
         Self {
             objects,
             folder: None,
+            top: None,
             remote: None,
             url: "test:".to_owned(),
         }
@@ -157,6 +167,7 @@ impl Store {
                 .folder
                 .as_ref()
                 .map(|folder| folder.join(name.as_str())),
+            top: self.top.clone(),
             remote: remote.map(|remote| Arc::new(remote.below(name.path()))),
             url: format!("{}/{name}", self.url.trim_end_matches('/')),
         }
@@ -176,9 +187,40 @@ impl Store {
     /// The whole object, for small ones.
     ///
     /// # Errors
-    /// There is none of that name; the store could not be read.
+    /// There is none of that name, or it is larger than [`LARGEST`]; the store could not be read.
     pub async fn get(&self, name: &Name) -> Result<Bytes> {
-        let read = async { self.objects.get(name.path()).await?.bytes().await };
+        let read = self.get_if(name, |size| size <= LARGEST).await?;
+        read.map_err(|size| Error::corrupt(format!("{name} in the store has {size} bytes")))
+    }
+
+    /// The whole object, if it has `size` bytes, as is written down elsewhere.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get); it has another size.
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn get_sized(&self, name: &Name, size: u64) -> Result<Bytes> {
+        let read = self.get_if(name, |found| found == size).await?;
+        read.map_err(|found| {
+            Error::corrupt(format!(
+                "{name} has {found} bytes, and not the {size} of its manifest"
+            ))
+        })
+    }
+
+    /// The object, or its size if that is not `wanted`: nothing of it is read then, for it could be
+    /// more than there is memory.
+    async fn get_if(
+        &self,
+        name: &Name,
+        wanted: impl Fn(u64) -> bool,
+    ) -> Result<std::result::Result<Bytes, u64>> {
+        let read = async {
+            let found = self.objects.get(name.path()).await?;
+            match found.meta.size {
+                size if wanted(size) => found.bytes().await.map(Ok),
+                size => Ok(Err(size)),
+            }
+        };
         self.call("read", name, read).await
     }
 
@@ -284,6 +326,28 @@ impl Store {
         self.folder.as_deref().map(folder::free_bytes).transpose()
     }
 
+    /// An object of a folder lies in that folder, and is a plain file.
+    fn check_inside(&self, name: &Name) -> Result<()> {
+        match (&self.top, self.local_path(name)) {
+            (Some(top), Some(path)) => folder::check_inside(top, &path),
+            _ => Ok(()),
+        }
+    }
+
+    /// An object that was just written is its owner's alone.
+    fn keep_private(&self, name: &Name) -> Result<()> {
+        let (Some(top), Some(path)) = (&self.top, self.local_path(name)) else {
+            return Ok(());
+        };
+        folder::keep_private(top, &path).map_err(|e| {
+            Error::new(
+                ErrorKind::Store,
+                format!("could not keep {name} in the store from other users"),
+            )
+            .caused_by(e)
+        })
+    }
+
     /// One call to the store: within its deadline, and with a message of what failed.
     async fn call<T>(
         &self,
@@ -291,6 +355,7 @@ impl Store {
         what: &Name,
         call: impl Future<Output = object_store::Result<T>>,
     ) -> Result<T> {
+        self.check_inside(what)?;
         self.in_time(verb, what, call)
             .await?
             .map_err(|e| self.failed(verb, what.as_str(), e))

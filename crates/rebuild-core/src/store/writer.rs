@@ -84,6 +84,7 @@ impl Writer {
         if self.upload.is_none() {
             let put = self.store.objects.put(self.name.path(), rest.into());
             self.store.call("write", &self.name, put).await?;
+            self.store.keep_private(&self.name)?;
             return Ok(self.written);
         }
         if !rest.is_empty() {
@@ -102,6 +103,7 @@ impl Writer {
             }
         }
         self.upload = None;
+        self.store.keep_private(&self.name)?;
         Ok(self.written)
     }
 

@@ -8,7 +8,7 @@ use tokio::process::Command;
 use super::client_bin_dir;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Endpoint, Host};
-use crate::postgres::LocalCluster;
+use crate::postgres::{ClientTool, LocalCluster};
 
 /// The client program `name` of the version under test, at a database of `cluster`.
 ///
@@ -23,7 +23,8 @@ pub fn client(cluster: &LocalCluster, name: &str, endpoint: &Endpoint) -> Comman
         .arg("--host")
         .arg(dir)
         .args(["--port", &endpoint.port.to_string()])
-        .args(["--username", &endpoint.user, "--dbname", &endpoint.database])
+        .args(["--username", &endpoint.user])
+        .arg(ClientTool::database_argument(endpoint))
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command

@@ -33,13 +33,13 @@ pub fn survey(target: Identity) -> Survey {
         name: name.to_owned(),
         path: format!("/usr/bin/{name}"),
         major: 15,
-        version: "15.18".to_owned(),
+        version: "15.20".to_owned(),
     };
     Survey {
         inventory: Inventory {
             server: ServerFacts {
                 system_identifier: target.server.clone(),
-                version_num: 150_018,
+                version_num: 150_020,
                 in_recovery: false,
                 standbys: 0,
                 data_directory: None,

@@ -300,12 +300,9 @@ pub(super) fn private_file(folder: &Path, name: &str, contents: &[u8]) -> Result
 
 /// A folder that the owner alone may enter, and that goes with the value.
 pub(super) fn private_folder() -> Result<tempfile::TempDir> {
-    tempfile::Builder::new()
-        .prefix("rebuild-infrastructure-")
-        .tempdir()
-        .map_err(|e| {
-            Error::new(ErrorKind::Io, "could not make a folder for temporary files").caused_by(e)
-        })
+    crate::private::folder().map_err(|e| {
+        Error::new(ErrorKind::Io, "could not make a folder for temporary files").caused_by(e)
+    })
 }
 
 /// Refuses a spec that names a file which is not there.

@@ -192,7 +192,8 @@ impl Reader {
             let _room = room
                 .await
                 .map_err(|e| Error::internal("no room").caused_by(e))?;
-            let stored = self.store.get(&self.folder.join(&job.chunk.file)?).await?;
+            let name = self.folder.join(&job.chunk.file)?;
+            let stored = self.store.get_sized(&name, job.chunk.stored_bytes).await?;
             let read = stored.len() as u64;
             let table = job.table;
             let checked = tokio::task::spawn_blocking(move || check_chunk(&job, stored))

@@ -1,7 +1,9 @@
 //! Rows as CSV, compressed, for people and other programs.
 
 use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use bytes::BytesMut;
@@ -60,7 +62,8 @@ fn compression(e: std::io::Error) -> Error {
     Error::internal("bytes could not be compressed").caused_by(e)
 }
 
-/// Writes the CSV files of a backup into `folder`, decompressed, with a list of their tables.
+/// Writes the CSV files of a backup into `folder`, decompressed, with a list of their tables. Nobody
+/// but this user may read them.
 ///
 /// *Repeats:* a folder that is not empty is a refusal: an export replaces nothing. One that fails
 /// leaves no file.
@@ -85,7 +88,10 @@ pub(super) async fn export(
         ))
         .hint("set csv = true in the spec's [backup] section before the backup is taken"));
     }
-    tokio::fs::create_dir_all(folder).await?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
     let mut there = tokio::fs::read_dir(folder).await?;
     if there.next_entry().await?.is_some() {
         return Err(Error::refused(format!("{} is not empty", folder.display()))
@@ -127,13 +133,22 @@ async fn export_all(
     // The name of a file is not always that of its table.
     let list = serde_json::to_vec_pretty(&tables)
         .map_err(|e| Error::internal("the list of tables has no JSON form").caused_by(e))?;
-    tokio::fs::write(&unfinished, list).await?;
+    create(&unfinished)?.write_all(&list)?;
     tokio::fs::rename(&unfinished, folder.join(layout::CSV_TABLES)).await?;
     Ok(())
 }
 
+/// A new file for rows, which are for nobody but whoever asked for them.
+fn create(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
 async fn inflate(shelf: &Shelf, id: &BackupId, entry: &FileEntry, path: &Path) -> Result<()> {
-    let mut out = std::io::BufWriter::new(std::fs::File::create(path)?);
+    let mut out = std::io::BufWriter::new(create(path)?);
     let mut hasher = blake3::Hasher::new();
     let mut inflater = Inflater::new()?;
     let name = shelf.folder(id)?.join(&entry.file)?;

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Endpoint, Host, SslMode};
-use crate::postgres::connect::{Proof, Protection, system_certificates};
+use crate::postgres::connect::{Proof, Protection, logins, system_certificates};
 use crate::secret::Secret;
 
 /// Variables of this process that a program gets as they are.
@@ -44,10 +44,7 @@ impl Access {
     /// # Errors
     /// The endpoint asks for TLS that proves nothing; its files could not be written.
     pub(super) fn to(endpoint: &Endpoint, application: &str) -> Result<Self> {
-        let dir = tempfile::Builder::new()
-            .prefix("rebuild-")
-            .tempdir()
-            .map_err(unwritten)?;
+        let dir = crate::private::folder().map_err(unwritten)?;
         let mut access = Self {
             dir,
             variables: Vec::new(),
@@ -135,6 +132,16 @@ impl Access {
             self.set("PGCHANNELBINDING", "require");
         }
         self.set("PGGSSENCMODE", "disable");
+        // Programs before version 16 do not know this one; each is run only after a session of
+        // this process found the server to ask for something else.
+        if let Some(ways) = logins(endpoint).require_auth() {
+            self.set("PGREQUIREAUTH", ways);
+        }
+        // libpq takes a name and no number.
+        let named = endpoint.require_peer.as_ref();
+        if let Some(name) = named.filter(|name| name.parse::<u32>().is_err()) {
+            self.set("PGREQUIREPEER", name);
+        }
         Ok(())
     }
 

@@ -344,7 +344,8 @@ impl Tail {
         }
     }
 
-    /// The text, from the beginning of a line on, safe to show.
+    /// The text, from the beginning of a line on, safe to show. What a server adds to its message
+    /// may quote rows, and is left out.
     fn text(&self) -> String {
         let bytes: Vec<u8> = self.kept.iter().copied().collect();
         let text = String::from_utf8_lossy(&bytes);
@@ -352,7 +353,9 @@ impl Tail {
             Some((_, rest)) if self.cut => rest,
             _ => &text,
         };
-        clean(whole.trim_end())
+        let quotes = |line: &&str| line.starts_with("DETAIL:") || line.starts_with("CONTEXT:");
+        let kept: Vec<&str> = whole.trim_end().lines().filter(|l| !quotes(l)).collect();
+        clean(&kept.join("\n"))
     }
 
     /// Adds the last lines to an error that has no cause of its own.

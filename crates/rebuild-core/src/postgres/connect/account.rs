@@ -23,27 +23,46 @@ impl Environment {
 
 struct Account {
     name: String,
+    number: u32,
     home: String,
+}
+
+/// The number of the user `name`, which may be a number already.
+pub(super) fn number(name: &str) -> Option<u32> {
+    name.parse()
+        .ok()
+        .or_else(|| find_account(&list()?, |known| known.name == name).map(|known| known.number))
+}
+
+/// The name of the user `number`.
+pub(super) fn name(number: u32) -> Option<String> {
+    find_account(&list()?, |known| known.number == number).map(|known| known.name)
 }
 
 /// The line of this process's user in `/etc/passwd`. Users that come from elsewhere (LDAP) are
 /// not in it.
 fn account() -> Option<Account> {
-    let list = std::fs::read_to_string("/etc/passwd").ok()?;
-    find_account(&list, rustix::process::geteuid().as_raw())
+    let me = rustix::process::geteuid().as_raw();
+    find_account(&list()?, |known| known.number == me)
 }
 
-fn find_account(list: &str, uid: u32) -> Option<Account> {
-    list.lines().find_map(|line| {
+fn list() -> Option<String> {
+    std::fs::read_to_string("/etc/passwd").ok()
+}
+
+fn find_account(list: &str, wanted: impl Fn(&Account) -> bool) -> Option<Account> {
+    let known = list.lines().filter_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();
-        let [name, _, id, _, _, home, ..] = fields[..] else {
+        let [name, _, number, _, _, home, ..] = fields[..] else {
             return None;
         };
-        (id.parse() == Ok(uid)).then(|| Account {
+        Some(Account {
             name: name.to_owned(),
+            number: number.parse().ok()?,
             home: home.to_owned(),
         })
-    })
+    });
+    known.into_iter().find(wanted)
 }
 
 #[cfg(test)]
@@ -51,13 +70,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_account_is_found_by_its_number() {
+    fn an_account_is_found_by_its_number_and_by_its_name() {
         let list = "root:x:0:0:root:/root:/bin/sh\nbroken\nann:x:10:10::/home/ann:/bin/sh\n";
-        let account = find_account(list, 10).expect("ann");
+        let account = find_account(list, |known| known.number == 10).expect("ann");
         assert_eq!(
             (account.name.as_str(), account.home.as_str()),
             ("ann", "/home/ann")
         );
-        assert!(find_account(list, 1).is_none());
+        assert!(find_account(list, |known| known.number == 1).is_none());
+        assert_eq!((number("12"), number("root")), (Some(12), Some(0)));
+        assert_eq!(name(0).as_deref(), Some("root"));
     }
 }

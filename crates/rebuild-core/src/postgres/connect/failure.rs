@@ -5,7 +5,8 @@ use std::error::Error as StdError;
 use rustls::CertificateError;
 use tokio_postgres::error::SqlState;
 
-use crate::error::{Error, ErrorKind};
+use super::watch::Unwanted;
+use crate::error::{Error, ErrorKind, clean};
 use crate::model::{Endpoint, Host, SslMode};
 use crate::postgres::server_error::cause;
 
@@ -13,6 +14,16 @@ use crate::postgres::server_error::cause;
 pub(in crate::postgres) fn connect_error(endpoint: &Endpoint, e: &tokio_postgres::Error) -> Error {
     let error = Error::new(ErrorKind::Unreachable, message(endpoint)).caused_by(cause(e));
     match advice(endpoint, e) {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+/// The error of an attempt that did not get as far as the server.
+pub(super) fn dial_error(endpoint: &Endpoint, e: &std::io::Error) -> Error {
+    let cause = Error::new(ErrorKind::Unreachable, e.to_string());
+    let error = Error::new(ErrorKind::Unreachable, message(endpoint)).caused_by(cause);
+    match io_advice(endpoint, e.kind()) {
         Some(hint) => error.hint(hint),
         None => error,
     }
@@ -28,18 +39,21 @@ pub(in crate::postgres) fn connect_timeout(endpoint: &Endpoint) -> Error {
     .hint("is the address right, and does a firewall let the port through? connect_timeout=SECONDS waits longer")
 }
 
-fn message(endpoint: &Endpoint) -> String {
+pub(super) fn message(endpoint: &Endpoint) -> String {
     format!("could not connect to {}", endpoint.describe())
 }
 
 fn advice(endpoint: &Endpoint, e: &tokio_postgres::Error) -> Option<String> {
     if let Some(db) = e.as_db_error() {
-        return login_advice(endpoint, db.code()).or_else(|| db.hint().map(str::to_owned));
+        return login_advice(endpoint, db.code()).or_else(|| db.hint().map(clean));
     }
     let mut next = e.source();
     while let Some(cause) = next {
         if let Some(e) = cause.downcast_ref::<rustls::Error>() {
             return Some(tls_advice(endpoint, e));
+        }
+        if let Some(e) = cause.downcast_ref::<Unwanted>() {
+            return Some(e.advice().to_owned());
         }
         if let Some(e) = cause.downcast_ref::<std::io::Error>() {
             if let Some(hint) = io_advice(endpoint, e.kind()) {

@@ -62,6 +62,8 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     keyword("sslcert", "PGSSLCERT", Any),
     keyword("sslkey", "PGSSLKEY", Any),
     keyword("channel_binding", "PGCHANNELBINDING", Any),
+    keyword("require_auth", "PGREQUIREAUTH", Any),
+    keyword("requirepeer", "PGREQUIREPEER", Any),
     // These have no say: sessions carry the run's name, talk UTF-8, have keepalives of their own,
     // and there is one host.
     keyword("application_name", "PGAPPNAME", Any),
@@ -157,19 +159,6 @@ pub(super) const KEYWORDS: &[Keyword] = &[
         "max_protocol_version",
         "PGMAXPROTOCOLVERSION",
         Only(&["3.0", "3.2", "latest"], "protocol 3.0 is spoken"),
-    ),
-    keyword(
-        "requirepeer",
-        "PGREQUIREPEER",
-        Only(&[], "the owner of the server's process is not checked"),
-    ),
-    keyword(
-        "require_auth",
-        "PGREQUIREAUTH",
-        Only(
-            &[],
-            "which way of logging in the server asks for is not checked; channel_binding=require is the stronger test",
-        ),
     ),
     keyword(
         "gssencmode",

@@ -7,11 +7,14 @@
 
 mod account;
 mod conninfo;
+mod dial;
 mod failure;
 mod keywords;
 mod passfile;
+mod peer;
 mod service;
 mod tls;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -27,8 +30,10 @@ use keywords::{KEYWORDS, Keyword};
 
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use conninfo::parse as connection_pairs;
+pub(super) use dial::{Wire, dial};
 pub(super) use failure::{connect_error, connect_timeout};
 pub(super) use tls::{Proof, Protection, system_certificates};
+pub(super) use watch::{Watch, Watched, WatchedTls, logins};
 
 /// How long an attempt to connect may take when nothing else is said.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
@@ -46,6 +51,10 @@ impl Environment {
     /// - `sslmode` is `verify-full`, and `prefer` for a Unix socket or a loopback address;
     ///   `disable`, `allow` and `prefer` are refused elsewhere;
     /// - `connect_timeout` is 15 seconds;
+    /// - `require_auth` rules out `password` and `md5` over TCP to a server whose certificate is
+    ///   not verified;
+    /// - `requirepeer`, which may be a number, is this user, root or `postgres` for a socket in a
+    ///   folder that everybody may write to;
     /// - without a host, the socket that is there in `/var/run/postgresql` or `/tmp`, otherwise
     ///   `localhost`.
     ///
@@ -88,9 +97,12 @@ impl Environment {
             sslcert: None,
             sslkey: None,
             require_channel_binding: said.channel_binding()?,
+            logins: said.get("require_auth").map(str::parse).transpose()?,
+            require_peer: said.get("requirepeer").map(str::to_owned),
             via: None,
             connect_timeout: said.connect_timeout()?,
             settings: Vec::new(),
+            hidden_settings: Vec::new(),
         };
         said.tls(self, &mut endpoint)?;
         endpoint.password = said.password(self, &endpoint)?;

@@ -215,11 +215,8 @@ fn what_would_mislead_is_refused() {
         ),
         ("host=h sslkey=/c", &[], "no client certificate for the key"),
         ("host=h sslcrl=/x", &[], "revocation lists"),
-        (
-            "host=h requirepeer=postgres",
-            &[],
-            "requirepeer is not supported",
-        ),
+        ("host=h require_auth=scram", &[], "\"scram\" is no way"),
+        ("", &[("PGREQUIREAUTH", "md5,!none")], "rules out others"),
         (
             "host=h target_session_attrs=primary",
             &[],

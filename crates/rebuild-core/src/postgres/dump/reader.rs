@@ -11,7 +11,7 @@ use crate::postgres::schema::{Fault, First, first};
 /// Bytes in one piece of a dump.
 const PIECE: usize = 256 << 10;
 
-/// The longest statement, in bytes. Rows of COPY do not count.
+/// The longest statement of any dump.
 const LONGEST: usize = 256 << 20;
 
 /// pg_dump's first comment, and its last.
@@ -43,6 +43,8 @@ pub(crate) struct DumpReader<R> {
     input: R,
     /// How much is read at first, in bytes.
     pub(crate) piece: usize,
+    /// The longest statement, in bytes. Rows of COPY do not count.
+    pub(super) longest: usize,
     buffer: BytesMut,
     ended: bool,
     line: usize,
@@ -62,6 +64,7 @@ impl<R: AsyncRead + Unpin> DumpReader<R> {
             name,
             input,
             piece: PIECE,
+            longest: LONGEST,
             buffer: BytesMut::new(),
             ended: false,
             line: 1,
@@ -104,17 +107,17 @@ impl<R: AsyncRead + Unpin> DumpReader<R> {
                 Ok(First::Unfinished) if self.ended => {
                     return Err(self.cut_short("its last statement has no end"));
                 }
-                Err(fault) if self.ended || self.buffer.len() >= LONGEST => {
+                Err(fault) if self.ended || self.buffer.len() >= self.longest => {
                     return Err(self.fault(fault));
                 }
                 Ok(_) | Err(_) => {}
             }
-            if self.buffer.len() >= LONGEST {
+            if self.buffer.len() >= self.longest {
                 return Err(Error::corrupt(format!(
                     "{}:{}: a statement is longer than {} MiB",
                     self.name,
                     self.line,
-                    LONGEST >> 20
+                    self.longest >> 20
                 )));
             }
             // Twice as much each time: every byte is looked at a few times, no more.

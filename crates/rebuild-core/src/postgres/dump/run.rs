@@ -21,6 +21,7 @@ use crate::event::Ctx;
 use crate::model::{Endpoint, Identity, Outcome, Verdict};
 use crate::postgres::restore::analyze;
 use crate::postgres::schema::lex::{Lexer, TokenKind};
+use crate::postgres::session::SHORT_LOG;
 use crate::postgres::{
     ClientTool, Environment, RowOptions, Session, literal, server_error, server_facts,
 };
@@ -198,7 +199,9 @@ impl<'a> Load<'a> {
         mut reader: DumpReader<impl AsyncRead + Unpin>,
     ) -> Result<(DumpReport, Expected)> {
         self.session
-            .batch_execute("reset all; set standard_conforming_strings = on")
+            .batch_execute(&format!(
+                "reset all; set standard_conforming_strings = on;{SHORT_LOG}"
+            ))
             .await
             .map_err(|e| server_error("could not begin the restore", e))?;
         while let Some(item) = reader.next().await? {
@@ -262,7 +265,10 @@ impl<'a> Load<'a> {
         let table = literal(copied(sql))?;
         let row = self
             .session
-            .query_one(&format!("select {table}::pg_catalog.regclass::oid"), &[])
+            .query_one(
+                &format!("select {table}::pg_catalog.regclass::pg_catalog.oid"),
+                &[],
+            )
             .await
             .map_err(fail)?;
         *self.expected.entry(row.get(0)).or_default() += came;

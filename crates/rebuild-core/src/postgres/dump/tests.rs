@@ -15,7 +15,7 @@ use crate::event::Ctx;
 use crate::model::{Endpoint, Host, Identity, Verdict};
 use crate::postgres::{
     CatalogSnapshot, DatabaseKey, Environment, LocalCluster, RowOptions, Session, compare,
-    database_facts,
+    database_facts, literal,
 };
 use crate::testing::{client_bin_dir, cluster, load_kitchen_sink, scratch_database};
 
@@ -254,6 +254,77 @@ async fn a_superuser_runs_no_dump_unasked() {
     dump.check(&Ctx::quiet(), &plain)
         .await
         .expect("a plain role");
+}
+
+/// What a dump has others do: by triggers, constraints, defaults and blocks of code.
+const HOSTILE: &str = "
+    create function public.rise() returns bool language plpgsql as $$ begin
+        begin execute 'alter role plain superuser'; exception when others then null; end;
+        begin execute 'grant pg_read_server_files to plain'; exception when others then null; end;
+        begin execute 'reset role; reset session authorization'; exception when others then null;
+        end;
+        begin execute 'copy (select 1) to program ''touch pwned'''; exception when others then null;
+        end;
+        insert into public.tried values (current_user);
+        return true;
+    end $$;
+    create function public.fire() returns trigger language plpgsql
+        as $$ begin perform public.rise(); return new; end $$;
+    create table public.tried (by text);
+    create table public.t (id int check (public.rise()), note bool default public.rise());
+    create trigger t before insert on public.t for each row execute function public.fire();
+    do $$ begin perform public.rise(); end $$;
+    copy public.t (id) from stdin;
+1
+\\.
+    create view public.v as select public.rise();
+    select * from public.v;
+";
+
+#[tokio::test]
+async fn what_a_dump_does_is_done_by_the_role_that_restores_it() {
+    let world = World::start().await;
+    world
+        .sql(&world.source, "create role plain login createdb")
+        .await;
+    let (target, db) = world.empty().await;
+    let owned = format!(
+        "do $$ begin execute pg_catalog.format('alter database %I owner to plain', {}); end $$;
+         grant all on schema public to plain",
+        literal(&target.database).expect("a name")
+    );
+    world.sql(&target, &owned).await;
+    let path = world.folder.path().join("hostile.sql");
+    std::fs::write(&path, HOSTILE).expect("a file");
+    let mut dump = world.of(&path);
+    dump.trusted = false;
+    let mut plain = target.clone();
+    plain.user = "plain".to_owned();
+    dump.check(&Ctx::quiet(), &plain)
+        .await
+        .expect("no superuser");
+    let restored = dump.restore(&Ctx::quiet(), &plain, &db).await;
+    let (report, verdict) = restored.expect("its own affair");
+    assert!(
+        verdict.passed() && report.rows == 1,
+        "{report:?} {verdict:?}"
+    );
+    let session = Session::open(&target, "test").await.expect("a session");
+    let row = session
+        .query_one(
+            "select (select pg_catalog.count(*) from public.tried),
+                    (select pg_catalog.count(*) from public.tried where by <> 'plain'),
+                    (select rolsuper from pg_catalog.pg_roles where rolname = 'plain'),
+                    pg_catalog.pg_has_role('plain', 'pg_read_server_files', 'member')",
+            &[],
+        )
+        .await
+        .expect("an answer");
+    let tried: i64 = row.get(0);
+    assert!(tried >= 4, "{tried} times");
+    assert_eq!(row.get::<_, i64>(1), 0, "as somebody else");
+    assert!(!row.get::<_, bool>(2) && !row.get::<_, bool>(3), "risen");
+    assert!(!world.cluster.data_dir().join("pwned").exists());
 }
 
 /// Owners, grants, policies, default privileges: mapped or left out; rows and bodies untouched.

@@ -137,9 +137,12 @@ impl LocalCluster {
             sslcert: None,
             sslkey: None,
             require_channel_binding: false,
+            logins: None,
+            require_peer: None,
             via: None,
             connect_timeout: Duration::from_secs(10),
             settings: Vec::new(),
+            hidden_settings: Vec::new(),
         }
     }
 

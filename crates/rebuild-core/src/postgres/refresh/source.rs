@@ -24,10 +24,14 @@ pub struct Source {
 impl Source {
     /// The database at `endpoint`, read by `role` if one is given.
     pub(crate) fn new(endpoint: Endpoint, role: Option<&str>, rules: RefreshRules) -> Self {
-        Self {
-            endpoint: endpoint.only_reading(role),
-            rules,
-        }
+        let mut endpoint = endpoint.only_reading(role);
+        // As a statement's parameter it could get into the server's log.
+        let salt = rules
+            .salt
+            .iter()
+            .map(|salt| (SALT.to_owned(), salt.clone()));
+        endpoint.hidden_settings.extend(salt);
+        Self { endpoint, rules }
     }
 
     /// A session there.
@@ -102,13 +106,18 @@ impl Chooser for Source {
 
     async fn prepare(&self, session: &Session) -> Result<()> {
         let salt = self.rules.salt.as_ref().map_or("", Secret::expose);
-        session
-            .execute(
-                "select pg_catalog.set_config($1, $2, false)",
-                &[&SALT, &salt],
+        let taken = session
+            .query_one(
+                "select coalesce(pg_catalog.current_setting($1, true), '')",
+                &[&SALT],
             )
             .await
-            .map_err(|_| Error::refused("the source did not take the salt of the masks"))?;
-        Ok(())
+            .map_err(|e| server_error("could not ask the source for its settings", e))?;
+        if taken.get::<_, String>(0) == salt {
+            return Ok(());
+        }
+        Err(Error::refused(
+            "the source did not take the salt of the masks",
+        ))
     }
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -269,8 +270,13 @@ class Plan(Result):
         )
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Writes the plan to a file, for `Plan.load` or `rebuild run --plan`."""
-        Path(path).write_text(json.dumps(self.document, indent=2), encoding="utf-8")
+        """Writes the plan to a file, for `Plan.load` or `rebuild run --plan`.
+
+        A new file is for its owner alone.
+        """
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        with open(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
+            json.dump(self.document, file, indent=2)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Plan:

@@ -100,3 +100,39 @@ async fn the_manifest_of_another_backup_is_refused() {
     let said = unreadable(&world, &other.id, text.as_bytes()).await;
     assert!(said.contains(manifest.id.as_str()), "{said}");
 }
+
+#[tokio::test]
+async fn a_manifest_of_absurd_size_is_refused_unread() {
+    let (world, manifest, _) = small().await;
+    let path = world.folder_of(&manifest.id).join("manifest.json");
+    let file = std::fs::OpenOptions::new().write(true).open(path);
+    // It takes no room on the disk, and would take all of the memory.
+    file.expect("the manifest").set_len(1 << 40).expect("grown");
+    let refused = world.backup().check(&world.ctx, &manifest.id).await;
+    let refused = refused.expect_err("a terabyte");
+    assert_eq!(refused.kind(), ErrorKind::Corrupt, "{refused:?}");
+    assert!(
+        refused.chain().contains("1099511627776 bytes"),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn absurdly_many_tables_of_one_file_are_refused_in_seconds() {
+    let (world, manifest, _) = small().await;
+    let mut many = manifest.clone();
+    let table = many.tables[0].clone();
+    for n in 0..100_000 {
+        let mut another = table.clone();
+        another.table.name = format!("t{n}");
+        many.tables.push(another);
+    }
+    let path = world.folder_of(&manifest.id).join("manifest.json");
+    std::fs::write(path, many.to_bytes().expect("bytes")).expect("written");
+    let began = std::time::Instant::now();
+    let refused = world.backup().manifest(&manifest.id).await;
+    let refused = refused.expect_err("each has the same rows");
+    assert_eq!(refused.kind(), ErrorKind::Corrupt, "{refused:?}");
+    assert!(refused.chain().contains("twice"), "{refused:?}");
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+}

@@ -1,4 +1,6 @@
 use std::num::NonZeroUsize;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use super::*;
 use crate::model::{RowForm, TableName};
@@ -194,6 +196,8 @@ async fn csv_files_come_from_the_same_snapshot() {
     assert_eq!(files.len(), 1);
     let text = std::fs::read_to_string(&files[0]).expect("read");
     assert_eq!(text, "a,b\n1,\"x,\"\"y\"\"\"\n2,\n3,\"\"\n");
+    let mode = |path: &Path| path.metadata().expect("there").permissions().mode() & 0o777;
+    assert_eq!((mode(&folder), mode(&files[0])), (0o700, 0o600));
 
     let without = world.take().await;
     let refused = backup

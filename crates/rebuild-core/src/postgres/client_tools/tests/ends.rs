@@ -9,7 +9,8 @@ async fn a_failure_shows_the_last_lines_and_leaves_no_file() {
     let (psql, ctx) = (tool(&cluster, "psql").await, Ctx::quiet());
     let dir = tempfile::tempdir().expect("folder");
     let file = dir.path().join("out");
-    let sql = "do $$ begin raise exception E'red \\x1b[31m'; end $$";
+    let sql = "do $$ begin
+        raise exception E'red \\x1b[31m' using detail = 'what a row holds'; end $$";
     let arguments = args(&[
         "--no-psqlrc",
         "-v",
@@ -36,6 +37,7 @@ async fn a_failure_shows_the_last_lines_and_leaves_no_file() {
         shown.contains("exit code") && shown.contains("red \\u{1b}[31m"),
         "{shown}"
     );
+    assert!(!shown.contains("what a row holds"), "{shown}");
     assert!(!file.exists());
 
     std::fs::write(&file, "someone's").expect("file");

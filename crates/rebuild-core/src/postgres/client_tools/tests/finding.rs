@@ -83,3 +83,18 @@ async fn a_wrapper_that_picks_a_version_by_itself_is_passed_over() {
     let found = ClientTool::find("psql", None, &env(&[&wrapper, &real]), 90).await;
     assert_eq!(found.expect("real").major, 97);
 }
+
+#[tokio::test]
+async fn a_program_in_a_folder_that_depends_on_where_one_is_is_not_taken() {
+    let (planted, real) = (versioned("pg_dump", "99.1"), versioned("pg_dump", "98.1"));
+    // From the root on, by way of the folder that one is in.
+    let here = std::env::current_dir().expect("a folder");
+    let up = "../".repeat(here.components().count() - 1);
+    let relative = format!("{up}{}", &planted.path().display().to_string()[1..]);
+    assert!(Path::new(&relative).join("pg_dump").exists(), "{relative}");
+    let path = format!("{relative}:{}", real.path().display());
+    let env = Environment::of([("PATH", path)]);
+    let found = ClientTool::find("pg_dump", None, &env, 90).await;
+    let found = found.expect("the other");
+    assert_eq!((found.major, found.path), (98, real.path().join("pg_dump")));
+}

@@ -1,5 +1,7 @@
 //! Each sslmode against a server with TLS, one without, and ones that are not what they seem.
 
+mod expired;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -402,8 +404,11 @@ fn plain(port: u16, sslmode: SslMode) -> Endpoint {
         sslcert: None,
         sslkey: None,
         require_channel_binding: false,
+        logins: None,
+        require_peer: None,
         via: None,
         connect_timeout: Duration::from_secs(20),
         settings: Vec::new(),
+        hidden_settings: Vec::new(),
     }
 }

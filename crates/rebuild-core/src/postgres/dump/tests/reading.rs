@@ -97,3 +97,14 @@ async fn a_dump_cut_at_any_byte_has_no_end() {
         assert!(ended.is_err(), "cut at {length}");
     }
 }
+
+/// A few kilobytes of gzip or zstd can be all of this.
+#[tokio::test]
+async fn a_statement_that_never_ends_takes_no_more_memory_than_a_statement_may() {
+    for endless in [b'x', b'(', b'\''] {
+        let mut reader = DumpReader::new("bomb".to_owned(), tokio::io::repeat(endless));
+        (reader.piece, reader.longest) = (4 << 10, 1 << 20);
+        let refused = reader.next().await.expect_err("no end");
+        assert_eq!(refused.kind(), crate::error::ErrorKind::Corrupt);
+    }
+}

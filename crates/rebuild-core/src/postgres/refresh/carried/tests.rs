@@ -143,6 +143,8 @@ async fn refreshed(source: &Session, sink: &Session, tables: &[Table]) -> Result
     )
     .await;
     run(sink, schema(tables)).await;
+    // As a session of the source's own is set from its beginning.
+    run(source, "set rebuild.salt = 'pepper'".to_owned()).await;
     let endpoint = scratch();
     let rules = rules(tables);
     Source::new(endpoint, None, rules.clone())
