@@ -8,6 +8,10 @@ use rebuild_core::testing;
 
 use super::{Target, World};
 
+/// The sequence that a preserved row gets its key from. Sequences do not go back with a transaction
+/// that is cut off.
+const PERSONS: &str = "public.person_id_seq";
+
 /// Rows and their hash, by table.
 pub(super) type Tables = BTreeMap<String, (i64, String)>;
 
@@ -47,7 +51,17 @@ impl State {
     #[track_caller]
     pub fn expect(&self, expected: &Self, when: &str) {
         assert_eq!(self.tables, expected.tables, "rows {when}");
-        assert_eq!(self.sequences, expected.sequences, "sequences {when}");
+        let sequences = |state: &Self| state.sequences.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(sequences(self), sequences(expected), "sequences {when}");
+        for (name, value) in &expected.sequences {
+            let now = self.sequences[name];
+            let lost = now.zip(*value).map_or(0, |(now, value)| now - value);
+            let may_be_lost = if name == PERSONS { 0..8 } else { 0..1 };
+            assert!(
+                now.is_some() == value.is_some() && may_be_lost.contains(&lost),
+                "sequence {name} {when}: {now:?}, not {value:?}"
+            );
+        }
         assert_eq!(self.database, expected.database, "the database {when}");
         assert_eq!(self.schema, expected.schema, "schema {when}");
     }
@@ -92,6 +106,13 @@ async fn tables(session: &Session) -> Tables {
             // When each file was applied, and in how many attempts, is not the state.
             "rebuild" => {
                 "(select part, path, checksum, statements, state from rebuild.schema_history)"
+                    .to_owned()
+            }
+            // Who outlives a refresh may get a key of the new database's sequence, and what a killed
+            // attempt took from that is gone.
+            "public" if table == "person" => {
+                "(select case when email like '%.net' then 0 else id end, to_jsonb(p) - 'id'
+                    from public.person p)"
                     .to_owned()
             }
             _ => format!("{}.{}", ident(schema).unwrap(), ident(table).unwrap()),
