@@ -1,9 +1,9 @@
 //! The clock of the machine jumps.
 
-use super::{Case, Extent, case};
+use super::{Case, Extent, sweep};
 use crate::arena::Arena;
 use crate::strike::set_clock;
-use crate::trial::{Struck, Way};
+use crate::trial::Struck;
 
 pub(super) const FAMILY: &str = "the clock jumps";
 
@@ -14,28 +14,22 @@ pub(super) fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
     for scene in arena.scenes() {
         for point in arena.clean(scene).beginnings() {
             for seconds in [-YEAR, -3600, YEAR] {
-                all.push((scene, point.clone(), seconds));
+                all.push((scene, (point.clone(), seconds)));
             }
         }
     }
-    let all = extent.of(all).into_iter().enumerate();
-    let cases = all.map(|(n, (scene, point, seconds))| {
-        let what = format!("{scene}: by {seconds} s as {} begins", point.step);
-        case(
-            FAMILY,
-            what,
-            scene,
-            Way::by_turns(n),
-            async move |arena, target, _| {
-                let clock = target.folder.join("clock");
-                set_clock(&clock, 0);
-                target.environment.extend(arena.striker.with_clock(&clock));
-                let jump = async || set_clock(&clock, seconds);
-                let run = target.paused_at(&["run"], &point, jump).await.expect(0);
-                let struck = run.points().contains(&point);
-                Struck { run, struck }
-            },
-        )
-    });
-    cases.collect()
+    sweep(
+        FAMILY,
+        extent.of(all),
+        |(point, seconds)| format!("by {seconds} s as {} begins", point.step),
+        async |arena, target, (point, seconds), _| {
+            let clock = target.folder.join("clock");
+            set_clock(&clock, 0);
+            target.environment.extend(arena.striker.with_clock(&clock));
+            let jump = async || set_clock(&clock, *seconds);
+            let run = target.paused_at(&["run"], point, jump).await.expect(0);
+            let struck = run.points().contains(point);
+            Struck { run, struck }
+        },
+    )
 }

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Case, Extent, case};
+use super::{Case, Extent, sweep};
 use crate::arena::Arena;
-use crate::trial::{Struck, Way};
+use crate::trial::Struck;
 use crate::world::{Point, Scene};
 
 pub(super) const FAMILY: &str = "a file of the backup is flipped, cut, swapped or missing";
@@ -30,33 +30,24 @@ pub(super) async fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
                 Damage::Missing,
             ] {
                 for step in ["backup", "check-backup"] {
-                    all.push((scene, file.clone(), damage, step));
+                    all.push((scene, (file.clone(), damage, step)));
                 }
             }
         }
     }
-    let all = extent.of(all).into_iter().enumerate();
-    let cases = all.map(|(n, (scene, file, damage, step))| {
-        let what = format!("{scene}: {damage:?} after {step}: {}", file.display());
-        case(
-            FAMILY,
-            what,
-            scene,
-            Way::by_turns(n),
-            async move |_, target, _| {
-                let point = Point::new("step-finished", step);
-                let store = target.store();
-                let mut struck = false;
-                let strike = async || {
-                    let backup = backup(&store);
-                    struck = damaged(&backup, &file, damage);
-                };
-                let run = target.paused_at(&["run"], &point, strike).await;
-                Struck { run, struck }
-            },
-        )
-    });
-    cases.collect()
+    sweep(
+        FAMILY,
+        extent.of(all),
+        |(file, damage, step)| format!("{damage:?} after {step}: {}", file.display()),
+        async |_, target, (file, damage, step), _| {
+            let point = Point::new("step-finished", step);
+            let store = target.store();
+            let mut struck = false;
+            let strike = async || struck = damaged(&backup(&store), file, *damage);
+            let run = target.paused_at(&["run"], &point, strike).await;
+            Struck { run, struck }
+        },
+    )
 }
 
 /// The files of the backup that a run takes.

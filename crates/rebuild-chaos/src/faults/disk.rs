@@ -1,9 +1,8 @@
 //! The store is full, broken, or cannot be written: for one call, or from there on.
 
-use super::{Case, Extent, aimed, case};
+use super::{Case, Extent, aimed, sweep};
 use crate::arena::Arena;
 use crate::strike::{Aim, Call, Deed};
-use crate::trial::Way;
 
 pub(super) const FAMILY: &str = "the store or the journal is full, broken or read-only";
 
@@ -39,24 +38,16 @@ pub(super) async fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
             }
         }
     }
-    let all = extent.of(all).into_iter().enumerate();
-    let cases = all.map(|(n, (scene, aim))| {
-        let last = if aim.times == 0 {
-            " and all that follow"
-        } else {
-            ""
-        };
-        let what = format!(
-            "{scene}: {:?}: {:?} {} in {}{last}",
-            aim.deed, aim.call, aim.at, aim.path
-        );
-        case(
-            FAMILY,
-            what,
-            scene,
-            Way::by_turns(n),
-            async move |arena, target, sooner| aimed(arena, target, aim.sooner(sooner)).await,
-        )
-    });
-    cases.collect()
+    sweep(
+        FAMILY,
+        extent.of(all),
+        |aim| {
+            let rest = ["", " and all that follow"][usize::from(aim.times == 0)];
+            format!(
+                "{:?}: {:?} {} in {}{rest}",
+                aim.deed, aim.call, aim.at, aim.path
+            )
+        },
+        async |arena, target, aim, sooner| aimed(arena, target, aim.sooner(sooner)).await,
+    )
 }

@@ -1,10 +1,9 @@
 //! The program is killed at one of its calls to the system: right before it, or right after it was
 //! done.
 
-use super::{Case, Extent, aimed, case};
+use super::{Case, Extent, aimed, sweep};
 use crate::arena::Arena;
 use crate::strike::{Aim, Call, Deed};
-use crate::trial::Way;
 
 /// Before and after each record of the journal.
 pub(super) const JOURNAL: &str = "killed at each record of the journal";
@@ -43,20 +42,14 @@ pub(super) async fn cases(family: &str, arena: &Arena, extent: Extent) -> Vec<Ca
         Call::Send => extent.every_message,
         _ => extent.every,
     };
-    let aims = extent.one_in(every, aims).into_iter().enumerate();
-    let cases = aims.map(|(n, (scene, aim))| {
-        let what = format!("{scene}: {:?} {} of {call:?}", aim.deed, aim.at);
-        case(
-            family,
-            what,
-            scene,
-            Way::by_turns(n),
-            async move |arena, target, sooner| {
-                let mut struck = aimed(arena, target, aim.sooner(sooner)).await;
-                struck.struck &= struck.run.was_killed();
-                struck
-            },
-        )
-    });
-    cases.collect()
+    sweep(
+        family,
+        extent.one_in(every, aims),
+        |aim| format!("{:?} {} of {:?}", aim.deed, aim.at, aim.call),
+        async |arena, target, aim, sooner| {
+            let mut struck = aimed(arena, target, aim.sooner(sooner)).await;
+            struck.struck &= struck.run.was_killed();
+            struck
+        },
+    )
 }

@@ -151,6 +151,27 @@ where
     Case { family, what, act }
 }
 
+/// A case for each point of a sweep, `what` says which one it is. The ways out are taken by turns.
+fn sweep<T, F>(
+    family: &'static str,
+    points: Vec<(Scene, T)>,
+    what: impl Fn(&T) -> String,
+    fault: F,
+) -> Vec<Case>
+where
+    T: 'static,
+    F: AsyncFn(&Arena, &mut Target<'_>, &T, f64) -> Struck + Copy + 'static,
+{
+    let cases = points.into_iter().enumerate().map(|(n, (scene, point))| {
+        let what = format!("{scene}: {}", what(&point));
+        let strike = async move |arena: &Arena, target: &mut Target<'_>, sooner| {
+            fault(arena, target, &point, sooner).await
+        };
+        case(family, what, scene, Way::by_turns(n), strike)
+    });
+    cases.collect()
+}
+
 /// Runs a rebuild whose calls are struck.
 async fn aimed(arena: &Arena, target: &mut Target<'_>, aim: Aim) -> Struck {
     let marks = target.folder.join("tally");

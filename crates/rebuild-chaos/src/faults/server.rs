@@ -2,9 +2,9 @@
 
 use rebuild_core::postgres::StopMode;
 
-use super::{Case, Extent, case};
+use super::{Case, Extent, sweep};
 use crate::arena::Arena;
-use crate::trial::{Struck, Way};
+use crate::trial::Struck;
 
 pub(super) const FAMILY: &str = "the server crashes at each step and recovers";
 
@@ -15,25 +15,20 @@ pub(super) fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
             all.push((scene, point.clone()));
         }
     }
-    let all = extent.of(all).into_iter().enumerate();
-    let cases = all.map(|(n, (scene, point))| {
-        let what = format!("{scene}: at {} {}", point.event, point.step);
-        case(
-            FAMILY,
-            what,
-            scene,
-            Way::by_turns(n),
-            async move |arena, target, _| {
-                let cluster = arena.world.cluster();
-                let crash = async || {
-                    cluster.stop(StopMode::Immediate).await.expect("it stops");
-                    cluster.launch().await.expect("it recovers");
-                };
-                let run = target.paused_at(&["run"], &point, crash).await;
-                let struck = run.points().contains(&point);
-                Struck { run, struck }
-            },
-        )
-    });
-    cases.collect()
+    sweep(
+        FAMILY,
+        extent.of(all),
+        |point| format!("at {} {}", point.event, point.step),
+        async |arena, target, point, _| {
+            let cluster = arena.world.cluster();
+            let mut struck = false;
+            let crash = async || {
+                cluster.stop(StopMode::Immediate).await.expect("it stops");
+                cluster.launch().await.expect("it recovers");
+                struck = true;
+            };
+            let run = target.paused_at(&["run"], point, crash).await;
+            Struck { run, struck }
+        },
+    )
 }

@@ -2,9 +2,9 @@
 
 use rustix::process::Signal;
 
-use super::{Case, Extent, case};
+use super::{Case, Extent, sweep};
 use crate::arena::Arena;
-use crate::trial::{Struck, Way};
+use crate::trial::Struck;
 
 pub(super) const FAMILY: &str = "SIGINT, SIGTERM and SIGHUP at each step";
 
@@ -13,25 +13,19 @@ pub(super) fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
     for scene in arena.scenes() {
         for point in arena.clean(scene).beginnings() {
             for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
-                all.push((scene, point.clone(), signal));
+                all.push((scene, (point.clone(), signal)));
             }
         }
     }
-    let all = extent.of(all).into_iter().enumerate();
-    let cases = all.map(|(n, (scene, point, signal))| {
-        let what = format!("{scene}: {signal:?} as {} begins", point.step);
-        case(
-            FAMILY,
-            what,
-            scene,
-            Way::by_turns(n),
-            async move |_, target, _| {
-                let run = target.signal_at(&["run"], &point, signal).await;
-                // It came to a stop, or had passed the last point where it stops.
-                let struck = run.points().contains(&point);
-                Struck { run, struck }
-            },
-        )
-    });
-    cases.collect()
+    sweep(
+        FAMILY,
+        extent.of(all),
+        |(point, signal)| format!("{signal:?} as {} begins", point.step),
+        async |_, target, (point, signal), _| {
+            let run = target.signal_at(&["run"], point, *signal).await;
+            // It came to a stop, or had passed the last point where it stops.
+            let struck = run.points().contains(point);
+            Struck { run, struck }
+        },
+    )
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::{Case, Extent, case};
+use super::{Case, Extent, sweep};
 use crate::arena::Arena;
-use crate::trial::{Struck, Way};
+use crate::trial::Struck;
 use crate::wire::{Direction, Trouble, Wire};
 use crate::world::{Run, Scene, Target};
 
@@ -32,40 +32,34 @@ pub(super) async fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
                     4 => Trouble::Slow,
                     _ => Trouble::Cut,
                 };
-                all.push((scene, direction, after, trouble));
+                all.push((scene, (direction, after, trouble)));
             }
         }
     }
-    let all = extent.of(all).into_iter().enumerate();
-    let cases = all.map(|(n, (scene, direction, after, trouble))| {
-        let what = format!("{scene}: {trouble:?} after {after} bytes {direction:?}");
-        case(
-            FAMILY,
-            what,
-            scene,
-            Way::by_turns(n),
-            async move |_, target, sooner| {
-                #[allow(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    clippy::cast_precision_loss,
-                    reason = "a run sends no petabytes"
-                )]
-                let after = (after as f64 * sooner) as u64;
-                let wire = Wire::before(target, direction, after, trouble).await;
-                target.environment.extend(wire.variables());
-                let run = match trouble {
-                    Trouble::Silence => given_up(target, &wire).await,
-                    _ => target.rebuild_json(&["run"]).await,
-                };
-                Struck {
-                    run,
-                    struck: wire.struck(),
-                }
-            },
-        )
-    });
-    cases.collect()
+    sweep(
+        FAMILY,
+        extent.of(all),
+        |(direction, after, trouble)| format!("{trouble:?} after {after} bytes {direction:?}"),
+        async |_, target, (direction, after, trouble), sooner| {
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss,
+                reason = "a run sends no petabytes"
+            )]
+            let after = (*after as f64 * sooner) as u64;
+            let wire = Wire::before(target, *direction, after, *trouble).await;
+            target.environment.extend(wire.variables());
+            let run = match trouble {
+                Trouble::Silence => given_up(target, &wire).await,
+                _ => target.rebuild_json(&["run"]).await,
+            };
+            Struck {
+                run,
+                struck: wire.struck(),
+            }
+        },
+    )
 }
 
 /// An operator waits a while for a network that says nothing, asks the program to stop, and kills
