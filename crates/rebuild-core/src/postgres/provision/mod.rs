@@ -1,5 +1,6 @@
 //! Making the place for a new database, and taking it away again.
 
+mod adopt;
 mod create;
 mod discard;
 mod extensions;

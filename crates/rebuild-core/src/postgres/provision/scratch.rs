@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::adopt::adopt;
 use super::wanted::Wanted;
 use super::{ProvisionOptions, create, discard, extensions, settings, untouched};
 use crate::error::{Error, Result};
@@ -14,7 +15,7 @@ use crate::postgres::teardown::place;
 use crate::postgres::{Session, application, ident, server_error, server_facts};
 
 /// What the names of all scratch databases begin with; the run's short id follows.
-const NAME: &str = "rebuild_scratch_";
+pub(super) const NAME: &str = "rebuild_scratch_";
 /// What their marks begin with; the run and the time of making follow.
 const MARK: &str = "rebuild: scratch of ";
 const MADE: &str = ", made ";
@@ -72,9 +73,7 @@ impl ScratchDatabase {
         let made = place::by_name(&session, &name).await?.ok_or_else(|| {
             Error::refused(format!("database {name:?} was made, and is gone again"))
         })?;
-        let now = Timestamp::from_second(now(&session).await?)
-            .map_err(|e| Error::internal("the server's clock has no date").caused_by(e))?;
-        let mark = format!("{MARK}{}{MADE}{now}", ctx.run);
+        let mark = mark_at(&ctx.run.to_string(), now(&session).await?)?;
         create::mark_and_rename(&mut session, &made, &name, &mark).await?;
         let scratch = Self {
             maintenance: maintenance.clone(),
@@ -161,7 +160,8 @@ impl ScratchDatabase {
 
     /// Removes scratch databases that killed processes left: marked as such, older than ten
     /// minutes, with no session in them, and none of their run on the server. Returns their
-    /// names. One that cannot be removed is reported as a warning and left.
+    /// names. One that cannot be removed is reported as a warning and left. Empty ones that were
+    /// never marked are marked, and go ten minutes later.
     ///
     /// *Repeats:* finds what is left. *Destroys:* those databases.
     ///
@@ -181,6 +181,12 @@ impl ScratchDatabase {
                 )),
             }
         }
+        if let Err(e) = adopt(maintenance, &mut session, ctx).await {
+            ctx.events.warn(format!(
+                "could not mark what a killed run left: {}",
+                e.chain()
+            ));
+        }
         session.close().await;
         Ok(removed)
     }
@@ -194,6 +200,13 @@ pub(super) fn name_of(run: &RunId) -> String {
 /// What the mark of a scratch database of `run` begins with.
 pub(super) fn mark_of(run: &RunId) -> String {
     format!("{MARK}{run}{MADE}")
+}
+
+/// The mark of what a run, or the end of its id, made at that second since 1970.
+pub(super) fn mark_at(run: &str, second: i64) -> Result<String> {
+    let made = Timestamp::from_second(second)
+        .map_err(|e| Error::internal("the server's clock has no date").caused_by(e))?;
+    Ok(format!("{MARK}{run}{MADE}{made}"))
 }
 
 /// Removes what this run left under `name`.
@@ -287,13 +300,14 @@ fn parse(mark: String) -> Option<(String, i64, String)> {
     Some((run.to_owned(), made.as_second(), mark))
 }
 
-/// True if a session of that run is on the server. Every role may see the `application_name` of
-/// every session.
-async fn alive(session: &Session, run: &str) -> Result<bool> {
+/// True if a session of that run, or of one whose id ends so, is on the server. Every role may see
+/// the `application_name` of every session.
+pub(super) async fn alive(session: &Session, run: &str) -> Result<bool> {
     session
         .query_one(
             "select exists (select from pg_catalog.pg_stat_activity
-                             where application_name = 'rebuild/' || $1)",
+                             where pg_catalog.starts_with(application_name, 'rebuild/')
+                               and pg_catalog.right(application_name, pg_catalog.length($1)) = $1)",
             &[&run],
         )
         .await
@@ -302,7 +316,7 @@ async fn alive(session: &Session, run: &str) -> Result<bool> {
 }
 
 /// The server's clock, in seconds since 1970.
-async fn now(session: &Session) -> Result<i64> {
+pub(super) async fn now(session: &Session) -> Result<i64> {
     session
         .query_one(
             "select pg_catalog.date_part('epoch', pg_catalog.now())::int8",

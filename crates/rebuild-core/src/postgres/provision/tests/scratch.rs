@@ -113,3 +113,43 @@ async fn a_sweep_removes_what_nobody_uses_any_more() {
         .expect("swept");
     assert_eq!(again, [] as [&str; 0]);
 }
+
+/// Killed before it was marked: known by its name, and by being empty and nobody's.
+#[tokio::test]
+async fn what_was_never_marked_is_marked_first_and_removed_later() {
+    let w = World::new().await;
+    let [left, full, alive] = [(); 3].map(|()| Ctx::quiet());
+    for ctx in [&left, &full, &alive] {
+        w.run(&format!("create database {}", name(ctx))).await;
+    }
+    let inside = Session::open(&w.cluster.endpoint(&name(&full)), "somebody").await;
+    let inside = inside.expect("a session");
+    inside
+        .batch_execute("create table t ()")
+        .await
+        .expect("made");
+    inside.close().await;
+    let maintenance = w.cluster.endpoint("postgres");
+    let of_the_run = crate::postgres::application(&alive);
+    let _alive = Session::open(&maintenance, &of_the_run)
+        .await
+        .expect("a session");
+    let sweep = async || ScratchDatabase::sweep(&maintenance, &w.ctx).await;
+    assert_eq!(sweep().await.expect("swept"), [] as [&str; 0]);
+    let comment = async |ctx: &Ctx| w.facts(&name(ctx)).await.comment;
+    let mark = format!("rebuild: scratch of {}, made ", left.run.short());
+    let marked = comment(&left).await.expect("a mark");
+    assert!(marked.starts_with(&mark), "{marked}");
+    assert_eq!(comment(&full).await, None);
+    assert_eq!(comment(&alive).await, None);
+
+    let long_ago = format!("{mark}2020-01-01T00:00:00Z");
+    w.run(&format!(
+        "comment on database {} is '{long_ago}'",
+        name(&left)
+    ))
+    .await;
+    assert_eq!(sweep().await.expect("swept"), [name(&left)]);
+    assert!(w.exists(&name(&full)).await);
+    assert!(w.exists(&name(&alive)).await);
+}
