@@ -20,7 +20,7 @@ pub struct About {
 const HEAD: &str = "\
 # Reliability
 
-Whole rebuilds of a real database on a real server, by the real program, each struck by one fault (some by two). After
+Whole rebuilds of a real database on a real server, by the real program, each struck by one fault (some by several). After
 every one of them it is looked at
 
 - right after the fault: whether the old database, by its oid, is there with every row;

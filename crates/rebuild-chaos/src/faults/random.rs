@@ -1,12 +1,14 @@
 //! The program is killed at a random time, and so is what takes the way out of it.
 
+use std::time::Duration;
+
 use rustix::process::Signal;
 
 use super::{Case, Extent, case};
 use crate::arena::Arena;
 use crate::random::Random;
 use crate::trial::{Struck, Way};
-use crate::world::Scene;
+use crate::world::{Scene, Target};
 
 pub(super) const FAMILY: &str = "killed at a random time";
 
@@ -17,28 +19,33 @@ pub(super) fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
         let scene = scenes[random.below(scenes.len())];
         let took = arena.clean(scene).took;
         let first = took.mul_f64(random.part());
-        // Every third is killed a second time, on its way out.
-        let second = n.is_multiple_of(3).then(|| took.mul_f64(random.part()));
+        // Every third is killed again on its way out, and every tenth five times.
+        let again = match n {
+            n if n.is_multiple_of(10) => 5,
+            n if n.is_multiple_of(3) => 1,
+            _ => 0,
+        };
+        let again: Vec<Duration> = (0..again).map(|_| took.mul_f64(random.part())).collect();
         let way = Way::by_turns(random.below(2));
-        let again = second.map_or_else(String::new, |d| {
-            format!(", then {} after {d:?}", way.verb())
-        });
-        let what = format!("{scene}: after {first:?}{again}");
-        case(FAMILY, what, scene, way, async move |_, target, sooner| {
+        let what = format!(
+            "{scene}: after {first:?}, then {} after {again:?}",
+            way.verb()
+        );
+        let fault = async move |_: &Arena, target: &mut Target<'_>, sooner: f64| {
             let target = &*target;
-            let kill = async |args: &[&str], after| {
-                target
-                    .signal_when(args, tokio::time::sleep(after), Signal::KILL)
-                    .await
+            let kill = async |verb: &str, after| {
+                let args = ["--output", "json", verb];
+                let sleep = tokio::time::sleep(after);
+                target.signal_when(&args, sleep, Signal::KILL).await
             };
-            let args = ["--output", "json", "run"];
-            let run = kill(&args, first.mul_f64(sooner)).await;
+            let run = kill("run", first.mul_f64(sooner)).await;
             let struck = run.was_killed();
-            if let Some(after) = second.filter(|_| struck) {
-                kill(&["--output", "json", way.verb()], after).await;
+            for after in again.iter().filter(|_| struck) {
+                kill(way.verb(), *after).await;
             }
             Struck { run, struck }
-        })
+        };
+        case(FAMILY, what, scene, way, fault)
     });
     cases.collect()
 }
