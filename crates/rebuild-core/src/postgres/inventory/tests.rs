@@ -127,7 +127,7 @@ async fn it_lists_what_is_there() {
             ("public.mv".to_owned(), TableKind::MaterializedView),
             ("public.part1".to_owned(), TableKind::Partition),
             ("public.parts".to_owned(), TableKind::Partitioned),
-            ("select.new\nline".to_owned(), TableKind::Table),
+            ("select.new\\nline".to_owned(), TableKind::Table),
         ]
     );
     let estimate = |name: &str| {
