@@ -1,6 +1,7 @@
 //! What sessions are, whatever a server, a role or a database would have them be.
 
 use super::*;
+use crate::model::Host;
 use crate::postgres::LocalCluster;
 use crate::testing::{CutProxy, cluster, cluster_options, scratch_database};
 
@@ -36,10 +37,12 @@ async fn setting(client: &Client, name: &str) -> Option<String> {
 
 /// A connection as any client has it.
 async fn plain(endpoint: &Endpoint) -> Client {
-    let (client, connection) = config(endpoint, "plain")
-        .connect(NoTls)
-        .await
-        .expect("a connection");
+    let Host::Socket(folder) = &endpoint.host else {
+        panic!("the endpoint is a socket");
+    };
+    let mut config = config(endpoint, "plain");
+    config.host_path(folder).port(endpoint.port);
+    let (client, connection) = config.connect(NoTls).await.expect("a connection");
     tokio::spawn(connection);
     client
 }
