@@ -125,7 +125,7 @@ async fn what_was_never_marked_is_marked_first_and_removed_later() {
     let inside = Session::open(&w.cluster.endpoint(&name(&full)), "somebody").await;
     let inside = inside.expect("a session");
     inside
-        .batch_execute("create table t ()")
+        .batch_execute("create table public.t ()")
         .await
         .expect("made");
     inside.close().await;
