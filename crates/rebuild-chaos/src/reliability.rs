@@ -26,7 +26,8 @@ every one of them it is looked at
 - right after the fault: whether the old database, by its oid, is there with every row;
 - after the way out (`rebuild resume` or `rebuild rollback`, by turns, and whatever command they name): whether the
   database in service is exactly the new one or exactly the old one: its schema by pg_dump, its rows by a hash of each
-  table, its sequences, owner, settings, rights and comment;
+  table, its sequences, owner, settings, rights and comment (a server that recovers from a crash may let a sequence skip up
+  to 32 values, and what a transaction drew that was cut off is gone);
 - whether a session, an advisory lock, a prepared transaction, a replication slot, a database or half a backup is left that
   the journal does not know, and whether the next `rebuild plan` finds nothing in its way.
 

@@ -175,7 +175,7 @@ impl Arena {
         };
         let lost = now.rows_lost(expected);
         assert!(lost.is_empty(), "ROWS LOST in service, {ended:?}: {lost:?}");
-        now.expect(expected, "in the end");
+        now.expect_within(expected, self.world.skipped(), "in the end");
         assert_eq!(
             target.oid().await != oid,
             new,

@@ -50,12 +50,7 @@ async fn filled(striker: Arc<Striker>, scene: Scene, point: Point, way: Way) -> 
             let run = target.paused_at(&["run"], &point, fill).await;
             disk.empty();
             // Without room for its log the server may have ended.
-            arena
-                .world
-                .cluster()
-                .launch()
-                .await
-                .expect("the server is there again");
+            arena.world.recover().await;
             Struck { run, struck }
         })
         .await

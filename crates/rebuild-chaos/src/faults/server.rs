@@ -1,7 +1,5 @@
 //! The server ends at once at each step, with every session, and comes back.
 
-use rebuild_core::postgres::StopMode;
-
 use super::{Case, Extent, sweep};
 use crate::arena::Arena;
 use crate::trial::Struck;
@@ -20,11 +18,9 @@ pub(super) fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
         extent.of(all),
         |point| format!("at {} {}", point.event, point.step),
         async |arena, target, point, _| {
-            let cluster = arena.world.cluster();
             let mut struck = false;
             let crash = async || {
-                cluster.stop(StopMode::Immediate).await.expect("it stops");
-                cluster.launch().await.expect("it recovers");
+                arena.world.crash().await;
                 struck = true;
             };
             let run = target.paused_at(&["run"], point, crash).await;

@@ -5,10 +5,11 @@ mod scene;
 mod spec;
 mod state;
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use rebuild_core::model::{Endpoint, Host};
-use rebuild_core::postgres::{ClusterOptions, LocalCluster, Session, ident};
+use rebuild_core::postgres::{ClusterOptions, LocalCluster, Session, StopMode, ident};
 use rebuild_core::testing;
 use tempfile::TempDir;
 
@@ -41,6 +42,7 @@ const ROWS: &str = "
 pub struct World {
     cluster: LocalCluster,
     folder: TempDir,
+    crashed: Cell<bool>,
 }
 
 impl World {
@@ -62,7 +64,11 @@ impl World {
     pub async fn start_with(options: ClusterOptions) -> Self {
         let cluster = LocalCluster::start(&options).await.expect("a server");
         let folder = TempDir::new().expect("a folder");
-        let world = Self { cluster, folder };
+        let world = Self {
+            cluster,
+            folder,
+            crashed: Cell::new(false),
+        };
         world.make_template(TEMPLATE, None).await;
         world
     }
@@ -125,6 +131,25 @@ impl World {
     /// The server.
     pub fn cluster(&self) -> &LocalCluster {
         &self.cluster
+    }
+
+    /// Ends the server at once, with every session, and starts it again.
+    pub async fn crash(&self) {
+        let ended = self.cluster.stop(StopMode::Immediate).await;
+        ended.expect("it stops");
+        self.recover().await;
+    }
+
+    /// Starts the server if it has ended.
+    pub async fn recover(&self) {
+        self.crashed.set(true);
+        self.cluster.launch().await.expect("it recovers");
+    }
+
+    /// How many values a sequence may have skipped: a server that recovers goes on from what its log
+    /// has, which is up to 32 values ahead.
+    pub fn skipped(&self) -> i64 {
+        if self.crashed.get() { 32 } else { 0 }
     }
 
     /// A session of the superuser in the maintenance database.
