@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use rebuild_core::postgres::Session;
 use rebuild_core::testing;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe;
 
 use crate::world::{ASIDE, Run, Target, World};
 
@@ -160,10 +163,19 @@ async fn a_run_that_goes_on_shows_its_secrets_to_no_other_process() {
         .environment
         .extend(given.map(|(name, value)| (name.to_owned(), value.to_owned())));
 
+    let mut ends = pipe::OpenOptions::new();
+    ends.read_write(true);
+    let mut held = ends
+        .open_receiver(target.folder.join("held"))
+        .expect("a pipe");
+    let mut looked = ends
+        .open_sender(target.folder.join("looked"))
+        .expect("a pipe");
     let looking = async {
-        appears(&target.folder.join("held")).await;
+        let is_held = tokio::time::timeout(PATIENCE, held.read_u8()).await;
+        is_held.expect("it comes to that").expect("a word of it");
         look_at_processes(&tools);
-        fs::write(target.folder.join("looked"), "").expect("a file");
+        looked.write_all(b"\n").await.expect("a word to it");
     };
     let running = async { target.rebuild(&["run"]).await.expect(0) };
     let (run, ()) = tokio::join!(running, looking);
@@ -177,10 +189,15 @@ async fn a_run_that_goes_on_shows_its_secrets_to_no_other_process() {
     let told = log.lines().find(|line| found(line.as_bytes()).is_some());
     assert_eq!(told, None);
     fs::remove_file(target.spec_file()).expect("the one file that has it");
+    for pipe in ["held", "looked"] {
+        // Whoever reads one waits.
+        fs::remove_file(target.folder.join(pipe)).expect("a pipe");
+    }
     search(&target.folder);
 }
 
-/// The programs of PostgreSQL, of which pg_dump waits until it was looked at.
+/// The programs of PostgreSQL. The first pg_dump says so in the pipe `held`, and waits for a line in
+/// the pipe `looked`.
 fn held_tools(target: &Target<'_>) -> PathBuf {
     let folder = target.folder.join("tools");
     fs::create_dir(&folder).expect("a folder");
@@ -191,26 +208,19 @@ fn held_tools(target: &Target<'_>) -> PathBuf {
     let script = format!(
         "#!/bin/sh\n\
          case \"$*\" in *--version*) ;; *)\n\
-         : > {at}/held; while [ ! -e {at}/looked ]; do sleep 0.02; done;; esac\n\
+         if mkdir {at}/first 2>/dev/null; then echo > {at}/held; read -r _ < {at}/looked; fi;; esac\n\
          exec {real}/pg_dump \"$@\"\n",
         at = target.folder.display(),
         real = real.display()
     );
+    for pipe in ["held", "looked"] {
+        let (path, mode) = (target.folder.join(pipe), Mode::RUSR | Mode::WUSR);
+        mknodat(CWD, path, FileType::Fifo, mode, 0).expect("a pipe");
+    }
     let held = folder.join("pg_dump");
     fs::write(&held, script).expect("a script");
     fs::set_permissions(&held, PermissionsExt::from_mode(0o755)).expect("chmod");
     folder
-}
-
-async fn appears(path: &Path) {
-    let there = async {
-        while !path.exists() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, there)
-        .await
-        .expect("it comes to that");
 }
 
 /// What other users, and the programs that a run starts, can see of it now.

@@ -11,5 +11,4 @@ pub mod reliability;
 pub mod report;
 pub mod strike;
 pub mod trial;
-pub mod wire;
 pub mod world;

@@ -23,7 +23,7 @@ const ENTRY_POINT: &str = r#"
     # In a container of its own, no other server could have the pid that a copied folder names.
     pid="$data/pgdata/postmaster.pid"
     if [ -e "$pid" ] && ! grep -qxF "$data/pgdata" "$pid"; then rm "$pid"; fi
-    exec postgres -D "$data/pgdata" -k "$socket" -c fsync=off \
+    exec postgres -D "$data/pgdata" -k "$socket" -c fsync=off -c dynamic_shared_memory_type=mmap \
                   -c listen_addresses="${PGPORT:+127.0.0.1}"
 "#;
 

@@ -48,6 +48,6 @@ pub(super) async fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
                 aim.deed, aim.call, aim.at, aim.path
             )
         },
-        async |arena, target, aim, sooner| aimed(arena, target, aim.sooner(sooner)).await,
+        async |arena, target, aim, sooner| aimed(arena, target, sooner.of_aim(aim)).await,
     )
 }

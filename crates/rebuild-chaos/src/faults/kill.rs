@@ -47,7 +47,7 @@ pub(super) async fn cases(family: &str, arena: &Arena, extent: Extent) -> Vec<Ca
         extent.one_in(every, aims),
         |aim| format!("{:?} {} of {:?}", aim.deed, aim.at, aim.call),
         async |arena, target, aim, sooner| {
-            let mut struck = aimed(arena, target, aim.sooner(sooner)).await;
+            let mut struck = aimed(arena, target, sooner.of_aim(aim)).await;
             struck.struck &= struck.run.was_killed();
             struck
         },

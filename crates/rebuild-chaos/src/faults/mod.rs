@@ -15,6 +15,8 @@ mod signals;
 mod wire;
 mod writers;
 
+use std::time::Duration;
+
 use futures::future::LocalBoxFuture;
 
 use crate::arena::Arena;
@@ -125,26 +127,45 @@ pub async fn cases(family: &str, arena: &Arena, extent: Extent) -> Vec<Case> {
     }
 }
 
-/// How often a fault is tried that comes too late to strike, each time a little earlier.
-const ATTEMPTS: i32 = 6;
+/// A fault that comes too late to strike at this percentage of the way is not tried again.
+const SOONEST: u16 = 45;
+
+/// How much sooner a fault is to strike than it was aimed, in percent of the way there.
+#[derive(Clone, Copy, Debug)]
+struct Sooner(u16);
+
+impl Sooner {
+    fn of_bytes(self, bytes: u64) -> u64 {
+        bytes * u64::from(self.0) / 100
+    }
+
+    fn of_time(self, time: Duration) -> Duration {
+        time * u32::from(self.0) / 100
+    }
+
+    /// The first call is not struck sooner.
+    fn of_aim(self, aim: &Aim) -> Aim {
+        let at = (aim.at * usize::from(self.0)).div_ceil(100);
+        Aim { at, ..*aim }
+    }
+}
 
 /// A case of one fault in one rebuild. It is tried again with another database if the rebuild
-/// ended before it could strike; `sooner` is 1 at first, and smaller then.
+/// ended before it could strike, sooner each time.
 fn case<F>(family: &'static str, what: String, scene: Scene, way: Way, fault: F) -> Case
 where
-    F: AsyncFn(&Arena, &mut Target<'_>, f64) -> Struck + 'static,
+    F: AsyncFn(&Arena, &mut Target<'_>, Sooner) -> Struck + 'static,
 {
     let act: Act = Box::new(move |arena| {
         Box::pin(async move {
-            let mut attempt = 0;
+            let mut sooner = Sooner(100);
             loop {
-                let sooner = 0.85_f64.powi(attempt);
                 let strike = async |target: &mut Target<'_>| fault(arena, target, sooner).await;
                 let outcome = arena.trial(scene, way, strike).await;
-                attempt += 1;
-                if outcome.struck || attempt == ATTEMPTS {
+                if outcome.struck || sooner.0 < SOONEST {
                     return outcome;
                 }
+                sooner.0 = sooner.0 * 85 / 100;
             }
         })
     });
@@ -160,7 +181,7 @@ fn sweep<T, F>(
 ) -> Vec<Case>
 where
     T: 'static,
-    F: AsyncFn(&Arena, &mut Target<'_>, &T, f64) -> Struck + Copy + 'static,
+    F: AsyncFn(&Arena, &mut Target<'_>, &T, Sooner) -> Struck + Copy + 'static,
 {
     let cases = points.into_iter().enumerate().map(|(n, (scene, point))| {
         let what = format!("{scene}: {}", what(&point));

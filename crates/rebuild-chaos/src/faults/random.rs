@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::{Case, Extent, case};
+use super::{Case, Extent, Sooner, case};
 use crate::arena::Arena;
 use crate::random::Random;
 use crate::trial::{Struck, Way};
@@ -31,14 +31,14 @@ pub(super) fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
             "{scene}: after {first:?}, then {} after {again:?}",
             way.verb()
         );
-        let fault = async move |_: &Arena, target: &mut Target<'_>, sooner: f64| {
+        let fault = async move |_: &Arena, target: &mut Target<'_>, sooner: Sooner| {
             let target = &*target;
             let kill = async |verb: &str, after| {
                 let args = ["--output", "json", verb];
                 let sleep = tokio::time::sleep(after);
                 target.signal_when(&args, sleep, Signal::KILL).await
             };
-            let run = kill("run", first.mul_f64(sooner)).await;
+            let run = kill("run", sooner.of_time(first)).await;
             let struck = run.was_killed();
             for after in again.iter().filter(|_| struck) {
                 kill(way.verb(), *after).await;

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
+use rebuild_core::testing::{Direction, Network, Trouble};
 use rustix::process::Signal;
 
 use super::{Case, Extent, sweep};
 use crate::arena::Arena;
 use crate::trial::Struck;
-use crate::wire::{Direction, Trouble, Wire};
 use crate::world::{Run, Scene, Target};
 
 pub(super) const FAMILY: &str = "the network is cut, silent or slow";
@@ -41,22 +41,15 @@ pub(super) async fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
         extent.of(all),
         |(direction, after, trouble)| format!("{trouble:?} after {after} bytes {direction:?}"),
         async |_, target, (direction, after, trouble), sooner| {
-            #[allow(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                clippy::cast_precision_loss,
-                reason = "a run sends no petabytes"
-            )]
-            let after = (*after as f64 * sooner) as u64;
-            let wire = Wire::before(target, *direction, after, *trouble).await;
-            target.environment.extend(wire.variables());
+            let after = sooner.of_bytes(*after);
+            let network = before(target, *direction, after, *trouble).await;
             let run = match trouble {
-                Trouble::Silence => given_up(target, &wire).await,
+                Trouble::Silence => given_up(target, &network).await,
                 _ => target.rebuild_json(&["run"]).await,
             };
             Struck {
                 run,
-                struck: wire.struck(),
+                struck: network.is_struck(),
             }
         },
     )
@@ -64,9 +57,9 @@ pub(super) async fn cases(arena: &Arena, extent: Extent) -> Vec<Case> {
 
 /// An operator waits a while for a network that says nothing, asks the program to stop, and kills
 /// it then.
-async fn given_up(target: &Target<'_>, wire: &Wire) -> Run {
+async fn given_up(target: &Target<'_>, network: &Network) -> Run {
     let patience = async {
-        wire.silent().await;
+        network.struck().await;
         tokio::time::sleep(PATIENCE).await;
     };
     let signals = [(Signal::TERM, Duration::ZERO), (Signal::KILL, PATIENCE)];
@@ -78,10 +71,30 @@ async fn given_up(target: &Target<'_>, wire: &Wire) -> Run {
 /// How much goes through in a run that nothing strikes.
 async fn bytes(arena: &Arena, scene: Scene, direction: Direction) -> u64 {
     let mut target = arena.target(scene).await;
-    let wire = Wire::before(&target, direction, u64::MAX, Trouble::None).await;
-    target.environment.extend(wire.variables());
+    let network = before(&mut target, direction, u64::MAX, Trouble::End).await;
     target.rebuild(&["run"]).await.expect(0);
     target.drop_databases().await;
-    assert!(wire.passed() > 0, "{scene}: it takes the way through here");
-    wire.passed()
+    let passed = network.passed();
+    assert!(passed > 0, "{scene}: it takes the way through here");
+    passed
+}
+
+/// A network before the target's server, which the program takes.
+async fn before(
+    target: &mut Target<'_>,
+    direction: Direction,
+    after: u64,
+    trouble: Trouble,
+) -> Network {
+    let network = Network::in_trouble(&target.endpoint(), direction, after, trouble).await;
+    let network = network.expect("a free port");
+    let port = network.endpoint().port.to_string();
+    let way = [
+        ("PGHOST", "127.0.0.1"),
+        ("PGPORT", &port),
+        ("PGSSLMODE", "disable"),
+    ];
+    let way = way.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    target.environment.extend(way);
+    network
 }

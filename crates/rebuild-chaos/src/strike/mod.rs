@@ -56,20 +56,6 @@ pub struct Aim {
     pub deed: Deed,
 }
 
-impl Aim {
-    /// The same at an earlier call: two runs do not make exactly as many.
-    pub fn sooner(self, part: f64) -> Self {
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "the number of a call is small"
-        )]
-        let at = (self.at as f64 * part).ceil() as usize;
-        Self { at, ..self }
-    }
-}
-
 /// The library that strikes, built from its source.
 pub struct Striker {
     folder: TempDir,

@@ -39,7 +39,7 @@ pub use locks::wait_for_lock;
 pub use process::process_ended;
 pub use progress::progress_told;
 #[cfg(feature = "postgres")]
-pub use proxy::CutProxy;
+pub use proxy::{Direction, Network, Trouble};
 pub use python::python_env;
 pub use scripts::programs_of;
 #[cfg(feature = "postgres")]

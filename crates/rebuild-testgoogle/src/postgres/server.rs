@@ -250,6 +250,7 @@ fn arguments(home: &Home, settings: &Settings, port: u16, has_tls: bool) -> Vec<
     for name in ["fsync", "synchronous_commit"] {
         set.push((name.to_owned(), "off".to_owned()));
     }
+    set.push(("dynamic_shared_memory_type".to_owned(), "mmap".to_owned()));
     if has_tls {
         set.push(("ssl".to_owned(), "on".to_owned()));
         set.push(("ssl_cert_file".to_owned(), format!("{folder}/server.crt")));

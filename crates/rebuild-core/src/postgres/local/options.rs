@@ -161,6 +161,8 @@ pub(super) fn conf(options: &ClusterOptions, socket_dir: &Path, port: u16) -> Re
         // Not full_page_writes: a killed process can leave half a page without any power cut.
         // Not synchronous_commit: that would lose acknowledged commits to a mere kill.
         lines.push("fsync = off".to_owned());
+        // In the data directory, with which it goes; what a killed server has in /dev/shm stays there.
+        lines.push("dynamic_shared_memory_type = mmap".to_owned());
     }
     if !options.preload.is_empty() {
         let names = options.preload.iter().map(String::as_str);

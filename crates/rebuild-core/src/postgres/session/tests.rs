@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::Host;
 use crate::postgres::LocalCluster;
-use crate::testing::{CutProxy, cluster, cluster_options, scratch_database};
+use crate::testing::{Network, cluster, cluster_options, scratch_database};
 
 /// How long the server may take to notice.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -108,7 +108,7 @@ async fn a_server_looks_for_clients_that_are_gone() {
 async fn the_statement_of_a_client_that_is_gone_is_given_up() {
     let cluster = cluster().await.expect("a server");
     let server = cluster.endpoint("postgres");
-    let proxy = CutProxy::before(&server, u64::MAX).await.expect("a proxy");
+    let proxy = Network::before(&server, u64::MAX).await.expect("a proxy");
     let session = Session::open(&proxy.endpoint(), "test").await;
     let session = session.expect("a session");
     let pid = session.backend_pid();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::error::{Error, ErrorKind};
 use crate::event::Events;
-use crate::testing::{CutProxy, FullStore, progress_told};
+use crate::testing::{FullStore, Network, progress_told};
 
 /// Some megabytes that do not compress.
 const ROWS: &str = "
@@ -31,10 +31,10 @@ async fn a_network_that_is_cut_makes_no_backup() {
     let tools = || client_bin_dir(&world.cluster);
     // In the middle of the look at the catalog, of the schema, and of the rows.
     for bytes in [20_000, 200_000, 5_000_000] {
-        let proxy = CutProxy::before(server, bytes).await.expect("a proxy");
+        let proxy = Network::before(server, bytes).await.expect("a proxy");
         let backup = world.backup_from(proxy.endpoint(), World::options(), tools());
         let error = fails(&world, &backup).await;
-        assert!(proxy.is_cut(), "{bytes}: {}", error.chain());
+        assert!(proxy.is_struck(), "{bytes}: {}", error.chain());
         let kinds = [
             ErrorKind::Server,
             ErrorKind::Unreachable,
@@ -42,7 +42,7 @@ async fn a_network_that_is_cut_makes_no_backup() {
         ];
         assert!(kinds.contains(&error.kind()), "{bytes}: {error:?}");
     }
-    let proxy = CutProxy::before(server, u64::MAX).await.expect("a proxy");
+    let proxy = Network::before(server, u64::MAX).await.expect("a proxy");
     let backup = world.backup_from(proxy.endpoint(), World::options(), tools());
     assert_eq!(world.take_with(&backup).await.tables[0].rows, 20_000);
 }

@@ -1,13 +1,13 @@
 //! Clients that stand still, networks that are cut, and databases that somebody holds.
 
 use super::*;
-use crate::testing::CutProxy;
+use crate::testing::Network;
 
 /// Longer than any limit of the server.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Freezes the connection that renames, at the moment when nobody can come in any more.
-struct Freezes(CutProxy);
+struct Freezes(Network);
 
 #[async_trait]
 impl WriteWatch for Freezes {
@@ -29,7 +29,7 @@ impl World {
     /// A teardown whose lock is held through `proxy`, unless the network is cut before it is taken.
     async fn teardown_through(
         &self,
-        proxy: &CutProxy,
+        proxy: &Network,
         watch: Arc<dyn WriteWatch>,
     ) -> Result<PgTeardown> {
         let lock = Arc::new(TargetLock::new(proxy.endpoint(), self.app.clone()));
@@ -71,7 +71,7 @@ async fn a_client_that_stands_still_in_a_promote_does_not_keep_the_database_shut
     let w = World::new(EndSessions::All).await;
     w.let_go().await;
     let server = w.cluster.endpoint("postgres");
-    let proxy = CutProxy::before(&server, u64::MAX).await.expect("a proxy");
+    let proxy = Network::before(&server, u64::MAX).await.expect("a proxy");
     let lock = Arc::new(TargetLock::new(proxy.endpoint(), w.app.clone()));
     lock.acquire(&w.ctx).await.expect("the lock");
     let teardown = PgTeardown::new(server, lock, EndSessions::All, Arc::new(Freezes(proxy)));
@@ -117,14 +117,14 @@ async fn a_promote_that_is_cut_off_anywhere_is_found_and_ended() {
     let (mut struck, mut unanswered) = (0, 0);
     // No answer of the server is shorter.
     for bytes in (0..).step_by(11) {
-        let proxy = CutProxy::before(&server, bytes).await.expect("a proxy");
+        let proxy = Network::before(&server, bytes).await.expect("a proxy");
         let Ok(teardown) = w.teardown_through(&proxy, Arc::new(Counters)).await else {
-            assert!(proxy.is_cut(), "{bytes}");
+            assert!(proxy.is_struck(), "{bytes}");
             continue;
         };
         let ended = tokio::time::timeout(PATIENCE, teardown.retire(&w.ctx, &w.request())).await;
         let ended = ended.unwrap_or_else(|_| panic!("{bytes}: it hangs"));
-        assert_ne!(ended.is_ok(), proxy.is_cut(), "{bytes}: {ended:?}");
+        assert_ne!(ended.is_ok(), proxy.is_struck(), "{bytes}: {ended:?}");
         drop((teardown, proxy));
         w.take_over().await;
         let says = w.says("app").await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::testing::{CutProxy, wait_for_lock};
+use crate::testing::{Network, wait_for_lock};
 
 const ROWS: &str = "
     create table public.t (id int primary key, x text);
@@ -15,12 +15,12 @@ async fn a_connection_that_is_cut_leaves_no_target() {
     let world = World::new().await;
     let direct = world.source(ROWS).await;
     let from = identity(&direct).await;
-    let proxy = CutProxy::before(&direct, 5 << 20).await.expect("a proxy");
+    let proxy = Network::before(&direct, 5 << 20).await.expect("a proxy");
     let cut = proxy.endpoint();
     let copying = world.copying(&cut, from).await;
     let copied = tokio::time::timeout(Duration::from_secs(120), copying.straight(&world.ctx));
     let error = copied.await.expect("in time").expect_err("it was cut");
-    assert!(proxy.is_cut(), "{}", error.chain());
+    assert!(proxy.is_struck(), "{}", error.chain());
     assert_ne!(error.kind(), ErrorKind::Internal, "{}", error.chain());
     assert_eq!(world.made().await, Vec::<String>::new());
     // The source is as it was, and can be copied.
