@@ -62,7 +62,7 @@ impl<'a> Stage<'a> {
             .arg(target.folder.join("hangs"))
             .status();
         assert!(made.expect("mkfifo runs").success());
-        let (folder, variables) = (target.folder.clone(), target.variables());
+        let (folder, variables) = (target.folder.clone(), target.variables().to_vec());
         let first = first.to_owned();
         cluster.image("rebuild:test", move |container| {
             pod(container, &folder, &variables, &first)

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use rebuild_chaos::faults::{Extent, FAMILIES, missing, scenes};
 use rebuild_chaos::reliability::{About, page};
-use rebuild_chaos::report::{Tried, try_family};
+use rebuild_chaos::report::{Tried, Trying};
 
 /// Strikes whole rebuilds with faults, and writes down what came of it.
 #[derive(Parser)]
@@ -23,9 +23,15 @@ struct Args {
     /// Strike one in so many messages to the server, of which there are thousands
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
     every_message: u16,
+    /// Strike one in so many of the requests to the API of a service, each in several ways
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    every_request: u16,
     /// How many kills at a random time
     #[arg(long, default_value_t = 500)]
     random: usize,
+    /// How many of them for each service
+    #[arg(long, default_value_t = 50)]
+    random_service: usize,
     /// Where random times and choices come from
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -43,8 +49,16 @@ async fn main() -> ExitCode {
     let extent = Extent {
         every: args.every.into(),
         every_message: args.every_message.into(),
+        every_request: args.every_request.into(),
         random: args.random,
+        random_service: args.random_service,
         seed: args.seed,
+    };
+    let trying = Trying {
+        workers: args.workers.into(),
+        extent,
+        only: &args.case,
+        tell: &tell,
     };
     let mut tallies = Vec::new();
     let mut not_run = Vec::new();
@@ -54,8 +68,7 @@ async fn main() -> ExitCode {
             not_run.push(format!("{family}: {why}"));
             continue;
         }
-        let workers = args.workers.into();
-        let tally = try_family(family, scenes(family), workers, extent, &args.case, &tell).await;
+        let tally = trying.family(family, scenes(family)).await;
         let (tried, wrong) = (tally.tried.len(), tally.findings().len());
         println!(
             "{family}: {tried} tried, {wrong} wrong, {:.0} s",
@@ -98,6 +111,8 @@ fn command(args: &Args) -> String {
         options.push(format!("--every {}", args.every));
     }
     options.push(format!("--every-message {}", args.every_message));
+    options.push(format!("--every-request {}", args.every_request));
+    options.push(format!("--random-service {}", args.random_service));
     if !args.only.is_empty() {
         options.push(format!("--only '{}'", args.only));
     }

@@ -32,7 +32,9 @@ every one of them it is looked at
   the journal does not know, and whether the next `rebuild plan` finds nothing in its way.
 
 The kinds of rebuild are *aside* and *in place* (rows of the backup), *refresh* (masked rows of another database, and some
-that are preserved) and *load* (a program brings the rows). A sweep's length comes from a rebuild that nothing strikes, and a fault
+that are preserved) and *load* (a program brings the rows). In a cluster of Kubernetes and in Cloud SQL the whole server is replaced, in
+place, with its volume or as an instance; the API server, the node and Google's APIs are models inside the trials' own process, the
+PostgreSQL servers behind them are real. Where such a rebuild ends new, it then goes back by one command, to exactly the old. A sweep's length comes from a rebuild that nothing strikes, and a fault
 that did not strike is a failure of the trial. This page is written by the trials themselves.
 ";
 

@@ -10,6 +10,7 @@ use futures::future::join_all;
 
 use crate::arena::Arena;
 use crate::faults::{self, Case, Extent};
+use crate::services::{self, CloudSql, Kubernetes, Lab, Service};
 use crate::strike::Striker;
 use crate::trial::{Ended, Outcome};
 use crate::world::Scene;
@@ -61,46 +62,70 @@ impl Tally {
     }
 }
 
-/// Tries the cases of a family that contain `only`, on rebuilds of these kinds, on so many servers
-/// at once.
-pub async fn try_family(
-    family: &str,
-    scenes: &[Scene],
-    workers: usize,
-    extent: Extent,
-    only: &str,
-    tell: &dyn Fn(&Tried),
-) -> Tally {
-    let began = Instant::now();
-    let striker = Arc::new(Striker::build());
-    let prepare = (0..workers).map(|_| Arena::prepare(striker.clone(), scenes));
-    let arenas = join_all(prepare).await;
-    let mut cases = faults::cases(family, &arenas[0], extent).await;
-    cases.retain(|case| case.what.contains(only));
-    let family = cases.first().expect("a family has cases").family;
-    let length = cases.len();
-    let queue = std::cell::RefCell::new(cases.into_iter());
-    let next = || queue.borrow_mut().next();
-    let work = arenas.iter().map(async |arena| {
-        let mut tried = Vec::new();
-        while let Some(case) = next() {
-            let one = try_one(arena, case).await;
-            tell(&one);
-            tried.push(one);
+/// How a family is tried.
+pub struct Trying<'a> {
+    /// On so many servers at once.
+    pub workers: usize,
+    /// How much of it.
+    pub extent: Extent,
+    /// The cases that contain this.
+    pub only: &'a str,
+    /// Hears of each one at once.
+    pub tell: &'a dyn Fn(&Tried),
+}
+
+impl Trying<'_> {
+    /// Tries a family, on rebuilds of these kinds if it is one of plain servers.
+    pub async fn family(&self, family: &'static str, scenes: &[Scene]) -> Tally {
+        let began = Instant::now();
+        let striker = Arc::new(Striker::build());
+        let tried = if Kubernetes::FAMILIES.contains(&family) {
+            self.service::<Kubernetes>(family, striker).await
+        } else if CloudSql::FAMILIES.contains(&family) {
+            self.service::<CloudSql>(family, striker).await
+        } else {
+            let prepare = (0..self.workers).map(|_| Arena::prepare(striker.clone(), scenes));
+            let arenas = join_all(prepare).await;
+            let cases = faults::cases(family, &arenas[0], self.extent).await;
+            self.all(&arenas.iter().collect::<Vec<_>>(), cases).await
+        };
+        Tally {
+            family,
+            tried,
+            took: began.elapsed(),
         }
+    }
+
+    async fn service<S: Service>(&self, family: &str, striker: Arc<Striker>) -> Vec<Tried> {
+        let lab = Lab::<S>::prepare(striker).await;
+        let cases = services::cases(family, &lab, self.extent);
+        self.all(&vec![&lab; self.workers], cases).await
+    }
+
+    /// Tries each case in one of the places, one at a time in each.
+    async fn all<In>(&self, places: &[&In], mut cases: Vec<Case<In>>) -> Vec<Tried> {
+        cases.retain(|case| case.what.contains(self.only));
+        assert!(!cases.is_empty(), "a family has cases");
+        let length = cases.len();
+        let queue = std::cell::RefCell::new(cases.into_iter());
+        let next = || queue.borrow_mut().next();
+        let work = places.iter().map(async |place| {
+            let mut tried = Vec::new();
+            while let Some(case) = next() {
+                let one = try_one(*place, case).await;
+                (self.tell)(&one);
+                tried.push(one);
+            }
+            tried
+        });
+        let tried: Vec<Tried> = join_all(work).await.into_iter().flatten().collect();
+        assert_eq!(tried.len(), length, "each case was tried");
         tried
-    });
-    let tried: Vec<Tried> = join_all(work).await.into_iter().flatten().collect();
-    assert_eq!(tried.len(), length, "{family}: each case was tried");
-    Tally {
-        family,
-        tried,
-        took: began.elapsed(),
     }
 }
 
-async fn try_one(arena: &Arena, case: Case) -> Tried {
-    let act = AssertUnwindSafe((case.act)(arena)).catch_unwind();
+async fn try_one<In>(place: &In, case: Case<In>) -> Tried {
+    let act = AssertUnwindSafe((case.act)(place)).catch_unwind();
     Tried {
         what: case.what,
         result: act.await.map_err(|panic| message(&*panic)),

@@ -7,7 +7,7 @@ use rebuild_core::postgres::ident;
 use serde_json::Value;
 
 use crate::arena::Arena;
-use crate::world::{Run, Scene, State, Target};
+use crate::world::{Desk, Run, Scene, State, Target};
 
 /// The command that is typed when a run has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl Arena {
         target.environment = plain;
         self.world.settle().await;
         self.expect_copy(&target, scene, oid).await;
-        let (ended, commands) = self.way_out(&target, way, &run).await;
+        let (ended, commands) = way_out(&target, way, &run).await;
         self.expect_state(&target, scene, oid, ended).await;
         target.drop_databases().await;
         std::fs::remove_dir_all(&target.folder).expect("the trial's folder");
@@ -133,36 +133,6 @@ impl Arena {
         }
         let lost = kept.rows_lost(&self.clean(scene).old);
         assert!(lost.is_empty(), "ROWS LOST in the old database: {lost:?}");
-    }
-
-    /// Types one command after the other until the run has ended.
-    async fn way_out(&self, target: &Target<'_>, way: Way, run: &Run) -> (Ended, usize) {
-        let mut said = run.code();
-        let mut told = format!("{run:?}");
-        for commands in 0..=COMMANDS {
-            let Some(ending) = last_ending(target).await else {
-                assert_ne!(said, Some(0), "it says that it is done: {told}");
-                return (Ended::Untouched, commands);
-            };
-            let ended = match ending.as_str() {
-                "done" => Some(Ended::New),
-                "rolled-back" => Some(Ended::Old),
-                _ => None,
-            };
-            if let Some(ended) = ended {
-                let wrong = said == Some(0) && ended != Ended::New && commands == 0;
-                assert!(!wrong, "it says that it is done: {told}");
-                return (ended, commands);
-            }
-            assert!(commands < COMMANDS, "NO WAY OUT: {ending} after {told}");
-            // Where it does not go one way, it says so and names the other.
-            let refused = said == Some(3) && commands > 0;
-            let way = if refused { way.other() } else { way };
-            let run = target.rebuild_json(&[way.verb()]).await;
-            said = run.code();
-            told = format!("{run:?}");
-        }
-        unreachable!("the last round ends it")
     }
 
     async fn expect_state(&self, target: &Target<'_>, scene: Scene, oid: u32, ended: Ended) {
@@ -214,9 +184,39 @@ impl Arena {
     }
 }
 
+/// Types one command after the other until the run has ended.
+pub(crate) async fn way_out(desk: &Desk, way: Way, run: &Run) -> (Ended, usize) {
+    let mut said = run.code();
+    let mut told = format!("{run:?}");
+    for commands in 0..=COMMANDS {
+        let Some(ending) = last_ending(desk).await else {
+            assert_ne!(said, Some(0), "it says that it is done: {told}");
+            return (Ended::Untouched, commands);
+        };
+        let ended = match ending.as_str() {
+            "done" => Some(Ended::New),
+            "rolled-back" => Some(Ended::Old),
+            _ => None,
+        };
+        if let Some(ended) = ended {
+            let wrong = said == Some(0) && ended != Ended::New && commands == 0;
+            assert!(!wrong, "it says that it is done: {told}");
+            return (ended, commands);
+        }
+        assert!(commands < COMMANDS, "NO WAY OUT: {ending} after {told}");
+        // Where it does not go one way, it says so and names the other.
+        let refused = said == Some(3) && commands > 0;
+        let way = if refused { way.other() } else { way };
+        let run = desk.rebuild_json(&desk.typed(way.verb())).await;
+        said = run.code();
+        told = format!("{run:?}");
+    }
+    unreachable!("the last round ends it")
+}
+
 /// How the newest run in the store stands; `None` without a run.
-async fn last_ending(target: &Target<'_>) -> Option<String> {
-    let listed = target.rebuild_json(&["runs", "list"]).await;
+async fn last_ending(desk: &Desk) -> Option<String> {
+    let listed = desk.rebuild_json(&["runs", "list"]).await;
     let listed = listed.expect(0).json();
     // The newest comes first.
     let newest = listed.as_array().expect("a list of runs").first()?;

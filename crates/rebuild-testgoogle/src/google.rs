@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::access::Access;
 use crate::call::{Call, Result};
-use crate::fault::{Fault, FaultHandle};
+use crate::fault::{Fault, FaultHandle, Faults};
 use crate::operations::OperationFault;
 use crate::record::Request;
 use crate::server;
@@ -140,6 +140,11 @@ impl Google {
     /// Lets a fault strike the calls to come.
     pub fn fault(&self, fault: Fault) -> FaultHandle {
         self.state.faults().add(fault)
+    }
+
+    /// Takes back every fault that has not struck as often as it was to.
+    pub fn lift_faults(&self) {
+        *self.state.faults() = Faults::default();
     }
 
     /// Lets a fault meet the next operation that a call of a method begins.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::controllers;
-use crate::fault::{Fault, FaultHandle};
+use crate::fault::{Fault, FaultHandle, Faults};
 use crate::node::{self, Container, Program};
 use crate::object;
 use crate::resources::{self, NODES, PODS};
@@ -204,6 +204,11 @@ impl Cluster {
     /// Lets a fault strike the requests to come.
     pub fn fault(&self, fault: Fault) -> FaultHandle {
         self.state.faults().add(fault)
+    }
+
+    /// Takes back every fault that has not struck as often as it was to.
+    pub fn lift_faults(&self) {
+        *self.state.faults() = Faults::default();
     }
 
     /// Denies a verb (`get`, `list`, `watch`, `create`, `update`, `patch`, `delete`,

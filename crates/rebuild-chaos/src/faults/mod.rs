@@ -21,22 +21,23 @@ use futures::future::LocalBoxFuture;
 
 use crate::arena::Arena;
 use crate::random::Random;
+use crate::services::{CloudSql, Kubernetes, Service};
 use crate::strike::{Aim, tally};
 use crate::trial::{Outcome, Struck, Way};
 use crate::world::{Scene, Target};
 
-/// One trial to come.
-pub struct Case {
+/// One trial to come, in an arena of databases or in the lab of a service.
+pub struct Case<In = Arena> {
     /// What kind of fault it is.
     pub family: &'static str,
     /// Which one.
     pub what: String,
     /// Strikes, takes the way out, and looks.
-    pub act: Act,
+    pub act: Act<In>,
 }
 
-/// What a case does on an arena; it panics if it finds something.
-pub type Act = Box<dyn for<'a> FnOnce(&'a Arena) -> LocalBoxFuture<'a, Outcome>>;
+/// What a case does there; it panics if it finds something.
+pub type Act<In = Arena> = Box<dyn for<'a> FnOnce(&'a In) -> LocalBoxFuture<'a, Outcome>>;
 
 /// How much is tried.
 #[derive(Clone, Copy, Debug)]
@@ -45,19 +46,23 @@ pub struct Extent {
     pub every: usize,
     /// One in how many messages to the server is struck.
     pub every_message: usize,
+    /// One in how many requests to the API of a service is struck, and kinds of trouble.
+    pub every_request: usize,
     /// How many times the program is killed at a random time.
     pub random: usize,
+    /// The same for each service.
+    pub random_service: usize,
     /// Where the random times come from.
     pub seed: u64,
 }
 
 impl Extent {
     /// The points of a sweep that are struck: all, or a random part of them.
-    fn of<T>(&self, points: impl IntoIterator<Item = T>) -> Vec<T> {
+    pub(crate) fn of<T>(&self, points: impl IntoIterator<Item = T>) -> Vec<T> {
         self.one_in(self.every, points)
     }
 
-    fn one_in<T>(&self, every: usize, points: impl IntoIterator<Item = T>) -> Vec<T> {
+    pub(crate) fn one_in<T>(&self, every: usize, points: impl IntoIterator<Item = T>) -> Vec<T> {
         let mut points: Vec<T> = points.into_iter().collect();
         if every > 1 {
             let mut random = Random::of(self.seed);
@@ -71,7 +76,7 @@ impl Extent {
 }
 
 /// The families, in the order in which they are tried.
-pub const FAMILIES: [&str; 16] = [
+pub const FAMILIES: [&str; 24] = [
     kill::JOURNAL,
     kill::STORE,
     kill::MESSAGES,
@@ -88,6 +93,14 @@ pub const FAMILIES: [&str; 16] = [
     rights::FAMILY,
     people::FAMILY,
     programs::FAMILY,
+    Kubernetes::FAMILIES[0],
+    Kubernetes::FAMILIES[1],
+    Kubernetes::FAMILIES[2],
+    Kubernetes::FAMILIES[3],
+    CloudSql::FAMILIES[0],
+    CloudSql::FAMILIES[1],
+    CloudSql::FAMILIES[2],
+    CloudSql::FAMILIES[3],
 ];
 
 /// The kinds of rebuild that a family strikes.
@@ -132,36 +145,50 @@ const SOONEST: u16 = 45;
 
 /// How much sooner a fault is to strike than it was aimed, in percent of the way there.
 #[derive(Clone, Copy, Debug)]
-struct Sooner(u16);
+pub(crate) struct Sooner(u16);
 
 impl Sooner {
+    /// So many of what comes first.
+    pub(crate) fn of_number(self, number: usize) -> usize {
+        number * usize::from(self.0) / 100
+    }
+
     fn of_bytes(self, bytes: u64) -> u64 {
         bytes * u64::from(self.0) / 100
     }
 
-    fn of_time(self, time: Duration) -> Duration {
+    pub(crate) fn of_time(self, time: Duration) -> Duration {
         time * u32::from(self.0) / 100
     }
 
     /// The first call is not struck sooner.
-    fn of_aim(self, aim: &Aim) -> Aim {
+    pub(crate) fn of_aim(self, aim: &Aim) -> Aim {
         let at = (aim.at * usize::from(self.0)).div_ceil(100);
         Aim { at, ..*aim }
     }
 }
 
-/// A case of one fault in one rebuild. It is tried again with another database if the rebuild
-/// ended before it could strike, sooner each time.
+/// A case of one fault in one rebuild, with another database each time that it is tried.
 fn case<F>(family: &'static str, what: String, scene: Scene, way: Way, fault: F) -> Case
 where
     F: AsyncFn(&Arena, &mut Target<'_>, Sooner) -> Struck + 'static,
 {
-    let act: Act = Box::new(move |arena| {
+    until_struck(family, what, async move |arena: &Arena, sooner| {
+        let strike = async |target: &mut Target<'_>| fault(arena, target, sooner).await;
+        arena.trial(scene, way, strike).await
+    })
+}
+
+/// A case that is tried again, sooner each time, if the rebuild ended before the fault could strike.
+pub(crate) fn until_struck<In, F>(family: &'static str, what: String, trial: F) -> Case<In>
+where
+    F: AsyncFn(&In, Sooner) -> Outcome + 'static,
+{
+    let act: Act<In> = Box::new(move |place| {
         Box::pin(async move {
             let mut sooner = Sooner(100);
             loop {
-                let strike = async |target: &mut Target<'_>| fault(arena, target, sooner).await;
-                let outcome = arena.trial(scene, way, strike).await;
+                let outcome = trial(place, sooner).await;
                 if outcome.struck || sooner.0 < SOONEST {
                     return outcome;
                 }

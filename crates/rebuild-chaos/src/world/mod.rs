@@ -6,6 +6,7 @@ mod spec;
 mod state;
 
 use std::cell::Cell;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 
 use rebuild_core::model::{Endpoint, Host};
@@ -13,7 +14,7 @@ use rebuild_core::postgres::{ClusterOptions, LocalCluster, Session, StopMode, id
 use rebuild_core::testing;
 use tempfile::TempDir;
 
-pub use program::{Point, Run};
+pub use program::{Desk, Point, Run};
 pub use scene::{ROLE, Scene};
 pub use spec::{ASIDE, IN_PLACE, PRODUCTION};
 pub use state::State;
@@ -21,7 +22,7 @@ pub use state::State;
 /// The database that every other one is made from.
 const TEMPLATE: &str = "drifted";
 
-/// Rows for the quickstart's schema, few enough for a run of a second or two.
+/// Rows for the quickstart's schema, few enough for a run of a second or two, and the same each time.
 const ROWS: &str = "
     alter table gpu drop column memory_gib;
     insert into host (name, rack) select 'gpu-' || n, n % 3 from generate_series(1, 5) n;
@@ -35,6 +36,8 @@ const ROWS: &str = "
                timestamptz '2026-01-02 00:00+00' + n * interval '5 minutes', n % 29 = 0,
                case when n % 5 = 0 then 'training run ' || n end
           from generate_series(1, 2000) n;
+    update person set created_at = '2026-01-01 00:00+00';
+    update reservation_log set at = '2026-01-01 00:00+00';
     refresh materialized view team_usage;
     analyze;";
 
@@ -84,12 +87,7 @@ impl World {
             role.clone_into(&mut at.user);
         }
         let session = Session::open(&at, "a test").await.expect("a session");
-        let mut sql = "set search_path = public;".to_owned();
-        for file in schema_files() {
-            sql += &std::fs::read_to_string(file).expect("a schema file");
-        }
-        session.batch_execute(&sql).await.expect("the schema");
-        session.batch_execute(ROWS).await.expect("the rows");
+        fill(&session).await;
         session.close().await;
     }
 
@@ -100,18 +98,13 @@ impl World {
 
     async fn target_from(&self, template: &str, name: &str, strategy: &str) -> Target<'_> {
         let folder = self.folder.path().join(name);
-        std::fs::create_dir_all(folder.join("schema")).expect("a folder");
-        for file in schema_files() {
-            let name = file.file_name().expect("a name");
-            std::fs::copy(&file, folder.join("schema").join(name)).expect("a schema file");
-        }
+        write_schema(&folder);
+        let tools = testing::client_bin_dir(&self.cluster);
         let target = Target {
             world: self,
             name: name.to_owned(),
-            folder,
-            environment: Vec::new(),
+            desk: Desk::new(folder, tools.clone(), self.variables(name)),
         };
-        let tools = testing::client_bin_dir(&self.cluster);
         std::fs::write(target.spec_file(), spec::restore(strategy, &tools)).expect("the spec");
         let admin = self.admin().await;
         let name = ident(name).expect("a name");
@@ -126,6 +119,20 @@ impl World {
         );
         admin.batch_execute(&settings).await.expect("its settings");
         target
+    }
+
+    /// The variables by which programs find the database `name`.
+    fn variables(&self, name: &str) -> Vec<(&'static str, String)> {
+        let at = self.cluster.endpoint(name);
+        let Host::Socket(folder) = &at.host else {
+            panic!("the endpoint is a socket");
+        };
+        vec![
+            ("PGHOST", folder.display().to_string()),
+            ("PGPORT", at.port.to_string()),
+            ("PGUSER", at.user.clone()),
+            ("PGDATABASE", at.database.clone()),
+        ]
     }
 
     /// The server.
@@ -186,36 +193,25 @@ pub struct Target<'a> {
     pub world: &'a World,
     /// The database's name.
     pub name: String,
-    /// The folder of its spec and store.
-    pub folder: PathBuf,
-    /// Variables that the program gets besides those of the server.
-    pub environment: Vec<(String, String)>,
+    desk: Desk,
+}
+
+/// Whoever has a target types its commands.
+impl Deref for Target<'_> {
+    type Target = Desk;
+
+    fn deref(&self) -> &Desk {
+        &self.desk
+    }
+}
+
+impl DerefMut for Target<'_> {
+    fn deref_mut(&mut self) -> &mut Desk {
+        &mut self.desk
+    }
 }
 
 impl Target<'_> {
-    /// Its spec.
-    pub fn spec_file(&self) -> PathBuf {
-        self.folder.join("rebuild.toml")
-    }
-
-    /// The folder that is its store.
-    pub fn store(&self) -> PathBuf {
-        self.folder.join("store")
-    }
-
-    /// Replaces `old` in the spec, where it must stand once.
-    pub fn edit_spec(&self, old: &str, new: &str) {
-        let text = std::fs::read_to_string(self.spec_file()).expect("the spec");
-        assert_eq!(text.matches(old).count(), 1, "{old:?} in the spec");
-        std::fs::write(self.spec_file(), text.replace(old, new)).expect("the spec");
-    }
-
-    /// Adds to the end of the spec.
-    pub fn add_to_spec(&self, more: &str) {
-        let text = std::fs::read_to_string(self.spec_file()).expect("the spec");
-        std::fs::write(self.spec_file(), text + more).expect("the spec");
-    }
-
     /// The superuser on it.
     pub fn endpoint(&self) -> Endpoint {
         self.world.cluster.endpoint(&self.name)
@@ -273,19 +269,25 @@ impl Target<'_> {
             }
         }
     }
+}
 
-    /// The variables by which the program finds the server.
-    pub fn variables(&self) -> Vec<(&'static str, String)> {
-        let at = self.endpoint();
-        let Host::Socket(folder) = &at.host else {
-            panic!("the endpoint is a socket");
-        };
-        vec![
-            ("PGHOST", folder.display().to_string()),
-            ("PGPORT", at.port.to_string()),
-            ("PGUSER", at.user.clone()),
-            ("PGDATABASE", at.database.clone()),
-        ]
+/// Puts the schema into a database, and rows that have drifted from it.
+pub(crate) async fn fill(session: &Session) {
+    let mut sql = "set search_path = public;".to_owned();
+    for file in schema_files() {
+        sql += &std::fs::read_to_string(file).expect("a schema file");
+    }
+    session.batch_execute(&sql).await.expect("the schema");
+    session.batch_execute(ROWS).await.expect("the rows");
+}
+
+/// Puts the files of the schema into a folder of `folder`.
+pub(crate) fn write_schema(folder: &Path) {
+    let into = folder.join("schema");
+    std::fs::create_dir_all(&into).expect("a folder");
+    for file in schema_files() {
+        let name = file.file_name().expect("a name");
+        std::fs::copy(&file, into.join(name)).expect("a schema file");
     }
 }
 

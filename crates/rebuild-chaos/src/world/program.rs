@@ -6,13 +6,10 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rebuild_core::testing;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
-
-use super::Target;
 
 /// No run of these small databases takes longer.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -90,8 +87,67 @@ impl Run {
     }
 }
 
-impl Target<'_> {
-    /// Runs `rebuild ARGS` in the target's folder until it ends.
+/// Where somebody types commands: a folder with a spec and its store.
+pub struct Desk {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Variables that the program gets besides those by which it finds the server.
+    pub environment: Vec<(String, String)>,
+    /// The name that is typed before anything is destroyed that holds data elsewhere.
+    pub confirmed: Option<&'static str>,
+    server: Vec<(&'static str, String)>,
+    tools: PathBuf,
+}
+
+impl Desk {
+    /// A desk in `folder`, with PostgreSQL's programs in `tools`, and the variables by which they
+    /// find a server.
+    pub fn new(folder: PathBuf, tools: PathBuf, server: Vec<(&'static str, String)>) -> Self {
+        Self {
+            folder,
+            environment: Vec::new(),
+            confirmed: None,
+            server,
+            tools,
+        }
+    }
+
+    /// Its spec.
+    pub fn spec_file(&self) -> PathBuf {
+        self.folder.join("rebuild.toml")
+    }
+
+    /// The folder that is its store.
+    pub fn store(&self) -> PathBuf {
+        self.folder.join("store")
+    }
+
+    /// Replaces `old` in the spec, where it must stand once.
+    pub fn edit_spec(&self, old: &str, new: &str) {
+        let text = std::fs::read_to_string(self.spec_file()).expect("the spec");
+        assert_eq!(text.matches(old).count(), 1, "{old:?} in the spec");
+        std::fs::write(self.spec_file(), text.replace(old, new)).expect("the spec");
+    }
+
+    /// Adds to the end of the spec.
+    pub fn add_to_spec(&self, more: &str) {
+        let text = std::fs::read_to_string(self.spec_file()).expect("the spec");
+        std::fs::write(self.spec_file(), text + more).expect("the spec");
+    }
+
+    /// The variables by which programs find the server.
+    pub fn variables(&self) -> &[(&'static str, String)] {
+        &self.server
+    }
+
+    /// `run`, `resume` or `rollback`, with the name typed where it is needed.
+    pub fn typed(&self, verb: &'static str) -> Vec<&'static str> {
+        let name = self.confirmed.filter(|_| verb != "resume");
+        let confirmed = name.map_or(vec![], |name| vec!["--confirm", name]);
+        [vec![verb], confirmed].concat()
+    }
+
+    /// Runs `rebuild ARGS` in the folder until it ends.
     pub async fn rebuild(&self, args: &[&str]) -> Run {
         finish(self.start(args), None::<(&Point, fn(Pid) -> Ready<()>)>).await
     }
@@ -178,11 +234,10 @@ impl Target<'_> {
                 command.env_remove(name);
             }
         }
-        let tools = testing::client_bin_dir(self.world.cluster());
         let path = std::env::var("PATH").unwrap_or_default();
         command
-            .env("PATH", format!("{}:{path}", tools.display()))
-            .envs(self.variables())
+            .env("PATH", format!("{}:{path}", self.tools.display()))
+            .envs(self.server.iter().cloned())
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

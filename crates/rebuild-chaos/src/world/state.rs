@@ -1,8 +1,10 @@
 //! What a database is, to be compared with what it was.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
+use rebuild_core::model::Endpoint;
 use rebuild_core::postgres::{Session, ident};
 use rebuild_core::testing;
 
@@ -36,9 +38,17 @@ impl State {
 
     /// What the database `name` is now.
     pub async fn of_database(world: &World, name: &str) -> Self {
-        let session = world.session(name).await;
+        let tools = testing::client_bin_dir(world.cluster());
+        Self::at(&tools, &world.cluster().endpoint(name)).await
+    }
+
+    /// What the database at `endpoint` is now, with PostgreSQL's programs in `tools`.
+    pub async fn at(tools: &Path, endpoint: &Endpoint) -> Self {
+        let session = Session::open(endpoint, "a test").await;
+        let session = session.expect("a session");
+        let schema = testing::dump_by(tools, endpoint, &["--schema-only"]).await;
         let state = Self {
-            schema: schema(world, name).await,
+            schema: schema.expect("the schema"),
             tables: tables(&session).await,
             sequences: sequences(&session).await,
             database: properties(&session).await,
@@ -87,12 +97,6 @@ impl State {
         }
         lost
     }
-}
-
-async fn schema(world: &World, name: &str) -> String {
-    let at = world.cluster().endpoint(name);
-    let dumped = testing::dump(world.cluster(), &at, &["--schema-only"]).await;
-    dumped.expect("the schema")
 }
 
 async fn tables(session: &Session) -> Tables {

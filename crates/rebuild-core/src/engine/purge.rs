@@ -90,8 +90,9 @@ fn set_aside(active: &Active) -> Result<Option<Retired>> {
         Some(Ending::RolledBack) => Ok(None),
         _ => Err(
             Error::refused(format!("{} has not ended", active.run)).hint(format!(
-                "rebuild resume {0}, or rebuild rollback {0}",
-                active.run
+                "rebuild resume {}, or {}",
+                active.run,
+                active.facts().rollback_command()
             )),
         ),
     }

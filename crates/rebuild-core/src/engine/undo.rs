@@ -46,18 +46,29 @@ impl Engine {
     }
 
     async fn refuse_written(&self, active: &Active) -> Result<()> {
-        let tables = self.written(active).await?;
-        if tables.is_empty() {
+        let facts = active.facts();
+        let all_the_same = format!("{} --accept-writes goes back", facts.rollback_command());
+        let elsewhere = facts.retired().is_some_and(|old| old.is_replaced());
+        // A new server that is broken is what one goes back for.
+        let written = self.written(active).await.map_err(|e| match elsewhere {
+            true => e.hint(format!(
+                "{all_the_same} without asking it; what is in it is kept"
+            )),
+            false => e,
+        })?;
+        if written.is_empty() {
             return Ok(());
         }
+        let kept = match elsewhere {
+            true => "with the new server, which is kept".to_owned(),
+            false => format!("in {:?}", facts.names().staged),
+        };
         Err(Error::refused(format!(
             "rows were written to the new database since it went into service: {}",
-            tables.join(", ")
+            written.join(", ")
         ))
         .hint(format!(
-            "{} --accept-writes goes back all the same; those rows stay in {:?}, out of service",
-            active.facts().rollback_command(),
-            active.facts().names().staged
+            "{all_the_same} all the same; those rows stay {kept}, out of service"
         )))
     }
 

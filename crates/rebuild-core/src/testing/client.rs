@@ -1,5 +1,6 @@
 //! pg_dump and psql against throwaway servers.
 
+use std::path::Path;
 use std::process::{Output, Stdio};
 
 use tokio::io::AsyncWriteExt;
@@ -15,10 +16,17 @@ use crate::postgres::{ClientTool, LocalCluster};
 /// # Panics
 /// `endpoint` is no Unix socket.
 pub fn client(cluster: &LocalCluster, name: &str, endpoint: &Endpoint) -> Command {
+    client_by(&client_bin_dir(cluster), name, endpoint)
+}
+
+fn client_by(tools: &Path, name: &str, endpoint: &Endpoint) -> Command {
     let Host::Socket(dir) = &endpoint.host else {
         panic!("{endpoint:?} is no socket");
     };
-    let mut command = Command::new(client_bin_dir(cluster).join(name));
+    let mut command = Command::new(tools.join(name));
+    if let Some(password) = &endpoint.password {
+        command.env("PGPASSWORD", password.expose());
+    }
     command
         .arg("--host")
         .arg(dir)
@@ -40,7 +48,15 @@ pub async fn dump(
     endpoint: &Endpoint,
     arguments: &[&str],
 ) -> Result<String> {
-    let output = client(cluster, "pg_dump", endpoint)
+    dump_by(&client_bin_dir(cluster), endpoint, arguments).await
+}
+
+/// The same, by the pg_dump in the folder `tools`, of a server that need not be a [`LocalCluster`].
+///
+/// # Errors
+/// As [`dump`].
+pub async fn dump_by(tools: &Path, endpoint: &Endpoint, arguments: &[&str]) -> Result<String> {
+    let output = client_by(tools, "pg_dump", endpoint)
         .args(arguments)
         .output()
         .await?;

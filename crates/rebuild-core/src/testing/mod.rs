@@ -29,7 +29,7 @@ pub mod sim;
 pub mod survey;
 
 #[cfg(feature = "postgres")]
-pub use client::{client, dump, psql};
+pub use client::{client, dump, dump_by, psql};
 pub use full_store::FullStore;
 #[cfg(feature = "postgres")]
 pub use kitchen_sink::{KITCHEN_SINK, load_kitchen_sink};

@@ -41,9 +41,15 @@ pub struct Retired {
     pub shut_out_ms: u64,
 }
 
-#[cfg(any(feature = "k8s", feature = "cloudsql"))]
 impl Retired {
+    /// True if its successor is on another server, which took the place of its own.
+    pub(crate) fn is_replaced(&self) -> bool {
+        let successor = self.successor.as_ref();
+        successor.is_some_and(|new| new.server != self.old.server)
+    }
+
     /// The database without its successor, which is on another server.
+    #[cfg(any(feature = "k8s", feature = "cloudsql"))]
     pub(crate) fn alone(&self) -> Self {
         Self {
             successor: None,

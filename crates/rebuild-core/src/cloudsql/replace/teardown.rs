@@ -143,15 +143,9 @@ impl Teardown for InstanceTeardown {
                 false => self.database.written_since(ctx, retired).await,
             }
         };
-        // A new instance that is broken is what one goes back for.
-        asked.await.map_err(|e| {
-            e.context("it cannot be told what was written to the new instance")
-                .hint(format!(
-                    "rebuild rollback {} --accept-writes goes back without asking it; a backup of it \
-                     is taken first",
-                    ctx.run
-                ))
-        })
+        asked
+            .await
+            .map_err(|e| e.context("it cannot be told what was written to the new instance"))
     }
 
     async fn purge(&self, ctx: &Ctx, retired: &Retired, permit: DestroyPermit) -> Result<()> {

@@ -96,15 +96,9 @@ impl Teardown for ServerTeardown {
                 _ => self.database.written_since(ctx, retired).await,
             }
         };
-        // A new server that is broken is what one goes back for.
-        asked.await.map_err(|e| {
-            e.context("it cannot be told what was written to the new server")
-                .hint(format!(
-                    "rebuild rollback {} --accept-writes goes back without asking it; its volumes \
-                     are kept",
-                    ctx.run
-                ))
-        })
+        asked
+            .await
+            .map_err(|e| e.context("it cannot be told what was written to the new server"))
     }
 
     async fn purge(&self, ctx: &Ctx, retired: &Retired, permit: DestroyPermit) -> Result<()> {

@@ -6,6 +6,7 @@ use tokio_postgres::types::ToSql;
 use super::{server_facts, unsigned};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{DatabaseFacts, Identity, ServerFacts};
+use crate::postgres::provision::SCRATCH_MARK;
 use crate::postgres::{Session, server_error};
 
 /// Which database of the server is meant.
@@ -68,7 +69,8 @@ pub async fn find_database(session: &Session, key: DatabaseKey<'_>) -> Result<Op
     }))
 }
 
-/// The other databases of the server that people may connect to, by name.
+/// The other databases of the server that people may connect to, by name. What a look at a schema
+/// made and left behind is none of them.
 ///
 /// # Errors
 /// The server could not be asked.
@@ -77,8 +79,10 @@ pub async fn neighbours(session: &Session) -> Result<Vec<String>> {
         .query(
             "select datname::pg_catalog.text from pg_catalog.pg_database
               where not datistemplate and datname <> pg_catalog.current_database()
+                and not coalesce(pg_catalog.starts_with(
+                        pg_catalog.shobj_description(oid, 'pg_database'), $1), false)
               order by 1",
-            &[],
+            &[&SCRATCH_MARK],
         )
         .await
         .map_err(|e| server_error("could not list the databases of the server", e))?;

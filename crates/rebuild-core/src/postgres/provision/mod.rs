@@ -28,6 +28,7 @@ pub(super) use settings::Setting;
 use wanted::Wanted;
 
 pub(crate) use marked::Marked;
+pub(super) use scratch::MARK as SCRATCH_MARK;
 pub use scratch::ScratchDatabase;
 
 /// What the new database is to be like. What is not given comes from the database that the

@@ -17,7 +17,7 @@ use crate::postgres::{Session, application, ident, server_error, server_facts};
 /// What the names of all scratch databases begin with; the run's short id follows.
 pub(super) const NAME: &str = "rebuild_scratch_";
 /// What their marks begin with; the run and the time of making follow.
-const MARK: &str = "rebuild: scratch of ";
+pub(in crate::postgres) const MARK: &str = "rebuild: scratch of ";
 const MADE: &str = ", made ";
 /// How old one must be before another run removes it.
 const LEFT_BEHIND: Duration = Duration::from_secs(10 * 60);

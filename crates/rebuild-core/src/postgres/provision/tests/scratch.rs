@@ -2,7 +2,7 @@
 
 use super::World;
 use crate::event::Ctx;
-use crate::postgres::{ProvisionOptions, ScratchDatabase, Session};
+use crate::postgres::{ProvisionOptions, ScratchDatabase, Session, neighbours};
 
 async fn make(w: &World, ctx: &Ctx) -> crate::error::Result<ScratchDatabase> {
     let like = w.facts("app").await;
@@ -90,6 +90,12 @@ async fn a_sweep_removes_what_nobody_uses_any_more() {
             .await;
     }
     drop(make(&w, &young).await.expect("made just now"));
+    // Whoever replaces the whole server asks what else is on it.
+    let session = Session::open(&w.cluster.endpoint("postgres"), "test").await;
+    let session = session.expect("a session");
+    let neighbours = neighbours(&session).await.expect("the databases");
+    assert_eq!(neighbours, ["app", &name(&strange)]);
+    session.close().await;
     let _in_use = Session::open(&w.cluster.endpoint(&name(&in_use)), "psql")
         .await
         .expect("a session");

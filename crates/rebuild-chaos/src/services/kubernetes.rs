@@ -1,0 +1,310 @@
+//! A database in a StatefulSet, whose server and volume make room for new ones.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rebuild_core::Environment;
+use rebuild_core::model::Endpoint;
+use rebuild_core::postgres::LocalCluster;
+use rebuild_core::testing::{CLIENT_BIN, cluster_options};
+use rebuild_testkube::{Cluster, Fault, PostgresImage, Strike};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::faults::case;
+use super::{Lab, PATIENCE, Service, open};
+use crate::faults::{Case, Extent};
+use crate::trial::{Ended, Struck, Way};
+use crate::world::{Desk, fill, write_schema};
+
+/// The server with its Service and Secret, and a Deployment that writes to it.
+const MANIFESTS: &str = include_str!("../../../rebuild-core/src/testing/kubernetes/world.yaml");
+
+/// Where they are.
+const NAMESPACE: &str = "default";
+
+/// The password in the Secret, as URLs have it.
+const PASSWORD: &str = "zq7%20%22secret%27";
+
+/// The user that the image's server runs as, if the trials run as root.
+const SERVER_USER: u32 = 65534;
+
+/// A cluster with such a database.
+pub struct Kubernetes {
+    cluster: Cluster,
+    sockets: TempDir,
+    tools: PathBuf,
+    /// The volume of the old server.
+    volume: String,
+    desk: Desk,
+    _folder: TempDir,
+}
+
+impl Kubernetes {
+    /// Waits until so many pods of a workload are ready.
+    async fn await_ready(&self, kind: &str, name: &str, count: u64) {
+        let ready = async {
+            while self.object(kind, name)["status"]["readyReplicas"] != count {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let ready = tokio::time::timeout(PATIENCE, ready).await;
+        assert!(ready.is_ok(), "{name}: {:#}", self.object(kind, name));
+    }
+
+    fn object(&self, kind: &str, name: &str) -> Value {
+        self.cluster.get(kind, NAMESPACE, name).unwrap_or_default()
+    }
+
+    /// The volume of the server that is in service.
+    fn volume(&self) -> String {
+        let claim = self.object("PersistentVolumeClaim", "data-db-0");
+        let volume = claim["spec"]["volumeName"].as_str();
+        volume.expect("a claim that is bound").to_owned()
+    }
+
+    fn names(&self, kind: &str) -> Vec<String> {
+        let all = self.cluster.list(kind, NAMESPACE);
+        let name = |object: &Value| object["metadata"]["name"].as_str().unwrap_or("").to_owned();
+        all.iter().map(name).collect()
+    }
+}
+
+/// The manifests of the server and its Service alone.
+fn server_manifests() -> String {
+    let documents = MANIFESTS.split("---\n");
+    let wanted =
+        |text: &&str| text.contains("kind: StatefulSet") || text.contains("kind: Service\n");
+    documents.filter(wanted).collect::<Vec<_>>().join("---\n")
+}
+
+fn spec(kubeconfig: &Path, tools: &Path) -> String {
+    format!(
+        r#"version = 1
+store.url = "store"
+backup.tools = {tools:?}
+quiesce.end_sessions = true
+
+[kubernetes]
+context = "test"
+namespace = "{NAMESPACE}"
+kubeconfig = {kubeconfig:?}
+
+[target]
+url = "postgresql:///app"
+environment = "test"
+strategy = "in-place"
+
+[target.kubernetes]
+service = "db"
+secret = {{ name = "db", user_key = "user" }}
+
+[target.kubernetes.replace]
+objects = ["sts/db", "svc/db"]
+manifests = ["server.yaml"]
+timeout = "60s"
+
+[[workload]]
+name = "api"
+kubernetes = "deployment/api"
+
+[schema]
+source = "files"
+files = ["schema/*.sql"]
+order = "numbered"
+
+[[verify]]
+kind = "content"
+
+[[verify]]
+kind = "rollout"
+workload = "statefulset/db"
+"#
+    )
+}
+
+async fn cluster(tools: &Path, sockets: &Path) -> Cluster {
+    let cluster = Cluster::start().await.expect("a cluster");
+    let bin = LocalCluster::programs(&cluster_options()).await;
+    let bin = bin.expect("server programs");
+    let path = format!("{}:{}:/usr/bin:/bin", bin.display(), tools.display());
+    let image = PostgresImage::new(path, sockets).expect("a folder of ours");
+    let image = image.service("db", "db-0");
+    cluster.image("postgres:16", move |container| image.program(container));
+    cluster.put(MANIFESTS).expect("the manifests");
+    cluster
+}
+
+impl Service for Kubernetes {
+    const FAMILIES: [&'static str; 4] = [
+        "Kubernetes: killed at each record of the journal",
+        "Kubernetes: killed at a random time",
+        "Kubernetes: the API server is in trouble at each request",
+        "Kubernetes: the pod is evicted or deleted at each step",
+    ];
+
+    const TROUBLES: &'static [&'static str] = &[
+        "answers 500",
+        "answers 429",
+        "answers 409",
+        "answers 503 four times",
+        "is told and does not answer",
+        "hangs up",
+        "has forgotten the version",
+        "cuts what it carries",
+    ];
+
+    // A pod that is deleted may not have the time to stop its server.
+    const SKIPPED: i64 = 32;
+
+    async fn start() -> Self {
+        let sockets = tempfile::Builder::new().prefix("rbc").tempdir_in("/tmp");
+        let sockets = sockets.expect("a folder");
+        let bin = LocalCluster::programs(&cluster_options()).await;
+        let bin = bin.expect("server programs");
+        let tools = std::env::var_os(CLIENT_BIN).map_or(bin, PathBuf::from);
+        let cluster = cluster(&tools, sockets.path()).await;
+        let folder = TempDir::new().expect("a folder");
+        write_schema(folder.path());
+        let at = folder.path().join("server.yaml");
+        std::fs::write(at, server_manifests()).expect("the manifests");
+        let desk = Desk::new(folder.path().to_owned(), tools.clone(), Vec::new());
+        let spec = spec(cluster.kubeconfig(), &tools);
+        std::fs::write(desk.spec_file(), spec).expect("the spec");
+        let mut world = Self {
+            cluster,
+            sockets,
+            tools,
+            volume: String::new(),
+            desk,
+            _folder: folder,
+        };
+        world.await_ready("StatefulSet", "db", 1).await;
+        world.await_ready("Deployment", "api", 2).await;
+        world.volume = world.volume();
+        let session = open(&world.endpoint().await).await;
+        fill(&session).await;
+        session.close().await;
+        world
+    }
+
+    fn desk(&mut self) -> &mut Desk {
+        &mut self.desk
+    }
+
+    async fn endpoint(&self) -> Endpoint {
+        self.await_ready("StatefulSet", "db", 1).await;
+        let folder = self.sockets.path().join("db-0");
+        let folder = folder.to_string_lossy().replace('/', "%2F");
+        let root = rustix::process::geteuid().is_root();
+        let peer = match root {
+            true => format!("?requirepeer={SERVER_USER}"),
+            false => String::new(),
+        };
+        let url = format!("postgresql://postgres:{PASSWORD}@{folder}/app{peer}");
+        let endpoint = Environment::default().endpoint(&url, false);
+        endpoint.expect("an endpoint")
+    }
+
+    fn tools(&self) -> PathBuf {
+        self.tools.clone()
+    }
+
+    async fn expect_copy(&self) {
+        let volume = self.cluster.get("PersistentVolume", "", &self.volume);
+        let volume = volume.expect("the old server's volume");
+        let folder = volume["spec"]["hostPath"]["path"]
+            .as_str()
+            .expect("a folder");
+        let cluster = Path::new(folder).join("pgdata/global/pg_control");
+        assert!(cluster.is_file(), "ROWS LOST on the old server's volume");
+    }
+
+    async fn expect_nothing_left(&self, ended: Ended) {
+        self.await_ready("Deployment", "api", 2).await;
+        assert_eq!(self.names("Lease"), [""; 0], "{ended:?}");
+        assert_eq!(self.names("StatefulSet"), ["db"], "{ended:?}");
+        assert_eq!(self.names("PersistentVolumeClaim"), ["data-db-0"]);
+        let set = self.object("StatefulSet", "db");
+        let marks = set["metadata"]["annotations"].to_string();
+        assert!(!marks.contains("made-by"), "{ended:?}: {marks}");
+        let volumes = self.cluster.list("PersistentVolume", "");
+        let of = |name: &str| {
+            let volume = volumes.iter().find(|v| v["metadata"]["name"] == name);
+            let volume = volume.expect("the volume");
+            let policy = &volume["spec"]["persistentVolumeReclaimPolicy"];
+            (volume["status"]["phase"].clone(), policy.clone())
+        };
+        let (old, wanted) = match ended {
+            Ended::New => (of(&self.volume), ("Released".into(), "Retain".into())),
+            Ended::Old | Ended::Untouched => (of(&self.volume), ("Bound".into(), "Delete".into())),
+        };
+        assert_eq!(old, wanted, "the old volume, {ended:?}");
+        assert_eq!(self.volume() == self.volume, ended != Ended::New);
+        assert!(volumes.len() <= 2, "{ended:?}: {volumes:#?}");
+    }
+
+    fn requests(&self) -> usize {
+        self.cluster.requests().len()
+    }
+
+    fn trouble(&self, which: &str, after: usize) -> Box<dyn Fn() -> bool> {
+        let answer = |code, retry_after| Strike::Answer { code, retry_after };
+        let (times, strike) = match which {
+            "answers 500" => (1, answer(500, None)),
+            "answers 429" => (1, answer(429, Some(1))),
+            "answers 409" => (1, answer(409, None)),
+            "answers 503 four times" => (4, answer(503, None)),
+            "is told and does not answer" => (1, Strike::CloseAfter),
+            "hangs up" => (1, Strike::CloseBefore),
+            "has forgotten the version" => (1, Strike::Expire),
+            "cuts what it carries" => (1, Strike::CutStream { bytes: 3000 }),
+            other => panic!("{other} is none of its troubles"),
+        };
+        let handle = self.cluster.fault(Fault {
+            method: String::new(),
+            path: String::new(),
+            skip: u32::try_from(after).expect("a number of requests"),
+            times,
+            strike,
+        });
+        Box::new(move || handle.struck() > 0)
+    }
+
+    fn calm(&self) {
+        self.cluster.lift_faults();
+    }
+
+    fn own(lab: &Lab<Self>, extent: Extent) -> Vec<Case<Lab<Self>>> {
+        // While the server is replaced there is no pod.
+        let place = |what: &str, step: &str| {
+            let wanted = |p: &crate::world::Point| p.event == what && p.step == step;
+            lab.points.iter().position(wanted)
+        };
+        let gone = place("step-started", "retire").expect("the old server goes");
+        let back = place("step-finished", "provision").expect("the new one comes");
+        let points = lab.points.iter().enumerate();
+        let points = points.filter(|(at, _)| *at < gone || *at >= back);
+        let deeds = ["evicted", "deleted"];
+        let all = points.flat_map(|(_, point)| deeds.map(|deed| (point.clone(), deed)));
+        let cases = extent.of(all).into_iter().enumerate();
+        let cases = cases.map(|(n, (point, deed))| {
+            let what = format!("{deed} at {} {}", point.event, point.step);
+            let fault = async move |_: &Lab<Self>, world: &mut Self, _| {
+                let (cluster, desk) = (&world.cluster, &world.desk);
+                let mut struck = false;
+                let strike = async || {
+                    struck = cluster.get("Pod", NAMESPACE, "db-0").is_some();
+                    match deed {
+                        "evicted" => cluster.evict(NAMESPACE, "db-0"),
+                        _ => cluster.delete("Pod", NAMESPACE, "db-0").expect("a pod"),
+                    }
+                };
+                let run = desk.paused_at(&["run"], &point, strike).await;
+                Struck { run, struck }
+            };
+            case(Self::FAMILIES[3], what, Way::by_turns(n), fault)
+        });
+        cases.collect()
+    }
+}
