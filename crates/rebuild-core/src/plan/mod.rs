@@ -18,6 +18,7 @@ mod replaced;
 mod replaced_instance;
 mod replaced_server;
 mod rules;
+mod steps;
 mod survey;
 #[cfg(test)]
 mod tests;
