@@ -20,6 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::{Endpoint, Identity, Outcome, Verdict};
 use crate::postgres::restore::analyze;
+use crate::postgres::room::Room;
 use crate::postgres::schema::lex::{Lexer, TokenKind};
 use crate::postgres::session::SHORT_LOG;
 use crate::postgres::{
@@ -113,7 +114,9 @@ impl PgDump {
         db: &Identity,
     ) -> Result<(DumpReport, Verdict)> {
         let session = Session::open_at(endpoint, db, ctx).await?;
-        let done = ctx.within(LIMIT, "the dump", self.run(ctx, &session)).await;
+        let room = Room::of(ctx, endpoint, db, &self.options.free_space).await?;
+        let loading = ctx.within(LIMIT, "the dump", self.run(ctx, &session));
+        let done = room.keep(|| "the dump".to_owned(), loading).await;
         session.close().await;
         let (report, expected) = done?;
         let session = Session::open_at(endpoint, db, ctx).await?;
