@@ -49,7 +49,9 @@ const END: &str = "
 
 /// Tells how many bytes are free on the disk of a folder, if that can be seen.
 #[derive(Clone)]
-pub struct FreeSpace(Arc<dyn Fn(&Path) -> Option<u64> + Send + Sync>);
+pub struct FreeSpace(Arc<Look>);
+
+type Look = dyn Fn(&Path) -> Option<u64> + Send + Sync;
 
 impl FreeSpace {
     /// As `look` says.

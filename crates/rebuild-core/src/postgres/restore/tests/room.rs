@@ -1,6 +1,8 @@
 //! Loads on a server whose disk fills up.
 
 use std::num::NonZeroU32;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -119,4 +121,59 @@ async fn no_row_goes_into_a_server_without_room() {
     assert!(e.chain().contains("load-it was ended"), "{e:?}");
     let count = "select pg_catalog.count(*)::text from public.t";
     assert_eq!(text(&world.inside(&db).await, count).await, "0");
+}
+
+/// Bytes on the disk of whatever is below a folder, of which files come and go.
+fn used(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
+    let sizes = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(about) if about.is_dir() => used(&entry.path()),
+        Ok(about) => about.blocks() * 512,
+        Err(_) => 0,
+    });
+    sizes.sum()
+}
+
+/// A server writes rows and log as fast as it can, and is told to be on a disk with 100 MiB left.
+#[tokio::test]
+async fn a_load_larger_than_the_disk_leaves_the_server_room() {
+    let world = World::new().await;
+    let (_, of) = world
+        .source(
+            "create table t (id int primary key, b text);
+             insert into t select n, repeat(pg_catalog.md5(n::text), 30)
+               from generate_series(1, 150000) n",
+        )
+        .await;
+    let options = RowOptions::default();
+    let mut restorer = PgRestorer {
+        options: options.clone(),
+        ..world.restorer(true)
+    };
+    let (environment, tools) = (restorer.environment.clone(), restorer.tools.clone());
+    let store = world.store.clone();
+    let backup = PgBackup::new(world.admin(), store, options, tools, environment);
+    let id = BackupId::generate();
+    let taken = backup.take(&world.ctx, &of, &id, BackupMode::Full).await;
+    taken.expect("a backup");
+    let db = world.staged(&of).await;
+    world.apply(&db, &id).await;
+
+    let data = world.cluster.data_dir();
+    let disk = used(&data) + (100 << 20);
+    let least = Arc::new(AtomicU64::new(u64::MAX));
+    let (folder, lowest) = (data.clone(), least.clone());
+    restorer.options.free_space = FreeSpace::told_by(move |_| {
+        let free = disk.saturating_sub(used(&folder));
+        lowest.fetch_min(free, Ordering::Relaxed);
+        Some(free)
+    });
+    let e = world.refused(&restorer, &db, &id).await;
+    assert_no_room(&world, &e);
+    // More than the log takes at once was left at any time.
+    let left = disk.saturating_sub(used(&data));
+    let least = least.load(Ordering::Relaxed).min(left);
+    assert!(least > 32 << 20, "{} KiB were left", least >> 10);
 }
