@@ -114,7 +114,7 @@ fn text(report: &Report) -> String {
     if let Some(ms) = report.shut_out_ms {
         let _ = writeln!(out, "  new sessions were held off for {ms} ms");
     }
-    for line in &report.left {
+    for line in report.notes.iter().chain(&report.left) {
         let _ = writeln!(out, "  {line}");
     }
     if let Some(hint) = &report.hint {

@@ -39,12 +39,15 @@ impl Engine {
             spec_digest: plan.spec_digest.clone(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let journal = Journal::create(&self.store, &run, body).await?;
+        let program = self.program(&events).await;
+        let journal = Journal::create_by(&self.store, &run, body, program.clone()).await?;
         let active = Active {
             run,
             plan,
             journal,
             events,
+            program,
+            notes: Vec::new(),
         };
         self.go_on(active, began).await
     }
@@ -71,6 +74,7 @@ impl Engine {
         {
             return Ok(self.report(&active, ending, None, began));
         }
+        active.tell_notes();
         let ctx = self.ctx(&active);
         self.backends.lock.acquire(&ctx).await?;
         active.journal.append(Body::Resumed).await?;
@@ -81,15 +85,24 @@ impl Engine {
     }
 
     pub(super) async fn open(&self, run: &RunId) -> Result<Active> {
-        let journal = Journal::open(&self.store, run).await?;
+        let mut journal = Journal::open(&self.store, run).await?;
         let plan = serde_json::from_value(journal.state().plan().clone()).map_err(|e| {
             Error::corrupt(format!("the plan of {run} cannot be read")).caused_by(e)
         })?;
+        let events = self.events.for_run(run.clone());
+        let program = self.program(&events).await;
+        let notes = match (journal.state().program(), &program) {
+            (Some(before), Some(now)) => now.changes_since(before),
+            _ => Vec::new(),
+        };
+        journal.written_by(program.clone());
         Ok(Active {
             run: run.clone(),
             plan,
             journal,
-            events: self.events.for_run(run.clone()),
+            events,
+            program,
+            notes,
         })
     }
 
@@ -186,6 +199,9 @@ impl Engine {
         self.backends
             .lock
             .assert_held(&ctx)
+            .await
+            .map_err(StepError::Act)?;
+        self.refuse_other_tools(active)
             .await
             .map_err(StepError::Act)?;
         self.hook

@@ -8,6 +8,7 @@ mod backends;
 mod boundary;
 mod facts;
 mod forward;
+mod programs;
 mod purge;
 pub mod records;
 mod report;
@@ -15,8 +16,10 @@ mod report;
 mod tests;
 mod undo;
 
+use std::sync::Arc;
+
 use crate::event::Events;
-use crate::journal::Journal;
+use crate::journal::{Journal, Program};
 use crate::model::RunId;
 use crate::plan::Plan;
 use crate::store::Store;
@@ -26,6 +29,7 @@ pub use backends::Backends;
 pub use boundary::Boundary;
 #[cfg(any(test, feature = "testing"))]
 pub use boundary::HookFn;
+pub use programs::Programs;
 pub use report::{Report, RollbackOptions};
 
 use boundary::Hook;
@@ -38,6 +42,7 @@ pub struct Engine {
     events: Events,
     stop: CancellationToken,
     hook: Hook,
+    programs: Option<Arc<dyn Programs>>,
 }
 
 /// One run in this process: its plan, its journal, and where it reports.
@@ -46,6 +51,10 @@ struct Active {
     plan: Plan,
     journal: Journal,
     events: Events,
+    /// What runs here, and uses which client programs.
+    program: Option<Program>,
+    /// What is not as it was when another process worked on the run.
+    notes: Vec<String>,
 }
 
 impl Active {
@@ -68,7 +77,15 @@ impl Engine {
             events,
             stop,
             hook: Hook::default(),
+            programs: None,
         }
+    }
+
+    /// Records what `programs` tells, and sees that it stays so while it matters.
+    #[must_use]
+    pub fn run_by(mut self, programs: Arc<dyn Programs>) -> Self {
+        self.programs = Some(programs);
+        self
     }
 
     /// Calls `hook` at every boundary of every step, forward and back; an error it returns fails

@@ -22,6 +22,9 @@ pub struct Report {
     pub error: Option<String>,
     /// Advice that came with the error.
     pub hint: Option<String>,
+    /// What is not as it was when another process worked on the run: another version or build of this
+    /// program, other client programs; a line each.
+    pub notes: Vec<String>,
     /// What is left behind and under which name, a line each.
     pub left: Vec<String>,
     /// The one command to type next.
@@ -83,6 +86,7 @@ impl Engine {
             ending,
             error: error.map(Error::chain),
             hint: error.and_then(Error::advice).map(ToOwned::to_owned),
+            notes: active.notes.clone(),
             left: left(active, ending),
             next: next(active, ending),
             shut_out_ms: shut_out_ms.filter(|_| ending == Ending::Done),

@@ -34,6 +34,7 @@ impl Engine {
             ))
             .hint("restore its backup beside it: rebuild restore"));
         }
+        active.tell_notes();
         let ctx = self.ctx(&active);
         self.backends.lock.acquire(&ctx).await?;
         if !options.accept_writes

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::record::hash;
-use super::{Body, RECORD_VERSION, Record, RunState, Writer};
+use super::{Body, Program, RECORD_VERSION, Record, RunState, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::RunId;
 use crate::store::{Name, Store};
@@ -18,6 +18,8 @@ pub struct Journal {
     store: Store,
     folder: Name,
     writer: Writer,
+    /// To be told with the next record.
+    program: Option<Program>,
     state: RunState,
     records: u64,
     head: String,
@@ -30,8 +32,22 @@ impl Journal {
     /// The run has a journal already; the store could not be written, or does not keep two
     /// processes apart.
     pub async fn create(store: &Store, run: &RunId, first: Body) -> Result<Self> {
+        Self::create_by(store, run, first, None).await
+    }
+
+    /// The same, by a process that says which program it runs.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub async fn create_by(
+        store: &Store,
+        run: &RunId,
+        first: Body,
+        program: Option<Program>,
+    ) -> Result<Self> {
         store.check_exclusive().await?;
         let mut journal = Self::empty(store, run)?;
+        journal.program = program;
         journal.append(first).await?;
         Ok(journal)
     }
@@ -49,12 +65,18 @@ impl Journal {
         Ok(journal)
     }
 
+    /// The next record of this process says which program it runs.
+    pub fn written_by(&mut self, program: Option<Program>) {
+        self.program = program;
+    }
+
     /// One without records.
     fn empty(store: &Store, run: &RunId) -> Result<Self> {
         Ok(Self {
             store: store.clone(),
             folder: folder(run)?,
             writer: Writer::this_process(),
+            program: None,
             state: RunState::default(),
             records: 0,
             head: hash(b""),
@@ -67,12 +89,14 @@ impl Journal {
     /// Another process has appended meanwhile; the record cannot follow; the store could not be
     /// written. Nothing more may then be done for the run by this process.
     pub async fn append(&mut self, body: Body) -> Result<()> {
+        let mut writer = self.writer.clone();
+        writer.program.clone_from(&self.program);
         let record = Record {
             version: RECORD_VERSION,
             seq: self.records + 1,
             at: Timestamp::now(),
             prev: self.head.clone(),
-            writer: self.writer.clone(),
+            writer,
             body,
         };
         let mut next = self.state.clone();
@@ -91,6 +115,7 @@ impl Journal {
                 e.context("the journal could not be written, so nothing more was done")
             }
         })?;
+        self.program = None;
         self.state = next;
         self.records = record.seq;
         self.head = head;

@@ -4,11 +4,13 @@
 //! record, `log`(Journal) the two joined in a store.
 
 mod log;
+mod program;
 mod record;
 mod state;
 mod summary;
 
 pub use log::Journal;
+pub use program::Program;
 #[cfg(all(feature = "postgres", any(test, feature = "testing")))]
 pub(crate) use record::hash;
 pub use record::{Body, Ending, RECORD_VERSION, Record, Writer};

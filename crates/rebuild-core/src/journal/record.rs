@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Program;
 use crate::error::{Error, Result};
 
 /// The format of a record. A record of another version is refused.
@@ -126,6 +127,9 @@ pub struct Writer {
     pub id: String,
     /// The process id, for people.
     pub pid: u32,
+    /// Which program it runs, in its first record; records that are older have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<Program>,
 }
 
 impl Writer {
@@ -134,6 +138,7 @@ impl Writer {
         Self {
             id: uuid::Uuid::now_v7().simple().to_string(),
             pid: std::process::id(),
+            program: None,
         }
     }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Body, Ending, Record};
+use super::{Body, Ending, Program, Record};
 use crate::error::{Error, Result};
 
 /// Where a step stands.
@@ -60,6 +60,7 @@ pub struct RunState {
     went_live: bool,
     ending: Option<Ending>,
     purged: bool,
+    program: Option<Program>,
 }
 
 impl RunState {
@@ -73,7 +74,11 @@ impl RunState {
                 "journal record {} cannot follow: {why}",
                 record.seq
             ))
-        })
+        })?;
+        if let Some(program) = &record.writer.program {
+            self.program = Some(program.clone());
+        }
+        Ok(())
     }
 
     fn accept(&mut self, body: &Body) -> Result<(), String> {
@@ -82,9 +87,13 @@ impl RunState {
         }
         match body {
             Body::RunBegan {
-                plan, spec_digest, ..
+                plan,
+                spec_digest,
+                program,
+                ..
             } => {
                 self.began = true;
+                self.program = Some(Program::of_version(program));
                 self.plan = plan.clone();
                 self.spec_digest.clone_from(spec_digest);
             }
@@ -215,6 +224,11 @@ impl RunState {
         }
         failed.error = Some(error.to_owned());
         Ok(())
+    }
+
+    /// The program that worked on the run last, as far as that was recorded.
+    pub fn program(&self) -> Option<&Program> {
+        self.program.as_ref()
     }
 
     /// The plan, as it was recorded.

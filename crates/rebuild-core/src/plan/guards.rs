@@ -238,13 +238,17 @@ pub(super) fn with_spare(bytes: u64) -> u64 {
     bytes + bytes / SPARE
 }
 
+/// What is always left on the disk of a server, in bytes: a load that would leave less is ended. A
+/// server writes its log in files of 16 MiB, and begins some of them ahead.
+pub(crate) const LEAST_LEFT: u64 = 64 << 20;
+
 /// A second copy of the database has to fit beside the first; the backup has to fit into the
 /// store. What cannot be known is a warning of the plan, not a refusal.
 fn disk(rules: &Rules<'_>, survey: &Survey) -> Found {
     let mut found = Vec::new();
     let size = survey.inventory.database.bytes;
     let new = survey.source.as_ref().map_or(size, |source| source.bytes);
-    let copy = with_spare(new);
+    let copy = with_spare(new) + LEAST_LEFT;
     // A new server brings its own disk.
     let here = replaced::whole(survey).is_none() && rules.rows != RowsFrom::Nowhere;
     if here && survey.server_free_bytes.is_some_and(|free| free < copy) {

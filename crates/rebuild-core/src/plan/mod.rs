@@ -18,6 +18,7 @@ mod replaced;
 mod replaced_instance;
 mod replaced_server;
 mod rules;
+mod steps;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,8 @@ mod tests;
 pub use cluster::cluster_lines;
 pub use document::{PLAN_VERSION, Plan, PlannedStep, Refusal, StepKind, Strategy};
 pub use gcp::gcp_lines;
+#[cfg(feature = "postgres")]
+pub(crate) use guards::LEAST_LEFT;
 pub use infrastructure::infrastructure_lines;
 pub use instance::instance_lines;
 pub use names::{Names, RehearsalName};

@@ -27,7 +27,8 @@ fn room(target: &Plan) -> Option<Refusal> {
     let size = survey.inventory.database.bytes;
     let new = survey.source.as_ref().map_or(size, |source| source.bytes);
     let rows = target.steps.iter().any(|s| s.kind == StepKind::Restore);
-    let needed = guards::with_spare(size) + if rows { guards::with_spare(new) } else { 0 };
+    let beside = if rows { guards::with_spare(new) } else { 0 };
+    let needed = guards::with_spare(size) + beside + guards::LEAST_LEFT;
     (free < needed).then(|| {
         guards::refusal(
             "disk",

@@ -20,6 +20,7 @@ mod pooler;
 mod provision;
 mod refresh;
 mod restore;
+mod room;
 mod rows;
 pub mod schema;
 mod server_error;
@@ -72,6 +73,7 @@ pub(crate) use restore::RESTORE;
 #[cfg(feature = "cloudsql")]
 pub(crate) use restore::empty_database;
 pub use restore::{PgBackupSchema, PgCsvRestorer, PgRestorer, RestoreChoice};
+pub use room::{FreeSpace, TaskWithRoom};
 pub use rows::RowOptions;
 pub use schema::{PgSqlFiles, SqlPart};
 pub use server_error::server_error;

@@ -1,19 +1,20 @@
 //! Reading what a plan is made from.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::inventory::inventory_of;
 use super::refresh::Surveyed;
+use super::room::local_data;
 use super::{
     CatalogSnapshot, DatabaseKey, ProvisionOptions, ScratchDatabase, Session, SourceSurveyor,
     application, database_facts,
 };
 use crate::error::Result;
 use crate::event::Ctx;
-use crate::model::{BackupId, DatabaseFacts, Endpoint, Host, Identity, Inventory};
+use crate::model::{BackupId, DatabaseFacts, Endpoint, Identity, Inventory};
 use crate::plan::{Drift, Survey, ToolFacts};
 use crate::store::{self, Store};
 use crate::traits::{AppliedFile, SchemaApplier, SchemaState, Surveyor};
@@ -70,7 +71,7 @@ impl Surveyor for PgSurveyor {
             None => (None, live, described),
         };
         let (catalog, new_migration) = described.unzip();
-        let data = self.local_data(&inventory);
+        let data = local_data(&self.endpoint, inventory.server.data_directory.as_deref());
         Ok(Survey {
             schema_hash: live.hash(),
             tools: self.tools.clone(),
@@ -168,21 +169,6 @@ impl PgSurveyor {
         let files = CatalogSnapshot::read(&session).await;
         session.close().await;
         Ok((files?, applied.migration))
-    }
-
-    /// The server's data directory, if the server runs on this machine.
-    fn local_data(&self, inventory: &Inventory) -> Option<PathBuf> {
-        let local = match &self.endpoint.host {
-            Host::Socket(_) => true,
-            Host::Tcp(name) => {
-                name == "localhost"
-                    || name
-                        .parse::<std::net::IpAddr>()
-                        .is_ok_and(|address| address.is_loopback())
-            }
-        };
-        let path = PathBuf::from(inventory.server.data_directory.as_ref()?);
-        (local && path.is_dir()).then_some(path)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Warnings that the server sends beside its answers.
 
+use std::error::Error as _;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,6 +34,18 @@ impl Warnings {
     }
 }
 
+/// Whoever waits for an answer hears only that the connection is closed.
+fn tell(e: &tokio_postgres::Error) {
+    let unwanted = e
+        .source()
+        .and_then(|e| e.downcast_ref::<std::io::Error>())
+        .filter(|e| e.kind() == std::io::ErrorKind::InvalidData);
+    match unwanted {
+        Some(why) => tracing::warn!("a connection was ended: {why}"),
+        None => tracing::debug!("connection ended: {e}"),
+    }
+}
+
 /// Lets the traffic of `connection` flow until its client is dropped.
 pub(super) async fn flow<W, S>(mut connection: Connection<W, S>, warnings: Warnings)
 where
@@ -43,7 +56,7 @@ where
         match poll_fn(|cx| connection.poll_message(cx)).await {
             Some(Ok(AsyncMessage::Notice(notice))) => warnings.pass(&notice),
             Some(Ok(_)) => {}
-            Some(Err(e)) => return tracing::debug!("connection ended: {e}"),
+            Some(Err(e)) => return tell(&e),
             None => return,
         }
     }

@@ -13,14 +13,14 @@ use crate::plan::Plan;
 use crate::postgres::{
     CommandMigrator, DatabaseKey, EndSessions, Environment, PgBackup, PgBackupSchema,
     PgCsvRestorer, PgProvision, PgRestorer, PgSqlFiles, PgSurveyor, PgTeardown, PgVerifier,
-    ProvisionOptions, RestoreChoice, RowOptions, Session, SqlPart, TargetLock, application,
-    database_facts,
+    ProvisionOptions, RestoreChoice, RowOptions, Session, SqlPart, TargetLock, TaskWithRoom,
+    application, database_facts,
 };
 use crate::secret::Secret;
 use crate::spec::{
     EndSessionsSpec, FileOrder, MigratorSpec, RestoreFrom, SchemaSource, Spec, TablePatterns,
 };
-use crate::traits::{Backup, Restorer, SchemaApplier, Verifier};
+use crate::traits::{Backup, Restorer, SchemaApplier, Task, Verifier};
 
 /// How long one schema file may take.
 const FILE_LIMIT: Duration = Duration::from_secs(3600);
@@ -327,6 +327,19 @@ impl Project {
         self.backends_under(lock, target, source)
     }
 
+    /// What loads rows by other means. The server's disk fills up all the same.
+    fn loads(&self) -> Result<Vec<Arc<dyn Task>>> {
+        let watched = |task| {
+            Arc::new(TaskWithRoom {
+                task,
+                endpoint: self.endpoint.clone(),
+                free: row_options(&self.spec).free_space,
+            }) as Arc<dyn Task>
+        };
+        let loads = self.commands("load", &self.spec.loads)?;
+        Ok(loads.into_iter().map(watched).collect())
+    }
+
     fn backends_under(
         &self,
         lock: Arc<TargetLock>,
@@ -360,7 +373,7 @@ impl Project {
             migrator: self.migrator(target)?,
             preserver: self.preserver()?,
             fixtures: self.fixtures(),
-            loads: self.commands("load", &spec.loads)?,
+            loads: self.loads()?,
             verifier: self.verifier()?,
             workloads: self.workloads(target, &lock)?,
             tasks: self.commands("after", &spec.after)?,

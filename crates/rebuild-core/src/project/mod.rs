@@ -19,6 +19,7 @@ mod init;
 mod into;
 #[cfg(feature = "k8s")]
 mod kubernetes;
+mod programs;
 mod proof;
 mod prune;
 mod refresh;

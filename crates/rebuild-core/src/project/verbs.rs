@@ -3,9 +3,12 @@
 //! What goes deep is boxed: the verbs of a caller that does several of them would otherwise not fit
 //! on a thread's stack.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::programs::OwnPrograms;
 use super::{InfrastructureStatus, Project};
 use crate::engine::{Engine, Report, RollbackOptions};
 use crate::error::{Error, Result};
@@ -263,12 +266,9 @@ impl Project {
     fn engine(&self, plan: &Plan) -> Result<Engine> {
         let mut backends = self.backends_of(plan)?;
         backends.infrastructure = self.infrastructure_tasks(plan)?;
-        Ok(Engine::new(
-            backends,
-            self.store.clone(),
-            self.events.clone(),
-            self.stop.clone(),
-        ))
+        let (store, events) = (self.store.clone(), self.events.clone());
+        let engine = Engine::new(backends, store, events, self.stop.clone());
+        Ok(engine.run_by(Arc::new(OwnPrograms::new(self.pg_backup()))))
     }
 }
 

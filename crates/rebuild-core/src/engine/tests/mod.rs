@@ -4,6 +4,7 @@ mod full;
 mod guards;
 mod mocks;
 mod order;
+mod programs;
 mod purge;
 mod report;
 mod sweep;

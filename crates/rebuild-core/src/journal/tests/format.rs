@@ -15,6 +15,9 @@ async fn version_1_is_read_and_written_as_ever() {
     let journal = Journal::open(&store, &run).await.expect("version 1");
     assert_eq!(journal.state().ending(), Some(Ending::RolledBack));
     assert!(journal.state().is_purged() && journal.state().went_live());
+    // Of such a run no more than the version is known.
+    let program = journal.state().program().expect("recorded");
+    assert_eq!((&program.binary, program.tools.len()), (&None, 0));
 
     let read = super::super::log::read(&store, &run).await.expect("read");
     let bodies: Vec<Body> = read.iter().map(|(r, _)| r.body.clone()).collect();

@@ -127,6 +127,7 @@ fn sealed(seq: u64, prev: &str, body: Body) -> Vec<u8> {
         writer: Writer {
             id: "0192f0c1".to_owned(),
             pid: 7,
+            program: None,
         },
         body,
     };

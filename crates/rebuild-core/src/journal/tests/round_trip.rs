@@ -117,3 +117,32 @@ fn every_duration_reads_back_equal() {
         assert_eq!(read.body, body);
     }
 }
+
+#[tokio::test]
+async fn each_process_says_once_which_program_it_runs() {
+    let store = memory();
+    let run = RunId::generate();
+    let program = |version: &str| crate::journal::Program {
+        version: version.to_owned(),
+        binary: Some("0".repeat(64)),
+        tools: Vec::new(),
+    };
+    let first = Some(program("1.0"));
+    let journal = Journal::create_by(&store, &run, began(), first).await;
+    let mut journal = journal.expect("begun");
+    journal.append(Body::Resumed).await.expect("appended");
+    let mut journal = Journal::open(&store, &run).await.expect("sound");
+    assert_eq!(journal.state().program(), Some(&program("1.0")));
+    journal.written_by(Some(program("1.1")));
+    journal.append(Body::Resumed).await.expect("appended");
+    journal.append(Body::Resumed).await.expect("appended");
+
+    let read = crate::journal::log::read(&store, &run).await.expect("read");
+    let told: Vec<Option<String>> = (read.into_iter())
+        .map(|(record, _)| Some(record.writer.program?.version))
+        .collect();
+    let told: Vec<Option<&str>> = told.iter().map(Option::as_deref).collect();
+    assert_eq!(told, [Some("1.0"), None, Some("1.1"), None]);
+    let reopened = Journal::open(&store, &run).await.expect("sound");
+    assert_eq!(reopened.state().program(), Some(&program("1.1")));
+}

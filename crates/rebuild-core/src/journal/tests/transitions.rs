@@ -15,6 +15,7 @@ fn apply(state: &mut RunState, body: &Body) -> Result<()> {
         writer: Writer {
             id: "0192f0c1".to_owned(),
             pid: 7,
+            program: None,
         },
         body: body.clone(),
     };

@@ -49,11 +49,15 @@ fn a_rehearsal_needs_room_for_two_copies() {
             s.server_free_bytes = free;
         })
     };
-    let one = with(Some(2399));
+    let needed = 2400 + guards::LEAST_LEFT;
+    let one = with(Some(needed - 1));
     assert!(one.refusals.is_empty(), "the run has room");
     let refused = may_begin(&one).expect_err("no room");
-    assert!(refused.to_string().contains("about 2400"), "{refused}");
-    for free in [Some(2400), None] {
+    assert!(
+        refused.to_string().contains(&format!("about {needed}")),
+        "{refused}"
+    );
+    for free in [Some(needed), None] {
         may_begin(&with(free)).expect("room");
     }
 }

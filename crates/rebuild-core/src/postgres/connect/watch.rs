@@ -1,8 +1,11 @@
-//! A connection until its login is done: what the server asks for, before it has proven anything.
+//! What comes from a server: until the login is done, what it asks for before it has proven anything;
+//! after that, how long its answers are.
 //!
 //! <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-START-UP>. The driver
 //! answers whatever it is asked. So each message on its way to the driver is looked at first, and
 //! what is not wanted ends the connection before the driver has seen it.
+
+mod answers;
 
 use std::fmt;
 use std::io;
@@ -12,6 +15,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 
+use self::answers::Answers;
 use super::tls::Proof;
 use crate::model::{Endpoint, Host, Logins};
 
@@ -37,7 +41,7 @@ pub(in crate::postgres) fn logins(endpoint: &Endpoint) -> Logins {
     }
 }
 
-/// Why a connection was ended before the login was done.
+/// Why a connection was ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::postgres) enum Unwanted {
     Cleartext,
@@ -46,6 +50,8 @@ pub(in crate::postgres) enum Unwanted {
     Nothing,
     TooLong(u32),
     TooMuch,
+    AnswerTooLong(u32),
+    AnswerTooMuch,
 }
 
 impl Unwanted {
@@ -56,7 +62,9 @@ impl Unwanted {
                 "verify the server's certificate (sslmode=verify-full); or let pg_hba.conf ask for scram-sha-256 and set the role's password anew under password_encryption = 'scram-sha-256'; or, if only this server can answer there, allow it: require_auth=md5"
             }
             Self::Scram | Self::Nothing => "see the connection's require_auth",
-            Self::TooLong(_) | Self::TooMuch => "is it a PostgreSQL server?",
+            Self::TooLong(_) | Self::TooMuch | Self::AnswerTooLong(_) | Self::AnswerTooMuch => {
+                "is it a PostgreSQL server?"
+            }
         }
     }
 }
@@ -76,13 +84,28 @@ impl fmt::Display for Unwanted {
                 write!(f, "the server begins with a message of {length} bytes")
             }
             Self::TooMuch => f.write_str("the server does not come to the end of the login"),
+            Self::AnswerTooLong(length) => {
+                write!(f, "the server answers with a message of {length} bytes")
+            }
+            Self::AnswerTooMuch => f.write_str("an answer of the server does not come to its end"),
         }
     }
 }
 
 impl std::error::Error for Unwanted {}
 
-/// What the next bytes from a server are.
+/// What came of a look at some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen<'a> {
+    /// The login goes on.
+    Login,
+    /// From here on it is TLS.
+    Tls,
+    /// The login is done. These bytes come next; so many of them belong to its last message.
+    Done(usize, &'a [u8]),
+}
+
+/// What the next bytes from a server are, until the login is done.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::postgres) struct Watch {
     logins: Logins,
@@ -120,8 +143,8 @@ impl Watch {
         }
     }
 
-    /// Looks at the next bytes. False once there is no more to look at.
-    fn see(&mut self, mut bytes: &[u8]) -> Result<bool, Unwanted> {
+    /// Looks at the next bytes.
+    fn see<'a>(&mut self, mut bytes: &'a [u8]) -> Result<Seen<'a>, Unwanted> {
         self.seen += bytes.len();
         if self.seen > MOST {
             return Err(Unwanted::TooMuch);
@@ -129,7 +152,7 @@ impl Watch {
         if let (true, Some((answer, more))) = (self.before_tls, bytes.split_first()) {
             self.before_tls = false;
             if *answer == b'S' {
-                return Ok(false);
+                return Ok(Seen::Tls);
             }
             bytes = more;
         }
@@ -146,12 +169,12 @@ impl Watch {
             if self.whole_head()? {
                 let done = self.message()?;
                 if done {
-                    return Ok(false);
+                    return Ok(Seen::Done(self.rest, bytes));
                 }
                 self.filled = 0;
             }
         }
-        Ok(true)
+        Ok(Seen::Login)
     }
 
     /// True if all of the head is there that this message has.
@@ -192,15 +215,45 @@ impl Watch {
     }
 }
 
-/// A stream whose first bytes from the server are looked at.
+/// How far a connection is.
+#[derive(Clone, Copy)]
+enum Stage {
+    Login(Watch),
+    Answers(Answers),
+    /// It is TLS, which is looked at inside.
+    Sealed,
+}
+
+impl Stage {
+    fn see(&mut self, bytes: &[u8]) -> Result<(), Unwanted> {
+        match self {
+            Self::Login(watch) => match watch.see(bytes)? {
+                Seen::Login => {}
+                Seen::Tls => *self = Self::Sealed,
+                Seen::Done(rest, more) => {
+                    let mut answers = Answers::after(rest);
+                    answers.see(more)?;
+                    *self = Self::Answers(answers);
+                }
+            },
+            Self::Answers(answers) => answers.see(bytes)?,
+            Self::Sealed => {}
+        }
+        Ok(())
+    }
+}
+
+/// A stream whose bytes from the server are looked at.
 pub(in crate::postgres) struct Watched<S> {
     stream: S,
-    watch: Option<Watch>,
+    stage: Stage,
 }
 
 impl<S> Watched<S> {
+    /// Without a `watch`, it is TLS from the beginning.
     pub(in crate::postgres) fn new(stream: S, watch: Option<Watch>) -> Self {
-        Self { stream, watch }
+        let stage = watch.map_or(Stage::Sealed, Stage::Login);
+        Self { stream, stage }
     }
 }
 
@@ -213,17 +266,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let this = self.get_mut();
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-        let Some(watch) = &mut this.watch else {
-            return Poll::Ready(Ok(()));
-        };
-        match watch.see(&buf.filled()[before..]) {
-            Ok(true) => {}
-            Ok(false) => this.watch = None,
-            Err(unwanted) => {
-                buf.set_filled(before);
-                let e = io::Error::new(io::ErrorKind::InvalidData, unwanted);
-                return Poll::Ready(Err(e));
-            }
+        if let Err(unwanted) = this.stage.see(&buf.filled()[before..]) {
+            buf.set_filled(before);
+            let e = io::Error::new(io::ErrorKind::InvalidData, unwanted);
+            return Poll::Ready(Err(e));
         }
         Poll::Ready(Ok(()))
     }

@@ -12,6 +12,7 @@ mod reader;
 mod roles;
 mod run;
 mod source;
+mod statement;
 #[cfg(test)]
 mod tests;
 

@@ -16,11 +16,12 @@ use super::object::DumpFrom;
 use super::reader::{DumpReader, Item};
 use super::roles::{Mapped, RoleMap};
 use super::source::Source;
+use super::statement::{copied, failed, is_of_another_version, refuse};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::{Endpoint, Identity, Outcome, Verdict};
 use crate::postgres::restore::analyze;
-use crate::postgres::schema::lex::{Lexer, TokenKind};
+use crate::postgres::room::Room;
 use crate::postgres::session::SHORT_LOG;
 use crate::postgres::{
     ClientTool, Environment, RowOptions, Session, literal, server_error, server_facts,
@@ -113,7 +114,9 @@ impl PgDump {
         db: &Identity,
     ) -> Result<(DumpReport, Verdict)> {
         let session = Session::open_at(endpoint, db, ctx).await?;
-        let done = ctx.within(LIMIT, "the dump", self.run(ctx, &session)).await;
+        let room = Room::of(ctx, endpoint, db, &self.options.free_space).await?;
+        let loading = ctx.within(LIMIT, "the dump", self.run(ctx, &session));
+        let done = room.keep(|| "the dump".to_owned(), loading).await;
         session.close().await;
         let (report, expected) = done?;
         let session = Session::open_at(endpoint, db, ctx).await?;
@@ -275,82 +278,6 @@ impl<'a> Load<'a> {
         self.report.statements += 1;
         self.report.rows += came;
         Ok(())
-    }
-}
-
-/// The table of `COPY schema.table (...) FROM stdin`, as it is written.
-fn copied(sql: &str) -> &str {
-    let mut lexer = Lexer::new(sql);
-    let mut range = None;
-    let mut dotted = false;
-    let _copy = lexer.token();
-    while let Ok(Some(token)) = lexer.token() {
-        match token.kind {
-            TokenKind::Dot => dotted = true,
-            TokenKind::Word | TokenKind::Quoted if range.is_none() || dotted => {
-                let start = range.map_or(token.range.start, |(start, _)| start);
-                range = Some((start, token.range.end));
-                dotted = false;
-            }
-            _ => break,
-        }
-    }
-    range.map_or("", |(start, end)| &sql[start..end])
-}
-
-/// Statements that reach beyond the database that is restored.
-fn refuse(sql: &str, line: usize) -> Result<()> {
-    let mut lexer = Lexer::new(sql);
-    let mut word = || match lexer.token() {
-        Ok(Some(token)) => sql[token.range].to_ascii_lowercase(),
-        _ => String::new(),
-    };
-    let (verb, object, third) = (word(), word(), word());
-    let changes = matches!(verb.as_str(), "create" | "alter" | "drop");
-    let beyond = match object.as_str() {
-        "database" | "tablespace" | "role" | "group" | "system" => changes,
-        "user" => changes && third != "mapping",
-        _ => verb == "load",
-    };
-    if beyond {
-        return Err(Error::refused(format!(
-            "line {line} of the dump: {} {} reaches beyond the database that is restored",
-            verb.to_uppercase(),
-            object.to_uppercase()
-        ))
-        .hint("make the dump with pg_dump, without --create"));
-    }
-    Ok(())
-}
-
-/// Newer versions of pg_dump set what older servers do not have.
-fn is_of_another_version(sql: &str, e: &tokio_postgres::Error) -> bool {
-    e.code() == Some(&SqlState::UNDEFINED_OBJECT)
-        && sql
-            .get(..4)
-            .is_some_and(|head| head.eq_ignore_ascii_case("set "))
-        && sql.contains('=')
-}
-
-fn failed(sql: &str, line: usize, e: tokio_postgres::Error) -> Error {
-    let missing_role = e.code() == Some(&SqlState::UNDEFINED_OBJECT)
-        && e.as_db_error()
-            .is_some_and(|db| db.message().starts_with("role "));
-    let head: String = sql
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(120)
-        .collect();
-    let error = server_error(
-        format!("a statement before line {line} of the dump failed: {head}"),
-        e,
-    );
-    if missing_role {
-        error.hint(
-            "give it a name of this server (--role OLD=NEW), or leave it out (--drop-role OLD)",
-        )
-    } else {
-        error
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod reading;
 mod roles;
+mod room;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

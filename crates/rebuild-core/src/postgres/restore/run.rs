@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{Endpoint, Identity};
 use crate::postgres::backup::Manifest;
+use crate::postgres::room::Room;
 use crate::postgres::rows::RowOptions;
 use crate::postgres::rows::snapshot::TableReader;
 use crate::postgres::rows::units::join_workers;
@@ -108,11 +109,22 @@ pub(super) async fn run(
         large_objects: super::large_objects::LargeObjects::of(restorer),
         whole_tables: OnceCell::new(),
     });
-    let mut workers = JoinSet::new();
-    for _ in 0..restorer.options.jobs.get().min(open) {
-        workers.spawn(work.clone().worker());
+    if open == 0 {
+        return Ok(());
     }
-    join_workers(workers).await?;
+    let load = async {
+        let mut workers = JoinSet::new();
+        for _ in 0..restorer.options.jobs.get().min(open) {
+            workers.spawn(work.clone().worker());
+        }
+        join_workers(workers).await
+    };
+    let what = || {
+        let loaded = work.loaded.load(Ordering::Relaxed);
+        format!("the load, of which {loaded} of about {total} bytes were in,")
+    };
+    let room = Room::of(ctx, &restorer.endpoint, db, &restorer.options.free_space).await?;
+    room.keep(what, load).await?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use crate::event::Ctx;
 use crate::model::{BackupId, Identity};
 use crate::postgres::Session;
 use crate::postgres::backup::Manifest;
+use crate::postgres::room::Room;
 use crate::spec::TablePatterns;
 use crate::traits::RestoreReport;
 use crate::work::{Crew, Share, share_out, shares};
@@ -97,7 +98,10 @@ impl PgRestorer {
                 .collect(),
         };
         let done = share_out::<RestoreResult>(ctx, loaders.crew, &self.store, RESTORE, &task);
-        for (index, counted) in done.await?.into_iter().enumerate() {
+        // The workers may be elsewhere; the disks are the server's.
+        let room = Room::of(ctx, &self.endpoint, db, &self.options.free_space).await?;
+        let done = room.keep(|| "the load".to_owned(), done).await?;
+        for (index, counted) in done.into_iter().enumerate() {
             tracing::debug!("worker {index} did {} pieces", counted.result.pieces);
         }
         let now = work::read(session).await?;

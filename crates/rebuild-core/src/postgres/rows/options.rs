@@ -3,6 +3,8 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use crate::postgres::FreeSpace;
+
 /// How many workers read or write rows, how rows are packed, and how long to wait.
 #[derive(Clone, Debug)]
 pub struct RowOptions {
@@ -22,6 +24,8 @@ pub struct RowOptions {
     /// How long one statement that works on a whole table may take: building an index, checking
     /// a foreign key, refreshing a materialised view.
     pub statement_limit: Duration,
+    /// How the free space of a disk is told, which is looked at while rows go in.
+    pub free_space: FreeSpace,
 }
 
 impl Default for RowOptions {
@@ -36,6 +40,7 @@ impl Default for RowOptions {
             stall: Duration::from_secs(600),
             lock_wait: Duration::from_secs(30),
             statement_limit: Duration::from_secs(12 * 3600),
+            free_space: FreeSpace::default(),
         }
     }
 }

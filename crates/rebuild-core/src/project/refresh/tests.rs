@@ -1,14 +1,16 @@
 //! Refreshes between real servers.
 
+mod ended;
 mod masked;
 mod preserved;
+mod standby;
 
 use tempfile::TempDir;
 
 use super::*;
 use crate::engine::Report;
 use crate::event::Events;
-use crate::journal::Ending;
+use crate::journal::{Ending, Journal};
 use crate::model::Endpoint;
 use crate::plan::Plan;
 use crate::postgres::{LocalCluster, Session, compare};
@@ -80,6 +82,17 @@ impl World {
         plan.expect("a plan")
     }
 
+    /// The journal of a run has this program, and the client programs that it used.
+    async fn assert_programs(&self, report: &Report) {
+        let project = self.project("").await;
+        let journal = Journal::open(project.store(), &report.run).await;
+        let journal = journal.expect("a journal");
+        let program = journal.state().program().expect("recorded");
+        let tools: Vec<&str> = program.tools.iter().map(|t| t.name.as_str()).collect();
+        assert!(program.binary.is_some());
+        assert_eq!(tools, ["pg_dump", "pg_restore"]);
+    }
+
     /// The messages of the guards that refuse a spec that says `more`.
     pub(super) async fn refusals(&self, more: &str) -> Vec<String> {
         let refusals = self.plan(more).await.refusals;
@@ -140,6 +153,7 @@ async fn production_comes_to_stand_in_the_place_of_the_target() {
         assert!(losses.contains(lost), "{losses}");
     }
     let report = world.run("").await;
+    world.assert_programs(&report).await;
     assert_eq!(report.ending, Ending::Done, "{report:?}");
     let ctx = crate::event::Ctx::quiet();
     let compared = compare(&ctx, &world.prod(), &world.app(), false).await;
@@ -376,53 +390,4 @@ async fn it_takes_no_superuser() {
     assert_eq!(text(&world.app(), kept).await, "1a 2b true");
     let masked = "select count(*) from public.customer where name like 'customer%'";
     assert_eq!(text(&world.app(), masked).await, "0");
-}
-
-/// Tells when a step has begun.
-struct Begun(&'static str, tokio::sync::mpsc::UnboundedSender<()>);
-
-impl crate::event::Sink for Begun {
-    fn event(&self, event: &crate::event::Event) {
-        if matches!(&event.kind, crate::event::EventKind::StepStarted { step, .. } if step == self.0)
-        {
-            let _ = self.1.send(());
-        }
-    }
-
-    fn progress(&self, _: &crate::event::Progress) {}
-}
-
-#[tokio::test]
-async fn a_refresh_whose_program_ended_goes_back_or_on() {
-    let world = World::new(PROD, APP).await;
-    // From when it holds the source until the rows are there it goes back, otherwise it goes on.
-    for (step, ending) in [
-        ("restore", Ending::RolledBack),
-        ("schema", Ending::Done),
-        ("finish", Ending::Done),
-    ] {
-        let (send, mut begun) = tokio::sync::mpsc::unbounded_channel();
-        let mut project = world.project("").await;
-        project.events = Events::new(None, vec![Arc::new(Begun(step, send))]);
-        tokio::select! {
-            ended = project.run(None, None) => panic!("{step}: {ended:?}"),
-            _ = begun.recv() => {}
-        }
-        drop(project);
-        let project = world.project("").await;
-        let run = project.runs().await.expect("runs")[0].id.clone();
-        let report = project.resume(&run).await.expect("resumed");
-        assert_eq!(report.ending, ending, "{step}: {report:?}");
-        assert!(
-            !world.folder.path().join("store/sources").exists(),
-            "{step}"
-        );
-        let stays = ending == Ending::RolledBack;
-        let tried = "select count(*) from pg_views where viewname = 'tried'";
-        assert_eq!(
-            text(&world.app(), tried).await,
-            u8::from(stays).to_string(),
-            "{step}"
-        );
-    }
 }

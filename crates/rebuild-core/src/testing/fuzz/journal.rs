@@ -106,6 +106,7 @@ fn record(seq: u64, prev: String, body: Body) -> Record {
         writer: Writer {
             id: "0192f0c1".to_owned(),
             pid: 7,
+            program: None,
         },
         body,
     }

@@ -46,6 +46,7 @@ class Report(Result):
         ending: How it stands.
         error: Why it is not done; a step's own traceback is in it.
         hint: Advice that came with the error.
+        notes: What is not as it was when another process worked on the run, a line each.
         left: What is left behind and under which name, a line each.
         next: The one command to type next.
         shut_out_ms: How long new sessions were held off by the promote, in milliseconds.
@@ -57,6 +58,7 @@ class Report(Result):
     ending: Ending
     error: str | None
     hint: str | None
+    notes: tuple[str, ...]
     left: tuple[str, ...]
     next: str | None
     shut_out_ms: int | None
@@ -67,6 +69,7 @@ class Report(Result):
     def of(cls, value: Mapping[str, Any]) -> Report:
         members = {
             **value,
+            "notes": tuple(value["notes"]),
             "left": tuple(value["left"]),
             "steps": tuple(Step.of(step) for step in value["steps"]),
         }
@@ -78,6 +81,7 @@ class Report(Result):
             text.append(f"new sessions were held off for {self.shut_out_ms} ms")
         if self.error:
             text.append(f"error: {self.error}")
+        text += self.notes
         text += self.left
         if self.next:
             text.append(f"next: {self.next}")

@@ -29,8 +29,10 @@ async fn answered(said: Vec<u8>, more: &str) -> (String, Vec<u8>) {
         client.read_exact(&mut startup).await.expect("a startup");
         // One that has had enough may not read all of it.
         let _ = client.write_all(&said).await;
-        let mut rest = Vec::new();
-        let _ = client.read_to_end(&mut rest).await;
+        // Its next words tell; then the server is gone, for it has no more to say.
+        let mut rest = vec![0; 1024];
+        let length = client.read(&mut rest).await.unwrap_or_default();
+        rest.truncate(length);
         rest
     });
     let text = format!("host=127.0.0.1 port={port} user=u password=hunter2 {more}");
@@ -106,16 +108,100 @@ fn messages_are_told_apart_in_pieces_of_any_size() {
     .concat();
     for size in 1..=startup.len() {
         let mut watch = Watch::messages(Logins::WITHOUT_PASSWORDS);
-        let seen = startup.chunks(size).map(|piece| watch.see(piece));
-        let ended: Vec<bool> = seen
-            .map(|seen| seen.expect("wanted"))
-            .take_while(|more| *more)
-            .collect();
-        assert!(ended.len() < startup.len(), "{size}");
+        let mut seen = startup.chunks(size).enumerate();
+        let ended = seen.find_map(|(at, piece)| match watch.see(piece).expect("wanted") {
+            Seen::Done(1, more) => Some(startup.len().min((at + 1) * size) - more.len()),
+            _ => None,
+        });
+        // Where the last message of the login says that a transaction may begin.
+        assert_eq!(
+            ended,
+            Some(startup.len() - request(3, b"").len() - 1),
+            "{size}"
+        );
     }
     let mut tls = Watch::tls_answer(Logins::WITHOUT_PASSWORDS);
-    assert_eq!(tls.see(b"S\x16\x03"), Ok(false));
+    assert_eq!(tls.see(b"S\x16\x03"), Ok(Seen::Tls));
     let mut plain = Watch::tls_answer(Logins::WITHOUT_PASSWORDS);
     let no = [b"N".to_vec(), request(3, b"")].concat();
     assert_eq!(plain.see(&no), Err(Unwanted::Cleartext));
+}
+
+/// How a session ends whose server answers its first question with `said`, in pieces of 64 KiB, until
+/// nobody listens. Gives how many bytes it could say.
+async fn asked(said: Vec<u8>) -> usize {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let server = tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.expect("a client");
+        let mut heard = vec![0; 4096];
+        let length = client.read(&mut heard).await.expect("a startup");
+        assert!(length > 0);
+        let login = [request(0, b""), message(b'Z', b"I")].concat();
+        client.write_all(&login).await.expect("a client");
+        let length = client.read(&mut heard).await.expect("a question");
+        assert!(length > 0);
+        let mut told = 0;
+        for piece in said.chunks(64 << 10) {
+            if client.write_all(piece).await.is_err() {
+                return told;
+            }
+            told += piece.len();
+        }
+        // All of it was taken; what is wrong with it was seen at its end.
+        let _ = client.read_to_end(&mut heard).await;
+        told
+    });
+    let text = format!("host=127.0.0.1 port={port} user=u sslmode=disable");
+    let endpoint = Environment::default().endpoint(&text, false);
+    let endpoint = endpoint.expect("an endpoint");
+    let ended = Session::open(&endpoint, "a test").await;
+    let error = ended.err().expect("no answer");
+    assert!(format!("{error:?}").contains("closed"), "{error:?}");
+    server.await.expect("the server")
+}
+
+#[tokio::test]
+async fn an_answer_of_absurd_length_is_not_waited_for() {
+    const ROOM: usize = 8 << 20;
+    // It says how long it is, and means it.
+    for kind in [b'D', b'd', b'E'] {
+        let mut absurd = message(kind, &vec![0; 32 << 20]);
+        absurd[1..5].copy_from_slice(&0x7fff_ffff_u32.to_be_bytes());
+        let told = asked(absurd).await;
+        assert!(told < ROOM, "{told} bytes were taken");
+    }
+}
+
+#[test]
+fn answers_are_measured_and_rows_of_copy_are_not_added_up() {
+    let head = |kind: u8, length: u32| [&[kind][..], &length.to_be_bytes()].concat();
+    let see = |bytes: &[u8]| Answers::after(0).see(bytes);
+    assert_eq!(see(&head(b'D', answers::LONGEST_ANSWER)), Ok(()));
+    let longer = answers::LONGEST_ANSWER + 1;
+    let refused = Err(Unwanted::AnswerTooLong(longer));
+    assert_eq!(see(&head(b'D', longer)), refused);
+    assert_eq!(see(&head(b'd', longer)), Ok(()), "a row that is passed on");
+    let row = answers::LONGEST_ROW + 1;
+    assert_eq!(see(&head(b'd', row)), Err(Unwanted::AnswerTooLong(row)));
+
+    // As often as it takes, in pieces of odd sizes.
+    let piece = 1 << 20;
+    let most = usize::try_from(answers::MOST_OF_AN_ANSWER).expect("fits") / piece;
+    let say = |answers: &mut Answers, kind: u8, times: usize| {
+        let said = message(kind, &vec![0; piece - 4]);
+        (0..times).try_for_each(|_| said.chunks(300_007).try_for_each(|part| answers.see(part)))
+    };
+    let mut answers = Answers::after(0);
+    assert_eq!(
+        say(&mut answers, b'd', most + 1),
+        Ok(()),
+        "they are not kept"
+    );
+    assert_eq!(say(&mut answers, b'D', most - 1), Ok(()));
+    answers
+        .see(&message(b'Z', b"I"))
+        .expect("the end of an answer");
+    assert_eq!(say(&mut answers, b'D', most), Ok(()), "another answer");
+    assert_eq!(say(&mut answers, b'D', 1), Err(Unwanted::AnswerTooMuch));
 }

@@ -6,6 +6,7 @@ mod keys;
 mod locks;
 mod pitfalls;
 mod places;
+mod room;
 mod shared;
 mod some_tables;
 mod verified;
