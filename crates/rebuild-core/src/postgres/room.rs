@@ -15,13 +15,13 @@ use super::{Session, server_error};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::{Endpoint, Identity};
-use crate::plan::LEAST_LEFT;
+use crate::plan::{LEAST_LEFT, bytes};
 use crate::store;
 use crate::traits::Task;
 
 /// How often a disk is looked at. A look is one call of the system, and what is kept free must be
 /// more than a load can write until the next one.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What is kept free where there is plenty: some seconds of the fastest load.
 const KEPT: u64 = 1 << 30;
@@ -205,10 +205,11 @@ fn full(what: &str, disk: &Disk, left: u64) -> Error {
     Error::new(
         ErrorKind::Server,
         format!(
-            "{what} was ended: the server's disk of {} has {left} bytes left, and {} are kept free, \
-             for a server whose disk is full stops with all of its databases",
+            "{what} was ended: the server's disk of {} has {} left, and {} are kept free, for \
+             a server whose disk is full stops with all of its databases",
             disk.folder.display(),
-            disk.kept
+            bytes(left),
+            bytes(disk.kept)
         ),
     )
     .hint(

@@ -46,7 +46,7 @@ async fn a_disk_is_looked_at_again_and_again_while_rows_go_in() {
     assert_eq!(looks.load(Ordering::Relaxed), 4);
     let said = e.to_string();
     assert!(
-        said.contains("/log has 80 bytes left, and 100 are kept"),
+        said.contains("/log has 80 B left, and 100 B are kept"),
         "{said}"
     );
     assert!(

@@ -14,6 +14,6 @@ async fn a_dump_does_not_fill_the_disk_of_the_server() {
     let e = world.restore(&dump).await.expect_err("no room");
     let said = e.chain();
     assert!(said.contains("the dump was ended"), "{said}");
-    assert!(said.contains("1000 bytes left"), "{said}");
+    assert!(said.contains("1000 B left"), "{said}");
     world.restore(&world.of(&path)).await.expect("room");
 }
