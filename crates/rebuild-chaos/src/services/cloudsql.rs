@@ -4,17 +4,15 @@ use std::path::PathBuf;
 
 use rebuild_core::Environment;
 use rebuild_core::model::Endpoint;
-use rebuild_core::postgres::LocalCluster;
-use rebuild_core::testing::{CLIENT_BIN, cluster_options};
 use rebuild_testgoogle::{Failure, Fault, Google, OperationFault, SqlInstance, Strike};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::faults::case;
-use super::{Lab, Service, open};
+use super::{Lab, Service, new_desk, open};
 use crate::faults::{Case, Extent};
 use crate::trial::{Ended, Struck, Way};
-use crate::world::{Desk, fill, write_schema};
+use crate::world::{Desk, fill};
 
 const PROJECT: &str = "shop";
 const PASSWORD: &str = "tr0ub4dor";
@@ -122,12 +120,7 @@ impl Service for CloudSql {
         let google = Google::start().await.expect("a server of APIs");
         let new = google.instance(PROJECT, "europe-west1", "main");
         let instance = new.password(PASSWORD).create().await.expect("an instance");
-        let bin = LocalCluster::programs(&cluster_options()).await;
-        let bin = bin.expect("server programs");
-        let tools = std::env::var_os(CLIENT_BIN).map_or(bin, PathBuf::from);
-        let folder = TempDir::new().expect("a folder");
-        write_schema(folder.path());
-        let mut desk = Desk::new(folder.path().to_owned(), tools.clone(), Vec::new());
+        let (folder, mut desk, tools) = new_desk().await;
         desk.confirmed = Some("app");
         let spec = spec(&google, &instance.connection_name(), &tools);
         std::fs::write(desk.spec_file(), spec).expect("the spec");

@@ -6,16 +6,16 @@ use std::time::Duration;
 use rebuild_core::Environment;
 use rebuild_core::model::Endpoint;
 use rebuild_core::postgres::LocalCluster;
-use rebuild_core::testing::{CLIENT_BIN, cluster_options};
+use rebuild_core::testing::cluster_options;
 use rebuild_testkube::{Cluster, Fault, PostgresImage, Strike};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::faults::case;
-use super::{Lab, PATIENCE, Service, open};
+use super::{Lab, PATIENCE, Service, new_desk, open};
 use crate::faults::{Case, Extent};
 use crate::trial::{Ended, Struck, Way};
-use crate::world::{Desk, fill, write_schema};
+use crate::world::{Desk, fill};
 
 /// The server with its Service and Secret, and a Deployment that writes to it.
 const MANIFESTS: &str = include_str!("../../../rebuild-core/src/testing/kubernetes/world.yaml");
@@ -160,15 +160,10 @@ impl Service for Kubernetes {
     async fn start() -> Self {
         let sockets = tempfile::Builder::new().prefix("rbc").tempdir_in("/tmp");
         let sockets = sockets.expect("a folder");
-        let bin = LocalCluster::programs(&cluster_options()).await;
-        let bin = bin.expect("server programs");
-        let tools = std::env::var_os(CLIENT_BIN).map_or(bin, PathBuf::from);
+        let (folder, desk, tools) = new_desk().await;
         let cluster = cluster(&tools, sockets.path()).await;
-        let folder = TempDir::new().expect("a folder");
-        write_schema(folder.path());
         let at = folder.path().join("server.yaml");
         std::fs::write(at, server_manifests()).expect("the manifests");
-        let desk = Desk::new(folder.path().to_owned(), tools.clone(), Vec::new());
         let spec = spec(cluster.kubeconfig(), &tools);
         std::fs::write(desk.spec_file(), spec).expect("the spec");
         let mut world = Self {

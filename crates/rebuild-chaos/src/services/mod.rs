@@ -7,11 +7,14 @@ mod kubernetes;
 mod trial;
 
 use std::marker::PhantomData;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rebuild_core::model::Endpoint;
-use rebuild_core::postgres::Session;
+use rebuild_core::postgres::{LocalCluster, Session};
+use rebuild_core::testing::{CLIENT_BIN, cluster_options};
+use tempfile::TempDir;
 
 pub use cloudsql::CloudSql;
 pub use faults::cases;
@@ -20,7 +23,7 @@ pub use kubernetes::Kubernetes;
 use crate::faults::{Case, Extent};
 use crate::strike::{Aim, Call, Deed, Striker, tally};
 use crate::trial::Ended;
-use crate::world::{Desk, Point, State};
+use crate::world::{Desk, Point, State, write_schema};
 
 /// The records of the journal, among the files that get a name.
 const RECORDS: (Call, &str) = (Call::Name, "/runs/");
@@ -50,7 +53,7 @@ pub trait Service: Sized + 'static {
     fn endpoint(&self) -> impl Future<Output = Endpoint>;
 
     /// PostgreSQL's client programs.
-    fn tools(&self) -> std::path::PathBuf;
+    fn tools(&self) -> PathBuf;
 
     /// What holds the rows of the old server is there, however far the run came.
     fn expect_copy(&self) -> impl Future<Output = ()>;
@@ -95,6 +98,17 @@ impl Picture {
             state: State::at(&service.tools(), &endpoint).await,
         }
     }
+}
+
+/// A desk in a new folder with the files of the schema, and PostgreSQL's client programs.
+async fn new_desk() -> (TempDir, Desk, PathBuf) {
+    let bin = LocalCluster::programs(&cluster_options()).await;
+    let bin = bin.expect("server programs");
+    let tools = std::env::var_os(CLIENT_BIN).map_or(bin, PathBuf::from);
+    let folder = TempDir::new().expect("a folder");
+    write_schema(folder.path());
+    let desk = Desk::new(folder.path().to_owned(), tools.clone(), Vec::new());
+    (folder, desk, tools)
 }
 
 /// A session in a database whose server may just be starting.
