@@ -33,8 +33,8 @@ async fn standby_of(primary: &LocalCluster) -> LocalCluster {
     let data = standby.data_dir();
     let before = data.metadata().expect("a folder");
     std::fs::remove_dir_all(&data).expect("removed");
-    let copied = tokio::process::Command::new(primary.bin_dir().join("pg_basebackup"))
-        .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"])
+    let copied = tokio::process::Command::new(client_bin_dir(primary).join("pg_basebackup"))
+        .args(["--checkpoint=fast", "--no-sync"])
         .arg("--pgdata")
         .arg(&data)
         .arg("--host")
@@ -49,9 +49,20 @@ async fn standby_of(primary: &LocalCluster) -> LocalCluster {
         .await
         .expect("pg_basebackup");
     assert!(copied.status.success(), "{copied:?}");
+    // What a newer pg_basebackup would write here, an older server does not know.
+    std::fs::write(data.join("standby.signal"), "").expect("written");
     give(&data, (before.uid(), before.gid()));
-    let socket = standby.socket_dir().display().to_string();
-    configure(&standby, &format!("unix_socket_directories = '{socket}'\n"));
+    let (socket, of) = (standby.socket_dir(), primary.socket_dir());
+    configure(
+        &standby,
+        &format!(
+            "unix_socket_directories = '{}'\n\
+             primary_conninfo = 'host={} port={} user=postgres'\n",
+            socket.display(),
+            of.display(),
+            primary.port()
+        ),
+    );
     standby.launch().await.expect("it follows");
     standby
 }
