@@ -60,6 +60,7 @@ async fn main() -> ExitCode {
         only: &args.case,
         tell: &tell,
     };
+    let about = about(&args).await;
     let mut tallies = Vec::new();
     let mut not_run = Vec::new();
     for family in FAMILIES.iter().filter(|f| f.contains(&args.only)) {
@@ -75,13 +76,16 @@ async fn main() -> ExitCode {
             tally.took.as_secs_f64()
         );
         tallies.push(tally);
+        // After each family: what an interrupted run of an hour found is not lost.
+        if let Some(out) = &args.out {
+            let so_far = page(&tallies, &not_run, &about);
+            std::fs::write(out, so_far).expect("the page is written");
+        }
+    }
+    if args.out.is_none() {
+        println!("\n{}", page(&tallies, &not_run, &about));
     }
     let wrong = tallies.iter().any(|tally| !tally.findings().is_empty());
-    let page = page(&tallies, &not_run, &about(&args).await);
-    match args.out {
-        Some(out) => std::fs::write(out, page).expect("the page is written"),
-        None => println!("\n{page}"),
-    }
     ExitCode::from(u8::from(wrong))
 }
 

@@ -242,6 +242,17 @@ def test_exceptions_are_whole_after_a_journey() -> None:
     error = rebuild.Refused("no", where="a:1:2", hint="so", causes=("why",))
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again)) == (rebuild.Refused, "no\n  because: why\n\nhint: so")
-    report = rebuild.Report("run-1", "halted", "x", None, (), "resume", None, 1.0, ())
+    report = rebuild.Report(
+        run="run-1",
+        ending="halted",
+        error="x",
+        hint=None,
+        notes=(),
+        left=(),
+        next="resume",
+        shut_out_ms=None,
+        seconds=1.0,
+        steps=(),
+    )
     halted = pickle.loads(pickle.dumps(rebuild.Halted(report)))
     assert halted.report == report and halted.hint == "resume"
