@@ -9,6 +9,7 @@ pub mod faults;
 pub mod random;
 pub mod reliability;
 pub mod report;
+pub mod results;
 pub mod services;
 pub mod strike;
 pub mod trial;

@@ -1,12 +1,13 @@
 //! `make chaos`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
 use rebuild_chaos::faults::{Extent, FAMILIES, missing, scenes};
-use rebuild_chaos::reliability::{About, page};
+use rebuild_chaos::reliability::page;
 use rebuild_chaos::report::{Tried, Trying};
+use rebuild_chaos::results::{FamilyResult, Occasion, Results};
 
 /// Strikes whole rebuilds with faults, and writes down what came of it.
 #[derive(Parser)]
@@ -38,7 +39,7 @@ struct Args {
     /// How many servers at once
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
     workers: u16,
-    /// Write the page here
+    /// Write the page here, and beside it, as JSON, what it says; families that are not tried stay as they are there
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -60,8 +61,23 @@ async fn main() -> ExitCode {
         only: &args.case,
         tell: &tell,
     };
-    let about = about(&args).await;
-    let mut tallies = Vec::new();
+    match try_families(&args, &trying).await {
+        Ok(wrong) => ExitCode::from(u8::from(wrong)),
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether anything went wrong.
+async fn try_families(args: &Args, trying: &Trying<'_>) -> Result<bool, String> {
+    let occasion = occasion(args).await;
+    let data = args.out.as_ref().map(|out| out.with_extension("json"));
+    let mut results = data
+        .as_deref()
+        .map_or(Ok(Results::default()), Results::read)?;
+    let mut wrong = false;
     let mut not_run = Vec::new();
     for family in FAMILIES.iter().filter(|f| f.contains(&args.only)) {
         if let Some(why) = missing(family) {
@@ -70,23 +86,28 @@ async fn main() -> ExitCode {
             continue;
         }
         let tally = trying.family(family, scenes(family)).await;
-        let (tried, wrong) = (tally.tried.len(), tally.findings().len());
+        let result = FamilyResult::of(&tally, &occasion);
+        let (tried, found) = (result.tried, result.findings.len());
         println!(
-            "{family}: {tried} tried, {wrong} wrong, {:.0} s",
+            "{family}: {tried} tried, {found} wrong, {:.0} s",
             tally.took.as_secs_f64()
         );
-        tallies.push(tally);
-        // After each family: what an interrupted run of an hour found is not lost.
-        if let Some(out) = &args.out {
-            let so_far = page(&tallies, &not_run, &about);
-            std::fs::write(out, so_far).expect("the page is written");
+        wrong |= found > 0;
+        results.put(result);
+        // After each family: what an interrupted run of hours found is not lost.
+        if let (Some(out), Some(data)) = (&args.out, &data) {
+            results.write(data)?;
+            write(out, &page(&results, &not_run))?;
         }
     }
     if args.out.is_none() {
-        println!("\n{}", page(&tallies, &not_run, &about));
+        println!("\n{}", page(&results, &not_run));
     }
-    let wrong = tallies.iter().any(|tally| !tally.findings().is_empty());
-    ExitCode::from(u8::from(wrong))
+    Ok(wrong)
+}
+
+fn write(file: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(file, text).map_err(|e| format!("{}: {e}", file.display()))
 }
 
 /// Tells of what went wrong at once.
@@ -97,10 +118,10 @@ fn tell(tried: &Tried) {
     }
 }
 
-async fn about(args: &Args) -> About {
+async fn occasion(args: &Args) -> Occasion {
     let day = jiff::Zoned::now().date().to_string();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    About {
+    Occasion {
         day,
         server: rebuild_chaos::world::World::version().await,
         processors,

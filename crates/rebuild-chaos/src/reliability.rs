@@ -1,21 +1,9 @@
 //! `RELIABILITY.md`: what the trials came to, for people.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use crate::report::Tally;
-use crate::trial::Ended;
-
-/// What a page says besides its figures.
-pub struct About {
-    /// The day, as 2026-01-31.
-    pub day: String,
-    /// The server's version.
-    pub server: String,
-    /// How many processors there were.
-    pub processors: usize,
-    /// The command that repeats it.
-    pub command: String,
-}
+use crate::results::{FamilyResult, Results};
 
 const HEAD: &str = "\
 # Reliability
@@ -32,61 +20,66 @@ every one of them it is looked at
   the journal does not know, and whether the next `rebuild plan` finds nothing in its way.
 
 The kinds of rebuild are *aside* and *in place* (rows of the backup), *refresh* (masked rows of another database, and some
-that are preserved) and *load* (a program brings the rows). In a cluster of Kubernetes and in Cloud SQL the whole server is replaced, in
-place, with its volume or as an instance; the API server, the node and Google's APIs are models inside the trials' own process, the
-PostgreSQL servers behind them are real. Where such a rebuild ends new, it then goes back by one command, to exactly the old. A sweep's length comes from a rebuild that nothing strikes, and a fault
-that did not strike is a failure of the trial. This page is written by the trials themselves.
+that are preserved) and *load* (a program brings the rows). In a cluster of Kubernetes and in Cloud SQL the whole server is replaced,
+in place, with its volume or as an instance; where the family says *aside*, the server stays, and the new database takes the
+old one's name in it, through a port-forward or the socket of a proxy. The API server, the node and Google's APIs are models inside the
+trials' own process, the PostgreSQL servers behind them are real. Where such a rebuild ends new, it then goes back by one
+command, to exactly the old. A sweep's length comes from a rebuild that nothing strikes, and a fault that did not strike is
+a failure of the trial. This page is written by the trials themselves.
 ";
 
 /// The page.
-pub fn page(tallies: &[Tally], not_run: &[String], about: &About) -> String {
+pub fn page(results: &Results, not_run: &[String]) -> String {
     let mut page = HEAD.to_owned();
-    let sum = |of: &dyn Fn(&Tally) -> usize| tallies.iter().map(of).sum::<usize>();
-    let tried = sum(&|t| t.tried.len());
-    let (new, old) = (sum(&|t| t.ended(Ended::New)), sum(&|t| t.ended(Ended::Old)));
-    let untouched = sum(&|t| t.ended(Ended::Untouched));
-    let findings: Vec<String> = tallies.iter().flat_map(Tally::findings).collect();
-    let lost = findings.iter().filter(|f| f.contains("ROWS LOST")).count();
+    let all = &results.families;
+    let sum = |of: &dyn Fn(&FamilyResult) -> usize| all.iter().map(of).sum::<usize>();
+    let findings: Vec<&String> = all.iter().flat_map(|f| &f.findings).collect();
     let _ = write!(
         page,
-        "\n**{tried} faults, {struck} struck; {new} ended new, {old} ended old, {untouched} before anything had begun; rows were lost in \
-         {lost}; {wrong} ended in any other way.** {day}, PostgreSQL {server}, {processors} processors. To repeat it:\n\n    {command}\n\n\
+        "\n**{} faults, {} struck; {} ended new, {} ended old, {} before anything had begun; rows were lost in \
+         {}; {} ended in any other way.**\n\n\
          | fault | tried | struck | ended new | ended old | not begun | wrong | minutes |\n\
          |---|--:|--:|--:|--:|--:|--:|--:|\n",
-        struck = sum(&Tally::struck),
-        wrong = findings.len(),
-        day = about.day,
-        server = about.server,
-        processors = about.processors,
-        command = about.command,
+        sum(&|f| f.tried),
+        sum(&|f| f.struck),
+        sum(&|f| f.ended_new),
+        sum(&|f| f.ended_old),
+        sum(&|f| f.not_begun),
+        findings.iter().filter(|f| f.contains("ROWS LOST")).count(),
+        findings.len(),
     );
-    for tally in tallies {
+    for f in all {
         let _ = writeln!(
             page,
             "| {} | {} | {} | {} | {} | {} | {} | {:.1} |",
-            tally.family,
-            tally.tried.len(),
-            tally.struck(),
-            tally.ended(Ended::New),
-            tally.ended(Ended::Old),
-            tally.ended(Ended::Untouched),
-            tally.findings().len(),
-            tally.took.as_secs_f64() / 60.0,
+            f.family,
+            f.tried,
+            f.struck,
+            f.ended_new,
+            f.ended_old,
+            f.not_begun,
+            f.findings.len(),
+            f.minutes,
         );
     }
-    if !not_run.is_empty() {
-        page += "\n## What was not run\n\n";
-        for family in not_run {
-            let _ = writeln!(page, "- {family}");
-        }
+    page += "\nTo repeat it:\n";
+    let commands: BTreeSet<String> = all.iter().map(|f| f.tried_by.to_string()).collect();
+    for command in commands {
+        let _ = write!(page, "\n- {command}\n");
     }
-    if !findings.is_empty() {
-        page += "\n## What went wrong\n\n";
-        for finding in findings {
-            let _ = writeln!(page, "- {}", shortened(&finding));
-        }
-    }
+    list(&mut page, "What was not run", not_run.iter().cloned());
+    let findings = findings.into_iter().map(|finding| shortened(finding));
+    list(&mut page, "What went wrong", findings);
     page
+}
+
+fn list(page: &mut String, title: &str, lines: impl Iterator<Item = String>) {
+    for (n, line) in lines.enumerate() {
+        if n == 0 {
+            let _ = write!(page, "\n## {title}\n\n");
+        }
+        let _ = writeln!(page, "- {line}");
+    }
 }
 
 /// The first line of a finding, and not all of it.
@@ -97,42 +90,18 @@ fn shortened(finding: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::report::Tried;
-    use crate::trial::Outcome;
+    use crate::results::tests::{occasion, tally};
 
     #[test]
     fn a_fault_that_did_not_strike_and_rows_that_were_lost_are_told() {
-        let outcome = |struck| Outcome {
-            struck,
-            ended: Ended::Old,
-            commands: 1,
-        };
-        let tried = |what: &str, result| Tried {
-            what: what.to_owned(),
-            result,
-        };
-        let tally = Tally {
-            family: "the roof falls in",
-            tried: vec![
-                tried("once", Ok(outcome(true))),
-                tried("too late", Ok(outcome(false))),
-                tried("badly", Err("ROWS LOST: 3 in service\nand more".to_owned())),
-            ],
-            took: Duration::from_secs(90),
-        };
-        let about = About {
-            day: "2026-01-31".to_owned(),
-            server: "15.1".to_owned(),
-            processors: 2,
-            command: "make chaos".to_owned(),
-        };
-        let page = page(&[tally], &["the floor: there is none".to_owned()], &about);
+        let mut results = Results::default();
+        results.put(FamilyResult::of(&tally("the roof falls in"), &occasion()));
+        let page = page(&results, &["the floor: there is none".to_owned()]);
         for line in [
             "**3 faults, 1 struck; 0 ended new, 2 ended old, 0 before anything had begun; rows were lost in 1; 2 ended in any other way.**",
             "| the roof falls in | 3 | 1 | 0 | 2 | 0 | 2 | 1.5 |",
+            "- `make chaos`, 2026-01-31, PostgreSQL 15.1, 2 processors\n",
             "- the floor: there is none",
             "- too late: NOT STRUCK",
             "- badly: ROWS LOST: 3 in service\n",

@@ -10,7 +10,7 @@ use futures::future::join_all;
 
 use crate::arena::Arena;
 use crate::faults::{self, Case, Extent};
-use crate::services::{self, CloudSql, Kubernetes, Lab, Service};
+use crate::services::{self, CloudSql, CloudSqlAside, Kubernetes, KubernetesAside, Lab, Service};
 use crate::strike::Striker;
 use crate::trial::{Ended, Outcome};
 use crate::world::Scene;
@@ -83,6 +83,10 @@ impl Trying<'_> {
             self.service::<Kubernetes>(family, striker).await
         } else if CloudSql::FAMILIES.contains(&family) {
             self.service::<CloudSql>(family, striker).await
+        } else if KubernetesAside::FAMILIES.contains(&family) {
+            self.service::<KubernetesAside>(family, striker).await
+        } else if CloudSqlAside::FAMILIES.contains(&family) {
+            self.service::<CloudSqlAside>(family, striker).await
         } else {
             let prepare = (0..self.workers).map(|_| Arena::prepare(striker.clone(), scenes));
             let arenas = join_all(prepare).await;

@@ -21,7 +21,7 @@ use futures::future::LocalBoxFuture;
 
 use crate::arena::Arena;
 use crate::random::Random;
-use crate::services::{CloudSql, Kubernetes, Service};
+use crate::services::{CloudSql, CloudSqlAside, Kubernetes, KubernetesAside, Service};
 use crate::strike::{Aim, tally};
 use crate::trial::{Outcome, Struck, Way};
 use crate::world::{Scene, Target};
@@ -76,7 +76,7 @@ impl Extent {
 }
 
 /// The families, in the order in which they are tried.
-pub const FAMILIES: [&str; 24] = [
+pub const FAMILIES: [&str; 32] = [
     kill::JOURNAL,
     kill::STORE,
     kill::MESSAGES,
@@ -97,10 +97,18 @@ pub const FAMILIES: [&str; 24] = [
     Kubernetes::FAMILIES[1],
     Kubernetes::FAMILIES[2],
     Kubernetes::FAMILIES[3],
+    KubernetesAside::FAMILIES[0],
+    KubernetesAside::FAMILIES[1],
+    KubernetesAside::FAMILIES[2],
+    KubernetesAside::FAMILIES[3],
     CloudSql::FAMILIES[0],
     CloudSql::FAMILIES[1],
     CloudSql::FAMILIES[2],
     CloudSql::FAMILIES[3],
+    CloudSqlAside::FAMILIES[0],
+    CloudSqlAside::FAMILIES[1],
+    CloudSqlAside::FAMILIES[2],
+    CloudSqlAside::FAMILIES[3],
 ];
 
 /// The kinds of rebuild that a family strikes.

@@ -1,4 +1,5 @@
-//! A database in an instance of Cloud SQL, which makes room for a new one.
+//! A database in an instance of Cloud SQL, which makes room for a new one, or which stays while a new database takes
+//! the old one's name in it.
 
 use std::path::PathBuf;
 
@@ -9,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::faults::case;
-use super::{Lab, Service, new_desk, open};
+use super::{DATABASE, Lab, Picture, Service, aside, new_desk, open};
 use crate::faults::{Case, Extent};
 use crate::trial::{Ended, Struck, Way};
 use crate::world::{Desk, fill};
@@ -27,8 +28,14 @@ const OPERATIONS: [&str; 6] = [
     "sql.databases.insert",
 ];
 
-/// A project with such an instance.
-pub struct CloudSql {
+/// A project with such an instance, which is replaced.
+pub type CloudSql = Project<false>;
+
+/// The same, with an instance that stays.
+pub type CloudSqlAside = Project<true>;
+
+/// A project with such an instance, in which or in place of which the new database comes.
+pub struct Project<const ASIDE: bool> {
     google: Google,
     /// The account of the old instance, which no other has.
     account: String,
@@ -37,9 +44,29 @@ pub struct CloudSql {
     _folder: TempDir,
 }
 
-impl CloudSql {
+impl<const ASIDE: bool> Project<ASIDE> {
     fn instance(&self) -> Option<SqlInstance> {
         self.google.sql_instance(PROJECT, "main")
+    }
+
+    /// All sessions are ended at each step, as maintenance does it.
+    fn sessions_ended(lab: &Lab<Self>, extent: Extent) -> Vec<Case<Lab<Self>>> {
+        let points = extent.of(lab.points.iter().cloned());
+        let cases = points.into_iter().enumerate().map(|(n, point)| {
+            let what = format!("at {} {}", point.event, point.step);
+            let fault = async move |_: &Lab<Self>, world: &mut Self, _| {
+                let server = world.endpoint("postgres").await;
+                let mut ended = 0;
+                let strike = async || ended = aside::end_sessions(&server).await;
+                let run = world.desk.paused_at(&["run"], &point, strike).await;
+                Struck {
+                    run,
+                    struck: ended > 0,
+                }
+            };
+            case(Self::FAMILIES[3], what, Way::by_turns(n), fault)
+        });
+        cases.collect()
     }
 
     /// What is written on the backups that outlive their instance.
@@ -55,7 +82,18 @@ impl CloudSql {
     }
 }
 
-fn spec(google: &Google, connection: &str, tools: &std::path::Path) -> String {
+/// What replaces the instance.
+const REPLACE: &str = r#"
+[target.cloudsql.replace]
+timeout = "60s"
+"#;
+
+fn spec(google: &Google, connection: &str, tools: &std::path::Path, aside: bool) -> String {
+    let (strategy, more) = if aside {
+        ("aside", "")
+    } else {
+        ("in-place", REPLACE)
+    };
     let credentials = google.credentials_file().expect("credentials");
     let (at, sockets) = (google.url(), google.socket_folder());
     format!(
@@ -70,20 +108,17 @@ credentials = {credentials:?}
 endpoints = {{ sql = "{at}", storage = "{at}" }}
 
 [target]
-url = "postgresql:///app?user=postgres"
+url = "postgresql:///{DATABASE}?user=postgres"
 password = "{PASSWORD}"
 environment = "test"
-strategy = "in-place"
+strategy = "{strategy}"
 
 [target.cloudsql]
 instance = "{connection}"
 connect = "socket"
 socket_directory = {sockets:?}
 backup_run = {{}}
-
-[target.cloudsql.replace]
-timeout = "60s"
-
+{more}
 [schema]
 source = "files"
 files = ["schema/*.sql"]
@@ -95,13 +130,21 @@ kind = "content"
     )
 }
 
-impl Service for CloudSql {
-    const FAMILIES: [&'static str; 4] = [
-        "Cloud SQL: killed at each record of the journal",
-        "Cloud SQL: killed at a random time",
-        "Cloud SQL: the API is in trouble at each call",
-        "Cloud SQL: an operation fails, or fails to say that it did not",
-    ];
+impl<const ASIDE: bool> Service for Project<ASIDE> {
+    const FAMILIES: [&'static str; 4] = match ASIDE {
+        false => [
+            "Cloud SQL: killed at each record of the journal",
+            "Cloud SQL: killed at a random time",
+            "Cloud SQL: the API is in trouble at each call",
+            "Cloud SQL: an operation fails, or fails to say that it did not",
+        ],
+        true => [
+            "Cloud SQL, aside: killed at each record of the journal",
+            "Cloud SQL, aside: killed at a random time",
+            "Cloud SQL, aside: the API is in trouble at each call",
+            "Cloud SQL, aside: every session is ended at each step",
+        ],
+    };
 
     const TROUBLES: &'static [&'static str] = &[
         "answers 503",
@@ -121,8 +164,9 @@ impl Service for CloudSql {
         let new = google.instance(PROJECT, "europe-west1", "main");
         let instance = new.password(PASSWORD).create().await.expect("an instance");
         let (folder, mut desk, tools) = new_desk().await;
-        desk.confirmed = Some("app");
-        let spec = spec(&google, &instance.connection_name(), &tools);
+        // Only an instance goes under its typed name.
+        desk.confirmed = (!ASIDE).then_some(DATABASE);
+        let spec = spec(&google, &instance.connection_name(), &tools, ASIDE);
         std::fs::write(desk.spec_file(), spec).expect("the spec");
         let of = async |database: &str| {
             let url = instance.url("postgres", PASSWORD, database);
@@ -149,9 +193,9 @@ impl Service for CloudSql {
         &mut self.desk
     }
 
-    async fn endpoint(&self) -> Endpoint {
+    async fn endpoint(&self, database: &str) -> Endpoint {
         let instance = self.instance().expect("an instance in service");
-        let url = instance.superuser_url("app");
+        let url = instance.superuser_url(database);
         let endpoint = Environment::default().endpoint(&url, false);
         endpoint.expect("an endpoint")
     }
@@ -160,7 +204,10 @@ impl Service for CloudSql {
         self.tools.clone()
     }
 
-    async fn expect_copy(&self) {
+    async fn expect_copy(&self, old: &Picture) {
+        if ASIDE {
+            return aside::expect_rows(self, old).await;
+        }
         let now = self.instance();
         let there = now.is_some_and(|now| now.service_account() == self.account);
         let kept = self.kept().await;
@@ -172,6 +219,12 @@ impl Service for CloudSql {
     }
 
     async fn expect_nothing_left(&self, ended: Ended) {
+        self.google.assert_clean();
+        if ASIDE {
+            let now = self.instance().expect("the instance");
+            assert_eq!(now.service_account(), self.account, "the instance");
+            return aside::expect_nothing_left(self, ended).await;
+        }
         let kept = self.kept().await;
         let old = kept.iter().filter(|word| word.ends_with(" old")).count();
         let wanted = match ended {
@@ -182,7 +235,6 @@ impl Service for CloudSql {
         assert!(wanted.contains(&old), "{ended:?}: {kept:?}");
         let new = kept.iter().filter(|word| word.ends_with(" new")).count();
         assert!(new <= 1, "{ended:?}: {kept:?}");
-        self.google.assert_clean();
     }
 
     fn requests(&self) -> usize {
@@ -214,7 +266,10 @@ impl Service for CloudSql {
         self.google.lift_faults();
     }
 
-    fn own(_: &Lab<Self>, extent: Extent) -> Vec<Case<Lab<Self>>> {
+    fn own(lab: &Lab<Self>, extent: Extent) -> Vec<Case<Lab<Self>>> {
+        if ASIDE {
+            return Self::sessions_ended(lab, extent);
+        }
         let failure = || Failure::new("INTERNAL_ERROR", "it did not work");
         let deeds = [
             OperationFault::Fail(failure()),

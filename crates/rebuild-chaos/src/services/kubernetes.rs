@@ -1,4 +1,5 @@
-//! A database in a StatefulSet, whose server and volume make room for new ones.
+//! A database in a StatefulSet, whose server and volume make room for new ones, or which makes room for another
+//! database through a port-forward.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,12 +8,12 @@ use rebuild_core::Environment;
 use rebuild_core::model::Endpoint;
 use rebuild_core::postgres::LocalCluster;
 use rebuild_core::testing::cluster_options;
-use rebuild_testkube::{Cluster, Fault, PostgresImage, Strike};
+use rebuild_testkube::{Fault, PostgresImage, Strike};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::faults::case;
-use super::{Lab, PATIENCE, Service, new_desk, open};
+use super::{DATABASE, Lab, PATIENCE, Picture, Service, aside, new_desk, open};
 use crate::faults::{Case, Extent};
 use crate::trial::{Ended, Struck, Way};
 use crate::world::{Desk, fill};
@@ -29,9 +30,15 @@ const PASSWORD: &str = "zq7%20%22secret%27";
 /// The user that the image's server runs as, if the trials run as root.
 const SERVER_USER: u32 = 65534;
 
-/// A cluster with such a database.
-pub struct Kubernetes {
-    cluster: Cluster,
+/// A cluster with such a database, whose server is replaced.
+pub type Kubernetes = Cluster<false>;
+
+/// The same, with a server that stays.
+pub type KubernetesAside = Cluster<true>;
+
+/// A cluster with such a database, of which a new one takes the place in the same server, or in another one.
+pub struct Cluster<const ASIDE: bool> {
+    cluster: rebuild_testkube::Cluster,
     sockets: TempDir,
     tools: PathBuf,
     /// The volume of the old server.
@@ -40,7 +47,7 @@ pub struct Kubernetes {
     _folder: TempDir,
 }
 
-impl Kubernetes {
+impl<const ASIDE: bool> Cluster<ASIDE> {
     /// Waits until so many pods of a workload are ready.
     async fn await_ready(&self, kind: &str, name: &str, count: u64) {
         let ready = async {
@@ -75,6 +82,24 @@ impl Kubernetes {
         }
     }
 
+    /// The old volume is kept, and only it besides that of the server in service.
+    fn expect_volumes(&self, ended: Ended) {
+        let volumes = self.cluster.list("PersistentVolume", "");
+        let of = |name: &str| {
+            let volume = volumes.iter().find(|v| v["metadata"]["name"] == name);
+            let volume = volume.expect("the volume");
+            let policy = &volume["spec"]["persistentVolumeReclaimPolicy"];
+            (volume["status"]["phase"].clone(), policy.clone())
+        };
+        let (old, wanted) = match ended {
+            Ended::New => (of(&self.volume), ("Released".into(), "Retain".into())),
+            Ended::Old | Ended::Untouched => (of(&self.volume), ("Bound".into(), "Delete".into())),
+        };
+        assert_eq!(old, wanted, "the old volume, {ended:?}");
+        assert_eq!(self.volume() == self.volume, ended != Ended::New);
+        assert!(volumes.len() <= 2, "{ended:?}: {volumes:#?}");
+    }
+
     fn names(&self, kind: &str) -> Vec<String> {
         let all = self.cluster.list(kind, NAMESPACE);
         let name = |object: &Value| object["metadata"]["name"].as_str().unwrap_or("").to_owned();
@@ -90,7 +115,24 @@ fn server_manifests() -> String {
     documents.filter(wanted).collect::<Vec<_>>().join("---\n")
 }
 
-fn spec(kubeconfig: &Path, tools: &Path) -> String {
+/// What replaces the server, and looks whether its workload rolled out.
+const REPLACE: &str = r#"
+[target.kubernetes.replace]
+objects = ["sts/db", "svc/db"]
+manifests = ["server.yaml"]
+timeout = "60s"
+
+[[verify]]
+kind = "rollout"
+workload = "statefulset/db"
+"#;
+
+fn spec(kubeconfig: &Path, tools: &Path, aside: bool) -> String {
+    let (strategy, more) = if aside {
+        ("aside", "")
+    } else {
+        ("in-place", REPLACE)
+    };
     format!(
         r#"version = 1
 store.url = "store"
@@ -103,18 +145,13 @@ namespace = "{NAMESPACE}"
 kubeconfig = {kubeconfig:?}
 
 [target]
-url = "postgresql:///app"
+url = "postgresql:///{DATABASE}"
 environment = "test"
-strategy = "in-place"
+strategy = "{strategy}"
 
 [target.kubernetes]
 service = "db"
 secret = {{ name = "db", user_key = "user" }}
-
-[target.kubernetes.replace]
-objects = ["sts/db", "svc/db"]
-manifests = ["server.yaml"]
-timeout = "60s"
 
 [[workload]]
 name = "api"
@@ -127,16 +164,12 @@ order = "numbered"
 
 [[verify]]
 kind = "content"
-
-[[verify]]
-kind = "rollout"
-workload = "statefulset/db"
-"#
+{more}"#
     )
 }
 
-async fn cluster(tools: &Path, sockets: &Path) -> Cluster {
-    let cluster = Cluster::start().await.expect("a cluster");
+async fn cluster(tools: &Path, sockets: &Path) -> rebuild_testkube::Cluster {
+    let cluster = rebuild_testkube::Cluster::start().await.expect("a cluster");
     let bin = LocalCluster::programs(&cluster_options()).await;
     let bin = bin.expect("server programs");
     let path = format!("{}:{}:/usr/bin:/bin", bin.display(), tools.display());
@@ -147,13 +180,21 @@ async fn cluster(tools: &Path, sockets: &Path) -> Cluster {
     cluster
 }
 
-impl Service for Kubernetes {
-    const FAMILIES: [&'static str; 4] = [
-        "Kubernetes: killed at each record of the journal",
-        "Kubernetes: killed at a random time",
-        "Kubernetes: the API server is in trouble at each request",
-        "Kubernetes: the pod is evicted or deleted at each step",
-    ];
+impl<const ASIDE: bool> Service for Cluster<ASIDE> {
+    const FAMILIES: [&'static str; 4] = match ASIDE {
+        false => [
+            "Kubernetes: killed at each record of the journal",
+            "Kubernetes: killed at a random time",
+            "Kubernetes: the API server is in trouble at each request",
+            "Kubernetes: the pod is evicted or deleted at each step",
+        ],
+        true => [
+            "Kubernetes, aside: killed at each record of the journal",
+            "Kubernetes, aside: killed at a random time",
+            "Kubernetes, aside: the API server is in trouble at each request",
+            "Kubernetes, aside: the pod is evicted or deleted at each step",
+        ],
+    };
 
     const TROUBLES: &'static [&'static str] = &[
         "answers 500",
@@ -176,7 +217,7 @@ impl Service for Kubernetes {
         let cluster = cluster(&tools, sockets.path()).await;
         let at = folder.path().join("server.yaml");
         std::fs::write(at, server_manifests()).expect("the manifests");
-        let spec = spec(cluster.kubeconfig(), &tools);
+        let spec = spec(cluster.kubeconfig(), &tools, ASIDE);
         std::fs::write(desk.spec_file(), spec).expect("the spec");
         let mut world = Self {
             cluster,
@@ -189,7 +230,7 @@ impl Service for Kubernetes {
         world.await_ready("StatefulSet", "db", 1).await;
         world.await_ready("Deployment", "api", 2).await;
         world.volume = world.volume();
-        let session = open(&world.endpoint().await).await;
+        let session = open(&world.endpoint(DATABASE).await).await;
         fill(&session).await;
         session.close().await;
         world
@@ -199,7 +240,7 @@ impl Service for Kubernetes {
         &mut self.desk
     }
 
-    async fn endpoint(&self) -> Endpoint {
+    async fn endpoint(&self, database: &str) -> Endpoint {
         self.await_ready("StatefulSet", "db", 1).await;
         let folder = self.sockets.path().join("db-0");
         let folder = folder.to_string_lossy().replace('/', "%2F");
@@ -208,7 +249,7 @@ impl Service for Kubernetes {
             true => format!("?requirepeer={SERVER_USER}"),
             false => String::new(),
         };
-        let url = format!("postgresql://postgres:{PASSWORD}@{folder}/app{peer}");
+        let url = format!("postgresql://postgres:{PASSWORD}@{folder}/{database}{peer}");
         let endpoint = Environment::default().endpoint(&url, false);
         endpoint.expect("an endpoint")
     }
@@ -217,7 +258,10 @@ impl Service for Kubernetes {
         self.tools.clone()
     }
 
-    async fn expect_copy(&self) {
+    async fn expect_copy(&self, old: &Picture) {
+        if ASIDE {
+            return aside::expect_rows(self, old).await;
+        }
         let volume = self.cluster.get("PersistentVolume", "", &self.volume);
         let volume = volume.expect("the old server's volume");
         let folder = volume["spec"]["hostPath"]["path"]
@@ -235,20 +279,12 @@ impl Service for Kubernetes {
         let set = self.object("StatefulSet", "db");
         let marks = set["metadata"]["annotations"].to_string();
         assert!(!marks.contains("made-by"), "{ended:?}: {marks}");
-        let volumes = self.cluster.list("PersistentVolume", "");
-        let of = |name: &str| {
-            let volume = volumes.iter().find(|v| v["metadata"]["name"] == name);
-            let volume = volume.expect("the volume");
-            let policy = &volume["spec"]["persistentVolumeReclaimPolicy"];
-            (volume["status"]["phase"].clone(), policy.clone())
-        };
-        let (old, wanted) = match ended {
-            Ended::New => (of(&self.volume), ("Released".into(), "Retain".into())),
-            Ended::Old | Ended::Untouched => (of(&self.volume), ("Bound".into(), "Delete".into())),
-        };
-        assert_eq!(old, wanted, "the old volume, {ended:?}");
-        assert_eq!(self.volume() == self.volume, ended != Ended::New);
-        assert!(volumes.len() <= 2, "{ended:?}: {volumes:#?}");
+        if ASIDE {
+            assert_eq!(self.volume(), self.volume, "the volume of the server");
+            aside::expect_nothing_left(self, ended).await;
+        } else {
+            self.expect_volumes(ended);
+        }
     }
 
     fn requests(&self) -> usize {
@@ -283,15 +319,19 @@ impl Service for Kubernetes {
     }
 
     fn own(lab: &Lab<Self>, extent: Extent) -> Vec<Case<Lab<Self>>> {
-        // While the server is replaced there is no pod.
         let place = |what: &str, step: &str| {
             let wanted = |p: &crate::world::Point| p.event == what && p.step == step;
             lab.points.iter().position(wanted)
         };
-        let gone = place("step-started", "retire").expect("the old server goes");
-        let back = place("step-finished", "provision").expect("the new one comes");
+        // While the server is replaced there is no pod.
+        let none = if ASIDE {
+            0..0
+        } else {
+            let gone = place("step-started", "retire").expect("the old server goes");
+            gone..place("step-finished", "provision").expect("the new one comes")
+        };
         let points = lab.points.iter().enumerate();
-        let points = points.filter(|(at, _)| *at < gone || *at >= back);
+        let points = points.filter(|(at, _)| !none.contains(at));
         let deeds = ["evicted", "deleted"];
         let all = points.flat_map(|(_, point)| deeds.map(|deed| (point.clone(), deed)));
         let cases = extent.of(all).into_iter().enumerate();

@@ -5,7 +5,7 @@ use crate::trial::{Ended, Outcome, Struck, Way, way_out};
 
 impl<S: Service> Lab<S> {
     /// Strikes a rebuild, takes the way out, and looks at everything that is left. From where the new
-    /// server is in service, it goes back to the old one.
+    /// database is in service, it goes back to the old one.
     ///
     /// # Panics
     /// Something is left that should not be, or is missing.
@@ -15,11 +15,12 @@ impl<S: Service> Lab<S> {
         let plain = service.desk().environment.clone();
         let Struck { run, struck } = fault(&mut service).await;
         service.desk().environment = plain;
-        service.expect_copy().await;
+        service.expect_copy(&old).await;
         let (ended, commands) = way_out(service.desk(), way, &run).await;
         self.expect_state(&service, &old, ended).await;
-        service.expect_nothing_left(ended).await;
+        // The next run finds nothing in its way, and marks or removes what it finds.
         service.desk().rebuild(&["plan"]).await.expect(0);
+        service.expect_nothing_left(ended).await;
         if ended == Ended::New {
             self.expect_way_back(&mut service, &old).await;
         }
@@ -39,10 +40,10 @@ impl<S: Service> Lab<S> {
         let lost = now.state.rows_lost(expected);
         assert!(lost.is_empty(), "ROWS LOST in service, {ended:?}: {lost:?}");
         now.state.expect_within(expected, S::SKIPPED, "in the end");
-        assert_eq!(now.server != old.server, new, "the server in service");
+        assert_eq!(now.identity != old.identity, new, "what is in service");
     }
 
-    /// One command brings the old server back, with all it had.
+    /// One command brings the old database back, with all it had.
     pub(super) async fn expect_way_back(&self, service: &mut S, old: &Picture) {
         let desk = service.desk();
         let back = desk.typed("rollback");

@@ -1,0 +1,126 @@
+//! A switch around the code of each guard.
+
+use std::path::Path;
+
+use crate::list::{Cut, Guard};
+
+/// The variable that has the number of the guard that is out.
+pub const VARIABLE: &str = "WITHOUT_GUARD";
+
+/// The text of `file` with a switch around each guard that is in it.
+///
+/// # Errors
+///
+/// Code that is not there, or more than once, or in a piece that another guard has already.
+pub fn with_switches(file: &Path, text: &str, guards: &[Guard]) -> Result<String, String> {
+    let mut pieces = Vec::new();
+    for (number, guard) in guards.iter().enumerate() {
+        for cut in guard.cuts.iter().filter(|cut| cut.file == file) {
+            let at = place(cut, text).map_err(|e| format!("{}: {e}", guard.name()))?;
+            pieces.push((at, cut, number));
+        }
+    }
+    pieces.sort_by_key(|(at, ..)| *at);
+    let mut out = String::new();
+    let mut end = 0;
+    for (at, cut, number) in pieces {
+        if at < end {
+            return Err(format!("{}: {:?}: is another's", file.display(), cut.code));
+        }
+        out += &text[end..at];
+        out += &switched(cut, number);
+        end = at + cut.code.trim().len();
+    }
+    out += &text[end..];
+    Ok(out)
+}
+
+/// Where the code of `cut` is, from the beginning of `text`.
+///
+/// # Errors
+///
+/// It is not there, or more than once.
+pub fn place(cut: &Cut, text: &str) -> Result<usize, String> {
+    let code = cut.code.trim();
+    let mut found = text.match_indices(code);
+    match (found.next(), found.next()) {
+        (Some((at, _)), None) if !code.is_empty() => Ok(at),
+        (None, _) => Err(format!("{}: {code:?} is not there", cut.file.display())),
+        _ => Err(format!(
+            "{}: {code:?} is not there once",
+            cut.file.display()
+        )),
+    }
+}
+
+fn switched(cut: &Cut, number: usize) -> String {
+    let out = format!("::std::env::var_os({VARIABLE:?}).is_some_and(|it| it == \"{number}\")");
+    let code = cut.code.trim();
+    let Some(instead) = &cut.instead else {
+        return format!("if !{out} {{ {code} }}");
+    };
+    let choice = format!("if {out} {{ {} }} else {{ {code} }}", instead.trim());
+    // A statement has no parentheses around it, and as an operand it must have.
+    if code.ends_with([';', '}']) {
+        choice
+    } else {
+        format!("({choice})")
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    fn guard(code: &str, instead: Option<&str>) -> Guard {
+        Guard {
+            hazards: vec!["H-01".into()],
+            what: "it is looked at".into(),
+            test: "it_is".into(),
+            cuts: vec![Cut {
+                file: "a.rs".into(),
+                code: code.into(),
+                instead: instead.map(str::to_owned),
+            }],
+        }
+    }
+
+    fn switches(text: &str, guards: &[Guard]) -> Result<String, String> {
+        with_switches(Path::new("a.rs"), text, guards)
+    }
+
+    #[test]
+    fn statements_and_expressions_get_their_switch() {
+        let guards = [guard("\n  look()?;\n", None), guard("a == b", Some("true"))];
+        let text = switches("if a == b { look()?; }", &guards).expect("switches");
+        let out = |n| format!("::std::env::var_os({VARIABLE:?}).is_some_and(|it| it == \"{n}\")");
+        let wanted = format!(
+            "if (if {} {{ true }} else {{ a == b }}) {{ if !{} {{ look()?; }} }}",
+            out(1),
+            out(0)
+        );
+        assert_eq!(text, wanted);
+    }
+
+    #[test]
+    fn what_is_not_there_once_or_belongs_to_two_is_an_error() {
+        let cases: [(&str, &[Guard]); 4] = [
+            ("f();", &[guard("look();", None)]),
+            ("look(); look();", &[guard("look();", None)]),
+            (
+                "look();",
+                &[guard("look();", None), guard("look()", Some("0"))],
+            ),
+            ("look();", &[guard(" ", None)]),
+        ];
+        for (text, guards) in cases {
+            switches(text, guards).expect_err(text);
+        }
+    }
+
+    #[test]
+    fn files_of_others_stay_as_they_are() {
+        let text = with_switches(Path::new("b.rs"), "look();", &[guard("look();", None)]);
+        assert_eq!(text.expect("a text"), "look();");
+    }
+}
