@@ -1,7 +1,7 @@
 # The one list of commands. CI calls the same ones.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-python test-matrix chaos fuzz bench kind-smoke lint docs gate
+.PHONY: help setup demo test test-python test-matrix chaos guards fuzz bench kind-smoke lint docs gate
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ test-matrix: ## Run the tests of library, command and examples on every supporte
 chaos: ## Strike whole rebuilds with faults and write RELIABILITY.md; ARGS="--only clock --every 4" tries less
 	@scripts/setup
 	@scripts/chaos $(ARGS)
+
+guards: ## Take each guard out of a copy of the program and look whether its test fails; ARGS="--only H-42" takes fewer
+	@scripts/setup
+	@scripts/guards $(ARGS)
 
 fuzz: ## Look for inputs that break the readers of files; T=sql picks a target, MINUTES=10 each
 	@scripts/fuzz

@@ -14,7 +14,7 @@ const ODD: &str = "it's \"odd\" $(touch pwned) `touch pwned` \\ = ;é%s";
 /// look like another line.
 const ODD_NAMES: &str = "
     create schema \"s'; drop table public.person; --\";
-    create table \"s'; drop table public.person; --\".\"\x1b[2J\x1b]0;owned\x07\"
+    create unlogged table \"s'; drop table public.person; --\".\"\x1b[2J\x1b]0;owned\x07\"
         (\"a\"\"b\" int primary key, \"$1\\\" text default E'\\\\' || chr(10));
     insert into \"s'; drop table public.person; --\".\"\x1b[2J\x1b]0;owned\x07\" values (1, '\\.');
     create unlogged table public.\"x\nok    everything\" (\"\u{202e}y\" int);

@@ -1,6 +1,8 @@
 //! Exit code 3: a guard refuses, says what to do, and nothing was touched. And what only looks
 //! changes nothing either.
 
+use std::os::unix::fs::PermissionsExt;
+
 use rustix::process::Signal;
 
 use crate::world::{ASIDE, Point, State, Target, World};
@@ -33,6 +35,27 @@ async fn production_needs_its_name_typed() {
         .rebuild(&["rollback", "--confirm", "app"])
         .await
         .expect(0);
+}
+
+/// Whoever may write to a spec decides which programs its reader runs.
+#[tokio::test]
+async fn a_spec_that_everybody_may_write_to_is_not_taken_unnamed() {
+    let world = World::start().await;
+    let target = world.target("app", ASIDE).await;
+    let mode = |mode| {
+        let mode = PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(target.spec_file(), mode).expect("chmod");
+    };
+    mode(0o666);
+    for verb in ["plan", "run", "status"] {
+        refused(&target, &[verb], "everybody may write to rebuild.toml").await;
+    }
+    target
+        .rebuild(&["-f", "./rebuild.toml", "plan"])
+        .await
+        .expect(0);
+    mode(0o644);
+    target.rebuild(&["plan"]).await.expect(0);
 }
 
 #[tokio::test]

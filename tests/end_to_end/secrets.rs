@@ -347,3 +347,32 @@ fn has(bytes: &[u8], secret: &str) -> bool {
     let secret = secret.as_bytes();
     bytes.windows(secret.len()).any(|w| w == secret)
 }
+
+/// Folders for temporary files have passwords in them: those of a process that was killed go with the next one.
+#[tokio::test]
+async fn what_a_killed_run_left_goes_with_the_next_one() {
+    let world = guarded().await;
+    let mut target = world.target("app", ASIDE).await;
+    let server = server(&world, &format!("postgres:{IN_URL}"));
+    target.edit_spec("url = \"\"", &format!("url = \"{server}/app\""));
+    let temporary = target.folder.join("tmp");
+    fs::create_dir(&temporary).expect("a folder");
+    let at = ("TMPDIR".to_owned(), temporary.display().to_string());
+    target.environment.push(at);
+    let mut ended = std::process::Command::new("true").spawn().expect("true");
+    let dead = ended.id();
+    ended.wait().expect("its end");
+    let namespace = fs::metadata("/proc/self/ns/pid")
+        .expect("a namespace")
+        .ino();
+    let left = temporary.join(format!("rebuild-{namespace}-{dead}-left"));
+    fs::create_dir(&left).expect("a folder");
+    fs::set_permissions(&left, PermissionsExt::from_mode(0o700)).expect("chmod");
+    fs::write(left.join("pgpass"), PASSWORD).expect("a file");
+    target.rebuild(&["backup"]).await.expect(0);
+    let entries: Vec<_> = fs::read_dir(&temporary)
+        .expect("a folder")
+        .flatten()
+        .collect();
+    assert!(entries.is_empty(), "{entries:?}");
+}

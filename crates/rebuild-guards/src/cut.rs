@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::list::{Cut, Guard};
 
-/// The variable that has the number of the guard that is out.
+/// The variable that has the name of the guard that is out.
 pub const VARIABLE: &str = "WITHOUT_GUARD";
 
 /// The text of `file` with a switch around each guard that is in it.
@@ -14,21 +14,21 @@ pub const VARIABLE: &str = "WITHOUT_GUARD";
 /// Code that is not there, or more than once, or in a piece that another guard has already.
 pub fn with_switches(file: &Path, text: &str, guards: &[Guard]) -> Result<String, String> {
     let mut pieces = Vec::new();
-    for (number, guard) in guards.iter().enumerate() {
+    for guard in guards {
         for cut in guard.cuts.iter().filter(|cut| cut.file == file) {
             let at = place(cut, text).map_err(|e| format!("{}: {e}", guard.name()))?;
-            pieces.push((at, cut, number));
+            pieces.push((at, cut, guard));
         }
     }
     pieces.sort_by_key(|(at, ..)| *at);
     let mut out = String::new();
     let mut end = 0;
-    for (at, cut, number) in pieces {
+    for (at, cut, guard) in pieces {
         if at < end {
             return Err(format!("{}: {:?}: is another's", file.display(), cut.code));
         }
         out += &text[end..at];
-        out += &switched(cut, number);
+        out += &switched(cut, &guard.name());
         end = at + cut.code.trim().len();
     }
     out += &text[end..];
@@ -53,8 +53,8 @@ pub fn place(cut: &Cut, text: &str) -> Result<usize, String> {
     }
 }
 
-fn switched(cut: &Cut, number: usize) -> String {
-    let out = format!("::std::env::var_os({VARIABLE:?}).is_some_and(|it| it == \"{number}\")");
+fn switched(cut: &Cut, guard: &str) -> String {
+    let out = switch(guard);
     let code = cut.code.trim();
     let Some(instead) = &cut.instead else {
         return format!("if !{out} {{ {code} }}");
@@ -68,14 +68,19 @@ fn switched(cut: &Cut, number: usize) -> String {
     }
 }
 
+/// True where the guard is out. It goes by its name: another guard in the list changes no other's code.
+fn switch(guard: &str) -> String {
+    format!("::std::env::var_os({VARIABLE:?}).is_some_and(|it| it == {guard:?})")
+}
+
 #[cfg(test)]
 mod test {
     use super::*;
 
-    fn guard(code: &str, instead: Option<&str>) -> Guard {
+    fn guard(what: &str, code: &str, instead: Option<&str>) -> Guard {
         Guard {
             hazards: vec!["H-01".into()],
-            what: "it is looked at".into(),
+            what: what.into(),
             test: "it_is".into(),
             cuts: vec![Cut {
                 file: "a.rs".into(),
@@ -91,13 +96,15 @@ mod test {
 
     #[test]
     fn statements_and_expressions_get_their_switch() {
-        let guards = [guard("\n  look()?;\n", None), guard("a == b", Some("true"))];
+        let guards = [
+            guard("one", "\n  look()?;\n", None),
+            guard("two", "a == b", Some("true")),
+        ];
         let text = switches("if a == b { look()?; }", &guards).expect("switches");
-        let out = |n| format!("::std::env::var_os({VARIABLE:?}).is_some_and(|it| it == \"{n}\")");
         let wanted = format!(
             "if (if {} {{ true }} else {{ a == b }}) {{ if !{} {{ look()?; }} }}",
-            out(1),
-            out(0)
+            switch("H-01: two"),
+            switch("H-01: one")
         );
         assert_eq!(text, wanted);
     }
@@ -105,13 +112,16 @@ mod test {
     #[test]
     fn what_is_not_there_once_or_belongs_to_two_is_an_error() {
         let cases: [(&str, &[Guard]); 4] = [
-            ("f();", &[guard("look();", None)]),
-            ("look(); look();", &[guard("look();", None)]),
+            ("f();", &[guard("one", "look();", None)]),
+            ("look(); look();", &[guard("one", "look();", None)]),
             (
                 "look();",
-                &[guard("look();", None), guard("look()", Some("0"))],
+                &[
+                    guard("one", "look();", None),
+                    guard("two", "look()", Some("0")),
+                ],
             ),
-            ("look();", &[guard(" ", None)]),
+            ("look();", &[guard("one", " ", None)]),
         ];
         for (text, guards) in cases {
             switches(text, guards).expect_err(text);
@@ -120,7 +130,11 @@ mod test {
 
     #[test]
     fn files_of_others_stay_as_they_are() {
-        let text = with_switches(Path::new("b.rs"), "look();", &[guard("look();", None)]);
+        let text = with_switches(
+            Path::new("b.rs"),
+            "look();",
+            &[guard("one", "look();", None)],
+        );
         assert_eq!(text.expect("a text"), "look();");
     }
 }

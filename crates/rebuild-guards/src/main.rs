@@ -47,31 +47,28 @@ fn tried(args: &Args) -> Result<bool, String> {
     println!("built in {} s", began.elapsed().as_secs());
     let began = Instant::now();
     let wanted = |guard: &Guard| guard.name().contains(&args.only);
-    let numbers: Vec<usize> = (0..list.guards.len())
-        .filter(|number| wanted(&list.guards[*number]))
-        .collect();
-    let verdicts = all(&list.guards, &numbers, &tests, args);
+    let guards: Vec<&Guard> = list.guards.iter().filter(|guard| wanted(guard)).collect();
+    let verdicts = all(&guards, &tests, args);
     let good = verdicts.iter().filter(|verdict| verdict.is_good()).count();
     println!(
         "{good} of {} guards are missed by their test when they are out; {} hazards have none that could be; {} s",
-        numbers.len(),
+        guards.len(),
         list.nothing.len(),
         began.elapsed().as_secs()
     );
-    Ok(good == numbers.len())
+    Ok(good == guards.len())
 }
 
-/// The verdicts on the guards of `numbers`, several at once.
-fn all(guards: &[Guard], numbers: &[usize], tests: &[Test], args: &Args) -> Vec<Verdict> {
+/// The verdicts on `guards`, several at once.
+fn all(guards: &[&Guard], tests: &[Test], args: &Args) -> Vec<Verdict> {
     let next = AtomicUsize::new(0);
     let verdicts = Mutex::new(Vec::new());
     let limit = Duration::from_secs(args.limit);
     std::thread::scope(|scope| {
         for _ in 0..args.workers {
             scope.spawn(|| {
-                while let Some(number) = numbers.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let guard = &guards[*number];
-                    let verdict = try_guard(*number, &named(tests, &guard.test), limit);
+                while let Some(guard) = guards.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let verdict = try_guard(guard, &named(tests, &guard.test), limit);
                     println!("{verdict}: {} ({})", guard.name(), guard.test);
                     verdicts.lock().expect("no panic").push(verdict);
                 }

@@ -7,6 +7,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::cut::VARIABLE;
+use crate::list::Guard;
 use crate::tests::Test;
 
 /// What came of it.
@@ -50,8 +51,8 @@ enum Ending {
     None,
 }
 
-/// Tries `tests`, which have one name, with every guard and without that of `number`. They may take `limit` each.
-pub fn try_guard(number: usize, tests: &[&Test], limit: Duration) -> Verdict {
+/// Tries `tests`, which have one name, with every guard and without `guard`. They may take `limit` each.
+pub fn try_guard(guard: &Guard, tests: &[&Test], limit: Duration) -> Verdict {
     if tests.is_empty() {
         return Verdict::NoTest;
     }
@@ -60,7 +61,7 @@ pub fn try_guard(number: usize, tests: &[&Test], limit: Duration) -> Verdict {
     }
     let mut verdict = Verdict::NotNoticed;
     for test in tests {
-        match run(test, Some(number), limit) {
+        match run(test, Some(&guard.name()), limit) {
             Ending::Failed => return Verdict::Noticed,
             Ending::None => verdict = Verdict::NoticedByNoEnd,
             Ending::Passed => {}
@@ -69,13 +70,13 @@ pub fn try_guard(number: usize, tests: &[&Test], limit: Duration) -> Verdict {
     verdict
 }
 
-fn run(test: &Test, without: Option<usize>, limit: Duration) -> Ending {
+fn run(test: &Test, without: Option<&str>, limit: Duration) -> Ending {
     let mut command = Command::new(&test.program);
     command.args(["--exact", &test.name, "--test-threads", "1"]);
     command.args(["--include-ignored"]);
     command.current_dir(&test.folder).env_remove(VARIABLE);
-    if let Some(number) = without {
-        command.env(VARIABLE, number.to_string());
+    if let Some(guard) = without {
+        command.env(VARIABLE, guard);
     }
     command.stdin(Stdio::null());
     command.stdout(Stdio::null()).stderr(Stdio::null());

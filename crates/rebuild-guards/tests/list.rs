@@ -10,7 +10,13 @@ use rebuild_guards::list::{List, root};
 fn every_guard_is_where_the_list_says() {
     let list = List::read().expect("the list");
     let mut wrong = Vec::new();
+    let mut names = BTreeSet::new();
     for guard in &list.guards {
+        assert!(
+            names.insert(guard.name()),
+            "{} is there twice",
+            guard.name()
+        );
         assert!(!guard.cuts.is_empty(), "{}", guard.name());
         for cut in &guard.cuts {
             let text = fs::read_to_string(root().join(&cut.file)).unwrap_or_default();

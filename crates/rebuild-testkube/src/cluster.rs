@@ -222,6 +222,12 @@ impl Cluster {
         self.state.allow(verb, resource);
     }
 
+    /// From now on, a merge patch of a resource such as `persistentvolumes` that changes the field at a JSON pointer gives
+    /// it this value, as a mutating admission webhook can do.
+    pub fn insist(&self, resource: &str, pointer: &str, value: Value) {
+        self.state.insist(resource, pointer, value);
+    }
+
     /// Closes every connection that carries an exec, a port-forward, a log or a watch.
     pub fn cut_streams(&self) {
         self.state.cut_streams();

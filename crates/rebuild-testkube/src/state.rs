@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +40,7 @@ pub(crate) struct State {
     requests: Mutex<Vec<Request>>,
     faults: Mutex<Faults>,
     denied: Mutex<BTreeSet<(String, String)>>,
+    insisted: Mutex<Vec<(String, String, Value)>>,
     lines: Mutex<Vec<Weak<Line>>>,
 }
 
@@ -60,6 +62,7 @@ impl State {
             requests: Mutex::default(),
             faults: Mutex::default(),
             denied: Mutex::default(),
+            insisted: Mutex::default(),
             lines: Mutex::default(),
         })
     }
@@ -90,6 +93,19 @@ impl State {
         denied.iter().any(|(no_verb, no_resource)| {
             (no_verb == verb || no_verb == "*") && (no_resource == resource || no_resource == "*")
         })
+    }
+
+    pub(crate) fn insist(&self, resource: &str, pointer: &str, value: Value) {
+        lock(&self.insisted).push((resource.to_owned(), pointer.to_owned(), value));
+    }
+
+    /// Sets the fields of a patch that somebody insists on.
+    pub(crate) fn insist_on(&self, resource: &Resource, patch: &mut Value) {
+        for (of, pointer, value) in lock(&self.insisted).iter() {
+            if let Some(field) = patch.pointer_mut(pointer).filter(|_| of == resource.plural) {
+                *field = value.clone();
+            }
+        }
     }
 
     /// The kinds that this cluster serves.

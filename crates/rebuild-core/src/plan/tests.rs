@@ -2,6 +2,7 @@
 
 mod faults;
 mod stored;
+mod warnings;
 
 use super::{Drift, Plan, Refusal, RowsFrom, Rules, SchemaFrom, Survey, TableDrift};
 use crate::model::{Obstacle, SessionFacts, TableName};

@@ -238,6 +238,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_lock_that_the_session_does_not_have_any_more_is_lost() {
+        let cluster = crate::testing::cluster().await.expect("a server");
+        let maintenance = cluster.endpoint("postgres");
+        let lock = TargetLock::new(maintenance.clone(), target(&maintenance).await);
+        let ctx = Ctx::quiet();
+        lock.acquire(&ctx).await.expect("free");
+        // As behind a pooler, which gives its client another session of the server.
+        let session = lock.session().await.expect("held");
+        let unlock = "select pg_catalog.pg_advisory_unlock_all()";
+        session.execute(unlock, &[]).await.expect("unlocked");
+        drop(session);
+        let e = lock.assert_held(&ctx).await.expect_err("lost");
+        assert!(e.is_refusal() && e.to_string().contains("was lost"), "{e}");
+    }
+
+    #[tokio::test]
     async fn one_holder_at_a_time_whatever_database_it_takes_its_lock_in() {
         let cluster = crate::testing::cluster().await.expect("a server");
         let elsewhere = crate::testing::scratch_database(&cluster).await;

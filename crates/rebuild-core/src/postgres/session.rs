@@ -26,11 +26,6 @@ use crate::secret::Secret;
 /// months in silence; a limit that somebody set for a role or a database would end hours of work, or
 /// the session that holds the lock. Many queries of the catalog look expensive enough to be
 /// compiled, which takes longer than they do.
-///
-/// A server that is not told so notices after hours only that the machine of a client is gone, and
-/// goes on with the statement of a client that died until it is done; either keeps locks
-/// (<https://www.postgresql.org/docs/current/runtime-config-connection.html#RUNTIME-CONFIG-TCP-SETTINGS>).
-/// Not every system that servers run on can look for such clients.
 const PINNED: &str = "
     select pg_catalog.set_config(name, value, false) from (values
         ('search_path', ''),
@@ -50,7 +45,13 @@ const PINNED: &str = "
         ('jit', 'off'),
         ('xmloption', 'content')
     ) as pinned(name, value)
-    where pg_catalog.current_setting(name, true) is not null;
+    where pg_catalog.current_setting(name, true) is not null";
+
+/// A server that is not told so notices after hours only that the machine of a client is gone, and
+/// goes on with the statement of a client that died until it is done; either keeps locks
+/// (<https://www.postgresql.org/docs/current/runtime-config-connection.html#RUNTIME-CONFIG-TCP-SETTINGS>).
+/// Not every system that servers run on can look for such clients.
+const WATCHED: &str = "
     select pg_catalog.set_config(name, value, false) from (values
         ('tcp_keepalives_idle', '30s'),
         ('tcp_keepalives_interval', '10s'),
@@ -63,9 +64,18 @@ const PINNED: &str = "
 /// Keeps short what the server's log has of a statement: the details quote rows, and values of
 /// parameters. Only superusers may say so
 /// (<https://www.postgresql.org/docs/current/runtime-config-logging.html#GUC-LOG-ERROR-VERBOSITY>).
-pub(super) const SHORT_LOG: &str = "
+const SHORT_LOG: &str = "
     select pg_catalog.set_config('log_error_verbosity', 'terse', false)
      where pg_catalog.current_setting('is_superuser') operator(pg_catalog.=) 'on'";
+
+/// Undoes the pinned settings of a session, for statements that somebody else wrote: they run with those that the server,
+/// the role and the database say, as under psql. How their strings are read is what split them, that their
+/// commits last is our promise, and neither locks nor the log are theirs.
+pub(super) fn as_the_server_says() -> String {
+    format!(
+        "reset all; set standard_conforming_strings = on; set synchronous_commit = on;{WATCHED};{SHORT_LOG}"
+    )
+}
 
 /// How long saying goodbye may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
@@ -134,7 +144,7 @@ impl Session {
         }
         .map_err(failed)?;
         // In one go; the server takes them in this order.
-        let settings = format!("{PINNED};{SHORT_LOG}");
+        let settings = format!("{PINNED};{WATCHED};{SHORT_LOG}");
         let ((), pid) = tokio::try_join!(client.batch_execute(&settings), serving_pid(&client))
             .map_err(failed)?;
         let pid =

@@ -238,10 +238,15 @@ mod tests {
         let oid: u32 = row.expect("the database").get(0);
         let ours = Session::open(&target, "rebuild/run-1").await.expect("ours");
         let other = Session::open(&target, "somebody").await.expect("another");
-        let (there, ()) = tokio::join!(
-            in_the_way(&admin, oid, &[], &EndSessions::None),
-            ours.close(),
-        );
+        // It leaves only after somebody has found it there.
+        let leaves = async {
+            let asked = "select from pg_catalog.pg_stat_activity
+                          where application_name = 'test' and query like '%pg_stat_activity%'
+                            and pid <> pg_catalog.pg_backend_pid()";
+            while other.query(asked, &[]).await.expect("sessions").is_empty() {}
+            ours.close().await;
+        };
+        let (there, ()) = tokio::join!(in_the_way(&admin, oid, &[], &EndSessions::None), leaves,);
         let there = there.expect("an answer");
         let left: Vec<&str> = there.iter().map(|s| s.application.as_str()).collect();
         assert_eq!(left, ["somebody"]);

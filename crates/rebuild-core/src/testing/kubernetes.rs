@@ -144,7 +144,7 @@ impl World {
             "secret" => ("", "v1", "Secret"),
             "service" => ("", "v1", "Service"),
             "pod" => ("", "v1", "Pod"),
-            "volume" => ("", "v1", "PersistentVolume"),
+            "volume" | "persistentvolume" => ("", "v1", "PersistentVolume"),
             "claim" | "persistentvolumeclaim" => ("", "v1", "PersistentVolumeClaim"),
             "volumesnapshot" => ("snapshot.storage.k8s.io", "v1", "VolumeSnapshot"),
             "configmap" => ("", "v1", "ConfigMap"),
@@ -157,7 +157,9 @@ impl World {
         };
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, name));
         match kind {
-            "namespace" | "volume" => Api::all_with(self.client.clone(), &resource),
+            "namespace" | "volume" | "persistentvolume" => {
+                Api::all_with(self.client.clone(), &resource)
+            }
             _ => Api::namespaced_with(self.client.clone(), &self.namespace, &resource),
         }
     }

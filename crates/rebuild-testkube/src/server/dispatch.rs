@@ -93,7 +93,7 @@ fn change(
     verb: &str,
     query: &Query,
     content_type: &str,
-    body: Value,
+    mut body: Value,
     options: &Options,
 ) -> Result<Response<Body>> {
     let mut store = state.store();
@@ -129,6 +129,7 @@ fn change(
         }
         ("patch", _) => {
             let kind = PatchKind::of(content_type)?;
+            state.insist_on(target.resource, &mut body);
             let key = key(target);
             let (stored, new) = write::patch(&mut store, &key, kind, body, subresource, options)?;
             Ok(answer(if new { 201 } else { 200 }, &stored))

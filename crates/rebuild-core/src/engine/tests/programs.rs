@@ -146,3 +146,24 @@ async fn a_client_program_that_is_gone_does_not_stop_the_way_back() {
     );
     world.assert_old("gone");
 }
+
+#[tokio::test]
+async fn a_run_is_not_resumed_with_another_spec() {
+    let world = World::new();
+    let run = run_id();
+    let report = stopping(&world)
+        .run(run.clone(), plan(&world.sim, Strategy::Aside))
+        .await;
+    assert_eq!(ending(&report.expect("a report")), "halted");
+    let records = || async {
+        let runs = crate::store::Name::new("runs").expect("a name");
+        world.store.list(&runs).await.expect("records").len()
+    };
+    let before = records().await;
+    let e = world.engine().resume(&run, "another").await;
+    let e = e.expect_err("another spec");
+    assert!(e.is_refusal(), "{e:?}");
+    let hint = e.advice().expect("a way out");
+    assert!(hint.contains("rebuild rollback"), "{hint}");
+    assert_eq!(records().await, before, "nothing was written");
+}

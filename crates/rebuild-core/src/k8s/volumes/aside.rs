@@ -197,3 +197,64 @@ pub(super) fn workload_of(object: &DynamicObject) -> Option<WorkloadRef> {
     let name = object.name_any();
     Some(WorkloadRef { kind, name })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+
+    use super::*;
+    use crate::k8s::PodChoice;
+    use crate::testing::kubernetes::World;
+
+    /// An object or a volume that has the name of what was written down, and is another.
+    #[tokio::test]
+    async fn what_has_the_name_and_another_uid_stays() {
+        let world = World::empty().await;
+        let map = "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}}";
+        let disk = "{apiVersion: v1, kind: PersistentVolume, metadata: {name: disk}, spec: {
+            capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], hostPath: {path: /nowhere},
+            persistentVolumeReclaimPolicy: Delete}}";
+        world.apply(map).await;
+        world.apply(disk).await;
+        let replacement = ServerReplacement {
+            cluster: world.cluster().await,
+            pod: PodChoice::Service {
+                name: "db".to_owned(),
+                port: 5432,
+            },
+            objects: Vec::new(),
+            claims: Vec::new(),
+            manifests: Vec::new(),
+            remove_finalizers: Vec::new(),
+            limit: Duration::from_secs(10),
+            store: crate::store::Store::over(std::sync::Arc::new(
+                object_store::memory::InMemory::new(),
+            )),
+        };
+        let ctx = Ctx::quiet();
+        let resource = ApiResource::erase::<ConfigMap>(&());
+        let other = "7a1c7a1c-0000-0000-0000-000000000000";
+        let removed = replacement.remove(&ctx, &resource, "settings", other);
+        removed.await.expect("what was written down is gone");
+        let there = world.get("configmap", "settings").await.expect("it stays");
+        let uid = there["metadata"]["uid"].as_str().expect("a uid");
+        let removed = replacement.remove(&ctx, &resource, "settings", uid);
+        removed.await.expect("removed");
+        assert_eq!(world.get("configmap", "settings").await, None);
+
+        let mut volume = replacement.volume(&ctx, "disk").await.expect("an answer");
+        let written = volume.as_mut().expect("a volume");
+        written.metadata.uid = Some(other.to_owned());
+        let kept = KeptVolume {
+            volume,
+            claim: Default::default(),
+        };
+        let e = replacement.retain(&ctx, &kept).await.expect_err("another");
+        assert!(e.is_refusal(), "{e:?}");
+        let there = world.get("volume", "disk").await.expect("it stays");
+        assert_eq!(there["spec"]["persistentVolumeReclaimPolicy"], "Delete");
+        world.end().await;
+    }
+}

@@ -22,7 +22,7 @@ use crate::event::Ctx;
 use crate::model::{Endpoint, Identity, Outcome, Verdict};
 use crate::postgres::restore::analyze;
 use crate::postgres::room::Room;
-use crate::postgres::session::SHORT_LOG;
+use crate::postgres::session::as_the_server_says;
 use crate::postgres::{
     ClientTool, Environment, RowOptions, Session, literal, server_error, server_facts,
 };
@@ -202,9 +202,7 @@ impl<'a> Load<'a> {
         mut reader: DumpReader<impl AsyncRead + Unpin>,
     ) -> Result<(DumpReport, Expected)> {
         self.session
-            .batch_execute(&format!(
-                "reset all; set standard_conforming_strings = on;{SHORT_LOG}"
-            ))
+            .batch_execute(&as_the_server_says())
             .await
             .map_err(|e| server_error("could not begin the restore", e))?;
         while let Some(item) = reader.next().await? {

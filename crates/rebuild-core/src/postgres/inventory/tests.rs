@@ -59,8 +59,7 @@ async fn it_lists_what_is_there() {
              create temp table mine (a int);
              analyze public.counted;
              select lo_create(0), lo_create(0);
-             select pg_create_logical_replication_slot('sl', 'test_decoding')
-              where exists (select from pg_available_extensions where name = 'test_decoding');
+             create publication pub;
              create extension if not exists plpgsql;
              create extension if not exists plpgsql",
         )
@@ -69,6 +68,9 @@ async fn it_lists_what_is_there() {
     each(
         &session,
         &[
+            // Where one is made, no transaction may be open that has written.
+            "select pg_create_logical_replication_slot('sl', 'pgoutput')",
+            "create subscription sub connection 'dbname=postgres' publication pub with (connect = false)",
             "begin",
             "insert into public.counted values (1)",
             "prepare transaction 'half'",
@@ -145,9 +147,20 @@ async fn it_lists_what_is_there() {
         .collect();
     assert_eq!(names, ["somebody"]);
     assert_eq!(found.sessions[0].client, "local");
-    assert!(found.obstacles.contains(&Obstacle::PreparedTransaction {
-        gid: "half".to_owned()
-    }));
+    for obstacle in [
+        Obstacle::PreparedTransaction {
+            gid: "half".to_owned(),
+        },
+        Obstacle::LogicalSlot {
+            slot: "sl".to_owned(),
+            active: false,
+        },
+        Obstacle::Subscription {
+            name: "sub".to_owned(),
+        },
+    ] {
+        assert!(found.obstacles.contains(&obstacle), "{:?}", found.obstacles);
+    }
 
     let counts = exact_counts(
         &session,

@@ -286,3 +286,37 @@ impl TableReader {
         done.map_err(|e| server_error("the reading of tables lost its transaction", e))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{cluster, scratch_database};
+
+    #[tokio::test]
+    async fn what_bends_rows_or_chunks_is_set_in_every_session_that_carries_them() {
+        let cluster = cluster().await.expect("a server");
+        let endpoint = scratch_database(&cluster).await.expect("a database");
+        let admin = Session::open(&endpoint, "test").await.expect("a session");
+        let settings = [
+            ("lc_monetary", "C.UTF-8", "C"),
+            ("synchronize_seqscans", "on", "off"),
+            ("max_parallel_workers_per_gather", "4", "0"),
+        ];
+        let database = crate::postgres::ident(&endpoint.database).expect("a name");
+        for (name, theirs, _) in settings {
+            let set = format!("alter database {database} set {name} = '{theirs}'");
+            admin.batch_execute(&set).await.expect(&set);
+        }
+        let holder = Session::open(&endpoint, "test").await.expect("a session");
+        let snapshot = Snapshot::export_from(holder).await.expect("a snapshot");
+        let reader = reader(&endpoint, "test", &snapshot.id, "UTF8").await;
+        let reader = reader.expect("a reader");
+        for (name, _, ours) in settings {
+            for session in [&snapshot.holder, &reader] {
+                let asked = "select pg_catalog.current_setting($1)";
+                let row = session.query_one(asked, &[&name]).await.expect("a setting");
+                assert_eq!(row.get::<_, String>(0), ours, "{name}");
+            }
+        }
+    }
+}

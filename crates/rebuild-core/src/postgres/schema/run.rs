@@ -17,11 +17,8 @@ use super::split::{Statement, StatementKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::{Endpoint, Identity};
+use crate::postgres::session::as_the_server_says;
 use crate::postgres::{Session, application, server_error};
-
-/// Undoes the pinned settings of a session: a file is run with those that the server, the role
-/// and the database say. Only how its strings are read is the splitter's choice.
-const AS_THE_SERVER_SAYS: &str = "reset all; set standard_conforming_strings = on";
 
 /// What comes before the history's row in a file's own session: checks that were put off happen
 /// as the role that the file chose, the row is written as ours.
@@ -174,7 +171,7 @@ impl FileRun<'_> {
         halt: &CancellationToken,
     ) -> Result<()> {
         let mode = &self.loaded.file.mode;
-        self.own(session, AS_THE_SERVER_SAYS).await?;
+        self.own(session, &as_the_server_says()).await?;
         if *mode == Mode::Wrapped {
             self.own(session, "begin").await?;
         }

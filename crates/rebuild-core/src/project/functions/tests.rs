@@ -343,7 +343,9 @@ async fn what_a_function_works_on_is_what_the_run_pinned() {
         uid: "1".to_owned(),
     };
     let backends = project.backends(&stranger, None).expect("backends");
-    let e = backends.loads[0].run(&Ctx::quiet(), &stranger).await;
-    assert_eq!(e.expect_err("another").kind(), ErrorKind::Refused);
+    for task in [&backends.loads[0], &backends.tasks[0]] {
+        let e = task.run(&Ctx::quiet(), &stranger).await;
+        assert_eq!(e.expect_err("another").kind(), ErrorKind::Refused);
+    }
     assert!(world.calls().is_empty());
 }

@@ -274,6 +274,15 @@ async fn what_cannot_be_a_refresh_is_refused() {
         .refusals("[[preserve]]\ntable = \"public.nothing\"")
         .await;
     assert!(refused[0].contains("public.nothing"), "{refused:?}");
+    // What the source has and the target's server does not.
+    let elsewhere =
+        "update pg_catalog.pg_extension set extname = 'of_elsewhere' where extname = 'plpgsql'";
+    execute(&world.prod(), elsewhere).await;
+    let refused = world.refusals("").await;
+    assert!(
+        refused[0].contains("does not have the extensions of_elsewhere of the source"),
+        "{refused:?}"
+    );
     assert_eq!(
         text(&world.app(), "select count(*) from public.tried").await,
         "7"

@@ -119,6 +119,7 @@ async fn rows_that_are_not_those_of_the_manifest_are_found_though_every_checksum
     other.tables[0].hash.add_row(1);
     other.tables[1].rows += 1;
     other.large_objects.bytes += 1;
+    other.catalog_tables += 1;
     std::fs::write(
         folder.join("manifest.json"),
         other.to_bytes().expect("bytes"),
@@ -129,6 +130,7 @@ async fn rows_that_are_not_those_of_the_manifest_are_found_though_every_checksum
         "the rows of table public.a add up to",
         "table public.b has 2 rows",
         "large",
+        "the catalog counted",
     ] {
         assert!(complaints.contains(what), "{complaints}");
     }

@@ -150,6 +150,33 @@ async fn a_pg_dump_that_is_old_or_fails_or_stops_early_makes_no_backup() {
     }
 }
 
+#[tokio::test]
+async fn pg_dump_reads_the_snapshot_and_no_rows_and_waits_for_no_lock_for_ever() {
+    let world = World::with("create table public.t (x int); insert into public.t values (1)").await;
+    let log = world.store_folder.path().join("arguments");
+    let script = format!("echo \"$@\" >> {}; exec @REAL@ \"$@\"", log.display());
+    let tools = fake_tools(&world, &script);
+    let backup = world.backup_from(world.endpoint.clone(), World::options(), tools);
+    let id = BackupId::generate();
+    let taken = backup.take(&world.ctx, &world.identity, &id, BackupMode::Full);
+    taken.await.expect("a backup");
+    let told = std::fs::read_to_string(&log).expect("what it was told");
+    let dumps: Vec<&str> = told
+        .lines()
+        .filter(|line| !line.contains("--version"))
+        .collect();
+    assert!(!dumps.is_empty(), "{told}");
+    for dump in dumps {
+        for argument in [
+            "--snapshot=",
+            "--lock-wait-timeout=",
+            "--exclude-table-data=*.*",
+        ] {
+            assert!(dump.contains(argument), "{dump}");
+        }
+    }
+}
+
 /// Holds whoever reports progress of the backup up, until it is let go.
 struct Gate(Mutex<Option<Receiver<()>>>);
 

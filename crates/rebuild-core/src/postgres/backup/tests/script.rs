@@ -1,4 +1,4 @@
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use tokio::process::Command;
 
@@ -14,14 +14,14 @@ async fn schema(world: &World, endpoint: &Endpoint) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Restores a backup by its own script into `name` on the server of `to`.
-async fn restore(world: &World, manifest: &Manifest, to: &Endpoint, name: &str) -> Endpoint {
+/// Runs the script of a backup, which restores it into `name` on the server of `to`.
+async fn run_script(world: &World, manifest: &Manifest, to: &Endpoint, name: &str) -> Output {
     let Host::Socket(dir) = &to.host else {
         panic!("the cluster listens on a socket");
     };
     let tools = client_bin_dir(&world.cluster);
     let path = std::env::var("PATH").expect("PATH");
-    let output = Command::new("sh")
+    Command::new("sh")
         .arg(world.folder_of(&manifest.id).join("restore.sh"))
         .arg(name)
         .env("PATH", format!("{}:{path}", tools.display()))
@@ -32,7 +32,11 @@ async fn restore(world: &World, manifest: &Manifest, to: &Endpoint, name: &str) 
         .kill_on_drop(true)
         .output()
         .await
-        .expect("sh runs");
+        .expect("sh runs")
+}
+
+async fn restore(world: &World, manifest: &Manifest, to: &Endpoint, name: &str) -> Endpoint {
+    let output = run_script(world, manifest, to, name).await;
     assert!(
         output.status.success(),
         "{}",
@@ -154,4 +158,24 @@ async fn names_and_bytes_that_shells_and_encodings_dislike_come_back() {
         assert_eq!(rows, manifest.fingerprints());
         assert_eq!(schema(&world, &copy).await, schema(&world, &world.endpoint).await);
     }
+}
+
+#[tokio::test]
+async fn the_script_stops_at_the_first_error() {
+    let world = World::empty().await;
+    let session = world.session().await;
+    let table = "create table public.t (n int); insert into public.t values (1), (2)";
+    session.batch_execute(table).await.expect("a table");
+    session.close().await;
+    let manifest = world.take().await;
+    let elsewhere = cluster().await.expect("another cluster");
+    let to = elsewhere.endpoint("postgres");
+    let copy = restore(&world, &manifest, &to, "copy").await;
+    // The database is there already: that is an error, and nothing goes into it a second time.
+    let again = run_script(&world, &manifest, &to, "copy").await;
+    assert!(!again.status.success());
+    let session = Session::open(&copy, "test").await.expect("a session");
+    let count = "select pg_catalog.count(*) from public.t";
+    let rows: i64 = session.query_one(count, &[]).await.expect("rows").get(0);
+    assert_eq!(rows, 2);
 }

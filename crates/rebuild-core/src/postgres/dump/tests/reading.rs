@@ -1,5 +1,7 @@
 //! Reading in pieces of any size finds the same as reading at once.
 
+use tokio::io::AsyncReadExt;
+
 use super::super::reader::{DumpReader, Item};
 use crate::postgres::schema::{StatementKind, split};
 
@@ -102,9 +104,13 @@ async fn a_dump_cut_at_any_byte_has_no_end() {
 #[tokio::test]
 async fn a_statement_that_never_ends_takes_no_more_memory_than_a_statement_may() {
     for endless in [b'x', b'(', b'\''] {
-        let mut reader = DumpReader::new("bomb".to_owned(), tokio::io::repeat(endless));
-        (reader.piece, reader.longest) = (4 << 10, 1 << 20);
+        let (longest, piece) = (1 << 20, 4 << 10);
+        let mut bomb = tokio::io::repeat(endless).take(4 * longest);
+        let mut reader = DumpReader::new("bomb".to_owned(), &mut bomb);
+        (reader.piece, reader.longest) = (piece, 1 << 20);
         let refused = reader.next().await.expect_err("no end");
         assert_eq!(refused.kind(), crate::error::ErrorKind::Corrupt);
+        let left = bomb.limit();
+        assert!(left >= 2 * longest, "{left} bytes were not read");
     }
 }

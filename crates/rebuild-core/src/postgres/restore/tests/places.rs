@@ -153,3 +153,30 @@ async fn data_without_a_place_is_a_refusal_unless_it_is_allowed() {
         "1,2"
     );
 }
+
+/// The older of two materialised views may read the newer one, through a view that was replaced.
+#[tokio::test]
+async fn views_are_refreshed_after_what_they_read_whichever_came_first() {
+    let world = World::new().await;
+    let views = "
+        create view through as select 0 as n;
+        create materialized view a as select n from through;
+        create materialized view b as select count(*)::int as n from t;
+        create or replace view through as select n from b";
+    let table = "create table t (id int primary key)";
+    let (_, of) = world
+        .source(&format!(
+            "{table}; insert into t values (1), (2); {views}; refresh materialized view a"
+        ))
+        .await;
+    let id = world.take(&of).await;
+    let db = world.staged(&of).await;
+    let session = world.inside(&db).await;
+    let schema = views.replace(" from through;", " from through with no data;");
+    let schema = schema.replace(" from t;", " from t with no data;");
+    let schema = format!("set search_path = public; {table}; {schema}; set search_path = ''");
+    session.batch_execute(&schema).await.expect("the schema");
+    world.restore(&world.restorer(false), &db, &id).await;
+    let read = "select n::text from public.a";
+    assert_eq!(text(&session, read).await, "2");
+}

@@ -123,6 +123,37 @@ async fn no_row_goes_into_a_server_without_room() {
     assert_eq!(text(&world.inside(&db).await, count).await, "0");
 }
 
+/// The log and the tablespaces may be on disks of their own.
+#[tokio::test]
+async fn every_disk_of_the_server_is_looked_at() {
+    let world = World::new().await;
+    let (_, id, db) = world.ready(TABLES).await;
+    let elsewhere = world.cluster.data_dir().with_extension("space");
+    std::fs::create_dir(&elsewhere).expect("a folder");
+    if rustix::process::geteuid().is_root() {
+        let owner = world.cluster.data_dir().metadata().expect("its owner");
+        std::os::unix::fs::chown(&elsewhere, Some(owner.uid()), Some(owner.gid())).expect("chown");
+    }
+    let admin = Session::open(&world.admin(), "a test")
+        .await
+        .expect("a session");
+    let space = format!(
+        "create tablespace elsewhere location '{}'",
+        elsewhere.display()
+    );
+    admin.batch_execute(&space).await.expect("a tablespace");
+    let moved = "alter table public.t set tablespace elsewhere";
+    let inside = world.inside(&db).await;
+    inside.batch_execute(moved).await.expect("moved");
+    for folder in [world.cluster.data_dir().join("pg_wal"), elsewhere] {
+        let full = folder.clone();
+        let free = move |at: &Path| Some(if at == full { 1000 } else { 1 << 40 });
+        let restorer = with(&world, FreeSpace::told_by(free));
+        let said = world.refused(&restorer, &db, &id).await.chain();
+        assert!(said.contains(&folder.display().to_string()), "{said}");
+    }
+}
+
 /// Bytes on the disk of whatever is below a folder, of which files come and go.
 fn used(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else {

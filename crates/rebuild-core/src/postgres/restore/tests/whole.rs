@@ -10,8 +10,14 @@ async fn everything_comes_back() {
         from pg_catalog.pg_class where relkind = 'm' and relispopulated";
     let views = text(&session, populated).await;
     assert!(!views.is_empty());
+    let at = "select pg_catalog.string_agg(pg_catalog.format('%I.%I at %s', schemaname, sequencename, last_value), ' '
+                       order by schemaname, sequencename) from pg_catalog.pg_sequences";
+    let sequences = text(&session, at).await;
+    assert!(sequences.matches(" at ").count() > 3, "{sequences:?}");
     session.close().await;
     let before = world.dump(&of).await;
+    let objects = large_objects(&world, &of).await;
+    assert!(objects.contains("lo_"), "{objects}");
     let id = world.take(&of).await;
     let db = world.staged(&of).await;
     world.apply(&db, &id).await;
@@ -31,6 +37,7 @@ async fn everything_comes_back() {
     world.assert_same_rows(&db, &id).await;
     let session = world.inside(&db).await;
     assert_eq!(text(&session, populated).await, views);
+    assert_eq!(text(&session, at).await, sequences);
     let statistics = "select count(distinct starelid)::text from pg_catalog.pg_statistic
         where starelid >= 16384";
     let tables: u32 = text(&session, statistics).await.parse().expect("a number");
@@ -38,6 +45,22 @@ async fn everything_comes_back() {
     session.close().await;
     let after = world.dump(&db).await;
     assert!(before == after, "{}", difference(&before, &after));
+    let now = large_objects(&world, &db).await;
+    assert!(objects == now, "{}", difference(&objects, &now));
+}
+
+/// The large objects of a database, with their owners and grants, as pg_dump writes them.
+async fn large_objects(world: &World, db: &Identity) -> String {
+    let endpoint = world.cluster.endpoint(&db.name);
+    let how = ["--data-only", "--blobs", "--exclude-table-data=*.*"];
+    let dumped = dump(&world.cluster, &endpoint, &how).await.expect("a dump");
+    // Sequences are in it as well, and are looked at by themselves.
+    let of_objects = |line: &&str| !line.contains("setval");
+    dumped
+        .lines()
+        .filter(of_objects)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[tokio::test]

@@ -34,6 +34,42 @@ async fn settings_are_the_servers_and_stay_in_their_file() {
 }
 
 #[tokio::test]
+async fn what_does_not_bend_a_file_stays_ours_in_it() {
+    let bench = Bench::new().await;
+    let name = &bench.db.name;
+    let set = format!(
+        "alter database {name} set synchronous_commit = off;
+         alter database {name} set log_error_verbosity = verbose"
+    );
+    bench.session.batch_execute(&set).await.expect("settings");
+    let asked = "select pg_catalog.current_setting(name, true) as setting from (values
+        ('synchronous_commit'), ('log_error_verbosity'), ('tcp_keepalives_count')) as asked(name)";
+    bench.write("1.sql", &format!("create table public.found as {asked};"));
+    bench.apply().await.expect("applied");
+    let found = "select pg_catalog.string_agg(setting, '|') from public.found";
+    // A socket of the machine itself has no keepalives.
+    assert_eq!(bench.text(found).await, "on|terse|0");
+    let checks = "pg_catalog.current_setting('client_connection_check_interval', true)";
+    bench.write(
+        "2.sql",
+        &format!("create table public.checks as select {checks} as every;"),
+    );
+    bench.apply().await.expect("applied");
+    let version = bench
+        .text("select pg_catalog.current_setting('server_version_num')")
+        .await;
+    let every = bench
+        .text("select coalesce(every, 'none') from public.checks")
+        .await;
+    let wanted = if version.as_str() < "140000" {
+        "none"
+    } else {
+        "5s"
+    };
+    assert_eq!(every, wanted);
+}
+
+#[tokio::test]
 async fn warnings_are_passed_on_and_notices_are_not() {
     let bench = Bench::new().await;
     bench.write(

@@ -204,3 +204,39 @@ async fn what_an_interrupted_drop_left_is_purged_and_never_brought_back() {
     assert!(w.place(&gone).await.is_none() && w.place("app_old").await.is_none());
     assert_eq!(w.says("app").await, "new");
 }
+
+/// Puts another database under the name of the staged one, at the moment when nobody can come in any more.
+struct Swaps(Endpoint);
+
+#[async_trait]
+impl WriteWatch for Swaps {
+    async fn marks(&self, _: &Session) -> Result<serde_json::Value> {
+        Ok(serde_json::Value::Null)
+    }
+
+    async fn moved(&self, _: &Session, _: &serde_json::Value) -> Result<Vec<String>> {
+        let admin = session(&self.0).await;
+        for sql in [
+            "alter database app_new rename to app_new_away",
+            "create database app_new",
+        ] {
+            admin.batch_execute(sql).await.expect(sql);
+        }
+        Ok(Vec::new())
+    }
+
+    async fn changed_since(&self, _: &Ctx, _: &Identity, _: &BackupId) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test]
+async fn another_database_that_took_the_name_in_the_promote_is_not_put_in_service() {
+    let mut w = World::new(EndSessions::All).await;
+    let watch = Arc::new(Swaps(w.cluster.endpoint("postgres")));
+    w.teardown.watch = watch;
+    w.refused().await;
+    assert_eq!(w.says("app").await, "old");
+    assert_eq!(w.says("app_new_away").await, "new");
+    assert!(w.place("app_old").await.is_none());
+}

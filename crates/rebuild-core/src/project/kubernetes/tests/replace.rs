@@ -470,3 +470,27 @@ async fn what_somebody_else_has_set_is_not_overwritten() {
     assert_eq!(kept["data"]["memory"], "1GB");
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_volume_that_something_sets_back_stops_the_run_before_anything_goes() {
+    let world = filled().await;
+    let Some(cluster) = world.inside("an admission webhook") else {
+        return world.end().await;
+    };
+    let old_server = server(&world).await;
+    let policy = "/spec/persistentVolumeReclaimPolicy";
+    cluster.insist("persistentvolumes", policy, "Delete".into());
+    let report = run(&world, "", HOW).await;
+    assert_eq!(report.ending, Ending::RolledBack, "{report:?}");
+    let error = report.error.as_deref().unwrap_or_default();
+    assert!(error.contains("something else sets it"), "{error}");
+    let requests = cluster.requests();
+    let deleted = requests.iter().find(|request| {
+        let lasting = ["statefulsets", "persistentvolumeclaims", "services"];
+        request.method == "DELETE" && lasting.iter().any(|kind| request.path.contains(kind))
+    });
+    assert_eq!(deleted, None);
+    assert_eq!(server(&world).await, old_server);
+    assert_eq!(rows(&world).await, "100");
+    world.end().await;
+}
