@@ -20,8 +20,9 @@ const READING: &str = "reading the history of SQL files";
 /// Each part has a history of its own, so that no file is applied twice.
 ///
 /// Each file is run in one transaction, in a session of its own with the settings that the
-/// server, the role and the database say; the row in `rebuild.schema_history` that records it is
-/// part of the transaction. A file with a statement that cannot be part of a transaction, with
+/// server, the role and the database say, but that its commits are durable, that the server looks whether its
+/// client is there, and that the details of errors stay out of the server's log; the row in `rebuild.schema_history` that
+/// records it is part of the transaction. A file with a statement that cannot be part of a transaction, with
 /// several transactions of its own, or with the comment `-- rebuild: no transaction` at its top is
 /// run statement by statement; left half applied, it is refused from then on.
 pub struct PgSqlFiles {
