@@ -36,7 +36,8 @@ pub fn bring_up_to_date(root: &Path, to: &Path, guards: &[Guard]) -> Result<(), 
             let text = String::from_utf8(bytes).map_err(|e| format!("{}: {e}", file.display()))?;
             bytes = with_switches(file, &text, guards)?.into_bytes();
         }
-        place(&from, &to.join(file), &bytes).map_err(|e| format!("{}: {e}", file.display()))?;
+        write_if_other(&from, &to.join(file), &bytes)
+            .map_err(|e| format!("{}: {e}", file.display()))?;
     }
     let names: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
     fs::write(to.join(NAMES), names.join("\n")).map_err(|e| format!("{}: {e}", to.display()))
@@ -45,7 +46,8 @@ pub fn bring_up_to_date(root: &Path, to: &Path, guards: &[Guard]) -> Result<(), 
 /// In the copy: the names of the files that were copied.
 const NAMES: &str = ".copied";
 
-fn place(from: &Path, to: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// Writes what is not there yet as it should be, with the mode of `from`.
+fn write_if_other(from: &Path, to: &Path, bytes: &[u8]) -> std::io::Result<()> {
     if fs::read(to).is_ok_and(|old| old == bytes) {
         return Ok(());
     }

@@ -73,7 +73,6 @@ pub fn try_guard(guard: &Guard, tests: &[&Test], limit: Duration) -> Verdict {
 fn run(test: &Test, without: Option<&str>, limit: Duration) -> Ending {
     let mut command = Command::new(&test.program);
     command.args(["--exact", &test.name, "--test-threads", "1"]);
-    command.args(["--include-ignored"]);
     command.current_dir(&test.folder).env_remove(VARIABLE);
     if let Some(guard) = without {
         command.env(VARIABLE, guard);

@@ -104,10 +104,10 @@ async fn a_dump_cut_at_any_byte_has_no_end() {
 #[tokio::test]
 async fn a_statement_that_never_ends_takes_no_more_memory_than_a_statement_may() {
     for endless in [b'x', b'(', b'\''] {
-        let (longest, piece) = (1 << 20, 4 << 10);
+        let longest: u64 = 1 << 20;
         let mut bomb = tokio::io::repeat(endless).take(4 * longest);
         let mut reader = DumpReader::new("bomb".to_owned(), &mut bomb);
-        (reader.piece, reader.longest) = (piece, 1 << 20);
+        (reader.piece, reader.longest) = (4 << 10, 1 << 20);
         let refused = reader.next().await.expect_err("no end");
         assert_eq!(refused.kind(), crate::error::ErrorKind::Corrupt);
         let left = bomb.limit();

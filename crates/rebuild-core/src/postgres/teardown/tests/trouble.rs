@@ -6,17 +6,21 @@ use crate::testing::Network;
 /// Longer than any limit of the server.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Freezes the connection that renames, at the moment when nobody can come in any more.
-struct Freezes(Network);
+/// Does something at the moment when nobody can come in any more.
+struct WhenShut<F>(F);
 
 #[async_trait]
-impl WriteWatch for Freezes {
+impl<F, D> WriteWatch for WhenShut<F>
+where
+    F: Fn() -> D + Send + Sync,
+    D: Future<Output = ()> + Send,
+{
     async fn marks(&self, _: &Session) -> Result<serde_json::Value> {
         Ok(serde_json::Value::Null)
     }
 
     async fn moved(&self, _: &Session, _: &serde_json::Value) -> Result<Vec<String>> {
-        self.0.freeze();
+        (self.0)().await;
         Ok(Vec::new())
     }
 
@@ -74,7 +78,12 @@ async fn a_client_that_stands_still_in_a_promote_does_not_keep_the_database_shut
     let proxy = Network::before(&server, u64::MAX).await.expect("a proxy");
     let lock = Arc::new(TargetLock::new(proxy.endpoint(), w.app.clone()));
     lock.acquire(&w.ctx).await.expect("the lock");
-    let teardown = PgTeardown::new(server, lock, EndSessions::All, Arc::new(Freezes(proxy)));
+    // The connection that renames.
+    let freezes = Arc::new(WhenShut(move || {
+        proxy.freeze();
+        std::future::ready(())
+    }));
+    let teardown = PgTeardown::new(server, lock, EndSessions::All, freezes);
 
     let (ctx, request) = (w.ctx.clone(), w.request());
     let frozen = tokio::spawn(async move { teardown.retire(&ctx, &request).await });
@@ -205,36 +214,22 @@ async fn what_an_interrupted_drop_left_is_purged_and_never_brought_back() {
     assert_eq!(w.says("app").await, "new");
 }
 
-/// Puts another database under the name of the staged one, at the moment when nobody can come in any more.
-struct Swaps(Endpoint);
-
-#[async_trait]
-impl WriteWatch for Swaps {
-    async fn marks(&self, _: &Session) -> Result<serde_json::Value> {
-        Ok(serde_json::Value::Null)
-    }
-
-    async fn moved(&self, _: &Session, _: &serde_json::Value) -> Result<Vec<String>> {
-        let admin = session(&self.0).await;
-        for sql in [
-            "alter database app_new rename to app_new_away",
-            "create database app_new",
-        ] {
-            admin.batch_execute(sql).await.expect(sql);
-        }
-        Ok(Vec::new())
-    }
-
-    async fn changed_since(&self, _: &Ctx, _: &Identity, _: &BackupId) -> Result<Vec<String>> {
-        Ok(Vec::new())
-    }
-}
-
 #[tokio::test]
 async fn another_database_that_took_the_name_in_the_promote_is_not_put_in_service() {
     let mut w = World::new(EndSessions::All).await;
-    let watch = Arc::new(Swaps(w.cluster.endpoint("postgres")));
-    w.teardown.watch = watch;
+    let server = w.cluster.endpoint("postgres");
+    w.teardown.watch = Arc::new(WhenShut(move || {
+        let server = server.clone();
+        async move {
+            let admin = session(&server).await;
+            for sql in [
+                "alter database app_new rename to app_new_away",
+                "create database app_new",
+            ] {
+                admin.batch_execute(sql).await.expect(sql);
+            }
+        }
+    }));
     w.refused().await;
     assert_eq!(w.says("app").await, "old");
     assert_eq!(w.says("app_new_away").await, "new");
