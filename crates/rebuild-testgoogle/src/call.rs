@@ -17,6 +17,8 @@ pub struct Call {
     pub method: String,
     /// The API and its version, such as `sqladmin.v1beta4`.
     pub api: &'static str,
+    /// The host that it was sent to, which names the region for some methods.
+    pub host: String,
     /// The parameters in the path, decoded.
     pub path: BTreeMap<String, String>,
     /// The parameters of the query that have a value.

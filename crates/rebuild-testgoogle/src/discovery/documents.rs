@@ -10,7 +10,7 @@ use super::route::{Method, methods};
 
 /// The APIs that are spoken. Where two of them have the same path, the earlier one is meant unless
 /// the request names a host.
-const APIS: [&str; 7] = [
+const APIS: [&str; 8] = [
     "sqladmin.v1",
     "sqladmin.v1beta4",
     "run.v2",
@@ -18,6 +18,7 @@ const APIS: [&str; 7] = [
     "bigquerydatatransfer.v1",
     "logging.v2",
     "storage.v1",
+    "run.v1",
 ];
 
 /// One API as Google describes it.

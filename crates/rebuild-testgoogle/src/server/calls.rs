@@ -72,6 +72,7 @@ fn admit(state: &State, request: &Request, route: &Route, number: usize) -> Resu
     Ok(Call {
         method: method.id.clone(),
         api: method.document.api,
+        host: request.host.clone(),
         path: route.path.clone(),
         query,
         body,

@@ -1,71 +1,18 @@
 //! `gcloud` finds here what it finds at Google.
 
-use std::process::{Output, Stdio};
-use std::time::Duration;
-
 use rebuild_testgoogle::{Google, GoogleOptions, SqlInstance};
-use tokio::process::Command;
 
-/// Long enough for a busy machine; what hangs is a failure.
-const DEADLINE: Duration = Duration::from_secs(120);
-
-/// Runs gcloud with the words of a line as its arguments.
-async fn run(google: &Google, line: &str) -> Output {
-    let url = google.url();
-    // What one run writes down is nothing to another.
-    let config = tempfile::tempdir().unwrap();
-    let running = Command::new("gcloud")
-        .args(line.split_whitespace())
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("HOME", config.path())
-        .env("CLOUDSDK_CONFIG", config.path())
-        .env("CLOUDSDK_CORE_PROJECT", "p")
-        .env("CLOUDSDK_CORE_DISABLE_PROMPTS", "true")
-        .env("CLOUDSDK_CORE_DISABLE_USAGE_REPORTING", "true")
-        .env("CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK", "true")
-        .env("CLOUDSDK_AUTH_DISABLE_CREDENTIALS", "true")
-        .env("CLOUDSDK_API_ENDPOINT_OVERRIDES_SQL", format!("{url}/"))
-        .env(
-            "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE",
-            format!("{url}/storage/v1/"),
-        )
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(DEADLINE, running).await;
-    output
-        .unwrap_or_else(|_| panic!("gcloud {line} hangs"))
-        .unwrap()
-}
-
-/// What gcloud prints when all goes well.
-async fn ok(google: &Google, line: &str) -> String {
-    let output = run(google, line).await;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "gcloud {line}: {errors}");
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .trim_end()
-        .to_owned()
-}
-
-/// What it says when the server refuses.
-async fn refused(google: &Google, line: &str) -> String {
-    let output = run(google, line).await;
-    assert!(!output.status.success(), "gcloud {line}");
-    String::from_utf8(output.stderr).unwrap()
-}
+use crate::cli::{PROJECT, ok, refused};
 
 async fn google() -> (Google, SqlInstance) {
     let options = GoogleOptions {
-        project: "p".to_owned(),
         anonymous: true,
         shown_running: 0,
+        ..GoogleOptions::default()
     };
     let google = Google::start_with(options).await.unwrap();
     let order = google
-        .instance("p", "europe-west1", "db")
+        .instance(PROJECT, "europe-west1", "db")
         .password("pass word");
     let instance = order.create().await.unwrap();
     (google, instance)
@@ -151,7 +98,10 @@ async fn a_database_is_exported_dropped_made_and_imported() {
 async fn an_instance_is_described_protected_and_deleted() {
     let (google, _) = google().await;
     let described = "sql instances describe db --format value(connectionName,state)";
-    assert_eq!(ok(&google, described).await, "p:europe-west1:db\tRUNNABLE");
+    assert_eq!(
+        ok(&google, described).await,
+        "test-project:europe-west1:db\tRUNNABLE"
+    );
     ok(&google, "sql instances patch db --deletion-protection").await;
     let said = refused(&google, "sql instances delete db").await;
     assert!(said.contains("The instance is protected"), "{said}");
@@ -162,7 +112,11 @@ async fn an_instance_is_described_protected_and_deleted() {
         ok(&google, "sql instances list --format value(name)").await,
         ""
     );
-    let listed = ok(&google, "sql backups list --project p --format value(type)").await;
+    let listed = ok(
+        &google,
+        "sql backups list --project test-project --format value(type)",
+    )
+    .await;
     assert_eq!(listed, "FINAL");
     let said = refused(&google, "sql instances describe db").await;
     assert!(said.contains("does not exist"), "{said}");

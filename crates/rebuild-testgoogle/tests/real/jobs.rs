@@ -8,9 +8,8 @@ use rebuild_testgoogle::{Google, GoogleOptions, TransferOutcome};
 use serde_json::json;
 use tokio::process::Command;
 
+use crate::cli::{DEADLINE, run};
 use crate::python::python;
-
-const DEADLINE: Duration = Duration::from_secs(120);
 
 async fn google(anonymous: bool) -> Google {
     let options = GoogleOptions {
@@ -55,31 +54,6 @@ async fn the_python_client_executes_changes_counts_and_backfills() {
         "done\n",
         "{errors}"
     );
-}
-
-/// Runs a program of Google's command lines, with a configuration of its own.
-async fn run(google: &Google, program: &str, arguments: &[&str]) -> Output {
-    let config = tempfile::tempdir().unwrap();
-    let url = google.url();
-    let running = Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("HOME", config.path())
-        .env("CLOUDSDK_CONFIG", config.path())
-        .env("CLOUDSDK_CORE_PROJECT", "test-project")
-        .env("CLOUDSDK_CORE_DISABLE_PROMPTS", "true")
-        .env("CLOUDSDK_CORE_DISABLE_USAGE_REPORTING", "true")
-        .env("CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK", "true")
-        .env("CLOUDSDK_AUTH_DISABLE_CREDENTIALS", "true")
-        .env("CLOUDSDK_API_ENDPOINT_OVERRIDES_LOGGING", format!("{url}/"))
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(DEADLINE, running).await;
-    output
-        .unwrap_or_else(|_| panic!("{program} {arguments:?} hangs"))
-        .unwrap()
 }
 
 async fn bq(google: &Google, arguments: &[&str]) -> String {

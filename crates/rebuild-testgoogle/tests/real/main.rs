@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cli;
 mod client;
+mod cloud_run;
 mod frame;
 mod gcloud;
 mod jobs;

@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::executions::condition;
 use super::names::short;
-use super::services::Service;
-use crate::call::{Call, Result};
+use super::services::{CHANGED, Service};
+use crate::call::Result;
 use crate::error::ApiError;
 
 const LATEST: &str = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST";
@@ -21,18 +21,15 @@ const RESERVED: [&str; 4] = [
 
 impl Service {
     /// Takes over the fields that a mask names, or all that a caller may set.
-    pub(super) fn patch(&mut self, call: &Call) -> Result<()> {
-        let etag = call.text("/etag");
+    pub(super) fn patch(&mut self, etag: &str, mask: &str, body: &Value) -> Result<()> {
         if !etag.is_empty() && self.value["etag"] != etag {
             let said = "The resource was changed by somebody else: the etag does not match.";
             return Err(ApiError::new(409, said));
         }
-        let mask = call.query("updateMask");
-        let usual = "labels,annotations,template,traffic,scaling,ingress,description";
-        let fields = if mask.is_empty() { usual } else { mask };
-        self.check(&call.body["template"])?;
+        let fields = if mask.is_empty() { CHANGED } else { mask };
+        self.check(&body["template"])?;
         for field in fields.split(',') {
-            match call.body.get(field) {
+            match body.get(field) {
                 Some(new) => self.value[field] = new.clone(),
                 None => {
                     self.value.as_object_mut().map(|all| all.remove(field));
@@ -51,7 +48,7 @@ impl Service {
             return Err(ApiError::new(400, said));
         }
         let revision = template["revision"].as_str().unwrap_or_default();
-        if self.revisions.contains(revision) && *template != self.deployed {
+        if self.revisions.contains_key(revision) && *template != self.deployed {
             let said =
                 format!("Revision named '{revision}' with different configuration already exists.");
             return Err(ApiError::new(409, said).status("ALREADY_EXISTS"));
@@ -71,7 +68,7 @@ impl Service {
         let missing = missing.filter_map(|target| target["revision"].as_str());
         let missing = missing
             .map(short)
-            .find(|name| !self.revisions.contains(*name));
+            .find(|name| !self.revisions.contains_key(*name));
         let why = missing
             .map(|name| format!("Revision '{name}' was not found."))
             .or_else(|| self.failure.clone());
@@ -100,7 +97,7 @@ impl Service {
         let full = format!("{name}/revisions/{revision}");
         self.deployed = template.clone();
         self.value["latestCreatedRevision"] = full.into();
-        self.revisions.insert(revision);
+        self.revisions.insert(revision, self.deployed.clone());
     }
 
     fn statuses(&self) -> Value {

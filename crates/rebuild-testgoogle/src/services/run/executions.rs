@@ -51,14 +51,7 @@ async fn list(run: Arc<Run>, call: Call) -> Result {
 
 async fn cancel(run: Arc<Run>, call: Call) -> Result {
     let name = call.param("name");
-    let execution = run.execution(name)?;
-    if execution.value()["reconciling"] != true {
-        let said = format!("Execution '{}' has already completed.", short(name));
-        return Err(ApiError::new(400, said).status("FAILED_PRECONDITION"));
-    }
-    execution
-        .cancelled
-        .send_replace(Some(call.principal.clone()));
+    run.execution(name)?.cancel(&call.principal)?;
     Ok(run.begin(name).into())
 }
 
@@ -108,6 +101,16 @@ impl Execution {
     /// As the API shows it.
     pub(crate) fn value(&self) -> Value {
         lock(&self.value).clone()
+    }
+
+    /// Ends it at somebody's wish.
+    pub(super) fn cancel(&self, by: &str) -> Result<()> {
+        if self.value()["reconciling"] != true {
+            let said = format!("Execution '{}' has already completed.", short(&self.name));
+            return Err(ApiError::new(400, said).status("FAILED_PRECONDITION"));
+        }
+        self.cancelled.send_replace(Some(by.to_owned()));
+        Ok(())
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut Value)) {

@@ -57,15 +57,7 @@ async fn list(run: Arc<Run>, call: Call) -> Result {
 
 async fn execute(run: Arc<Run>, call: Call) -> Result {
     let name = call.param("name");
-    let job = run.job(name)?;
-    let overrides = &call.body["overrides"];
-    let template = overridden(&job["template"], overrides)?;
-    let execution = run.execute(name, &template, &call.principal);
-    if let Some(job) = lock(&run.jobs).get_mut(name) {
-        let count = job["executionCount"].as_i64().unwrap_or(0);
-        job["executionCount"] = (count + 1).into();
-        job["latestCreatedExecution"] = json!({"name": short(&execution)});
-    }
+    let execution = run.begin_execution(name, &call.body["overrides"], &call.principal)?;
     Ok(run.begin(&execution).into())
 }
 
@@ -73,6 +65,23 @@ impl Run {
     fn job(&self, name: &str) -> Result<Value> {
         let found = lock(&self.jobs).get(name).cloned();
         found.ok_or_else(|| not_found("Job", name))
+    }
+
+    /// Begins an execution of a job that is told some things otherwise, and gives its name.
+    pub(super) fn begin_execution(
+        self: &Arc<Self>,
+        name: &str,
+        overrides: &Value,
+        creator: &str,
+    ) -> Result<String> {
+        let template = overridden(&self.job(name)?["template"], overrides)?;
+        let execution = self.execute(name, &template, creator);
+        if let Some(job) = lock(&self.jobs).get_mut(name) {
+            let count = job["executionCount"].as_i64().unwrap_or(0);
+            job["executionCount"] = (count + 1).into();
+            job["latestCreatedExecution"] = json!({"name": short(&execution)});
+        }
+        Ok(execution)
     }
 }
 

@@ -9,6 +9,7 @@ mod operations;
 mod programs;
 mod services;
 mod tasks;
+mod v1;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -48,5 +49,6 @@ pub(crate) fn register(state: &Arc<State>, logging: &Arc<Logging>) -> Arc<Run> {
     executions::register(state, &run);
     services::register(state, &run);
     operations::register(state, &run);
+    v1::register(state, &run);
     run
 }

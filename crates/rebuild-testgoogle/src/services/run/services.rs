@@ -1,6 +1,6 @@
 //! Services: what they are told, and who may use them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,18 +10,22 @@ use uuid::Uuid;
 use super::Run;
 use super::executions::condition;
 use super::names::{not_found, page};
+use super::v1;
 use crate::call::{Call, Result};
 use crate::clock;
 use crate::error::ApiError;
 use crate::google::Google;
 use crate::state::{State, lock};
 
+/// The fields of a service that a caller may change.
+pub(super) const CHANGED: &str = "labels,annotations,template,traffic,scaling,ingress,description";
+
 /// A service as it is kept.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(super) value: Value,
-    /// The names of its revisions, without what comes before.
-    pub(super) revisions: BTreeSet<String>,
+    /// The templates of its revisions, by their names without what comes before.
+    pub(super) revisions: BTreeMap<String, Value>,
     /// The template that its newest revision was made from.
     pub(super) deployed: Value,
     /// How many looks it takes until a change is in force.
@@ -97,17 +101,17 @@ async fn get(run: Arc<Run>, call: Call) -> Result {
     let service = all
         .get_mut(name)
         .ok_or_else(|| not_found("Service", name))?;
-    if service.looks > 0 {
-        service.looks -= 1;
-        if service.looks == 0 {
-            service.settle();
-        }
-    }
+    service.look();
     Ok(service.value.clone().into())
 }
 
 async fn list(run: Arc<Run>, call: Call) -> Result {
-    let parent = format!("{}/services/", call.param("parent"));
+    let parent = call.param("parent");
+    if call.api == "run.v1" {
+        let everywhere = parent.trim_end_matches("-");
+        return Ok(v1::listed(&run, &call, |name| name.starts_with(everywhere)).into());
+    }
+    let parent = format!("{parent}/services/");
     let all = lock(&run.services);
     let all = all.iter().filter(|(name, _)| name.starts_with(&parent));
     let (services, next) = page(&call, all.map(|(_, s)| s.value.clone()).collect());
@@ -138,7 +142,7 @@ async fn patch(run: Arc<Run>, call: Call) -> Result {
         let mut all = lock(&run.services);
         let service = all.get_mut(&name);
         let service = service.ok_or_else(|| not_found("Service", &name))?;
-        service.patch(&call)?;
+        service.patch(call.text("/etag"), call.query("updateMask"), &call.body)?;
     }
     Ok(run.begin(&name).into())
 }
@@ -187,7 +191,7 @@ impl Service {
         }
         let mut service = Self {
             value,
-            revisions: BTreeSet::new(),
+            revisions: BTreeMap::new(),
             deployed: Value::Null,
             looks: 0,
             failure: None,
@@ -195,6 +199,16 @@ impl Service {
         };
         service.changed();
         service
+    }
+
+    /// Somebody looks at it: what was changed comes into force at one of the looks.
+    pub(super) fn look(&mut self) {
+        if self.looks > 0 {
+            self.looks -= 1;
+            if self.looks == 0 {
+                self.settle();
+            }
+        }
     }
 
     /// Something was changed, which takes a while to be in force.

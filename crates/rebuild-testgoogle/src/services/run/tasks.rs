@@ -27,13 +27,13 @@ enum Ended {
 pub(super) async fn run(run: Arc<Run>, execution: Arc<Execution>) {
     execution.change(|value| {
         value["startTime"] = clock::format(Timestamp::now()).into();
-        let started = condition(
-            "Started",
-            "CONDITION_SUCCEEDED",
-            "Started deployed execution.",
-        );
+        let reached = [
+            ("ResourcesAvailable", "Provisioned imported containers."),
+            ("Started", "Started deployed execution."),
+        ];
+        let reached = reached.map(|(it, said)| condition(it, "CONDITION_SUCCEEDED", said));
         if let Some(conditions) = value["conditions"].as_array_mut() {
-            conditions.push(started);
+            conditions.extend(reached);
         }
     });
     let value = execution.value();
