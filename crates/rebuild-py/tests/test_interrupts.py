@@ -248,6 +248,7 @@ def test_exceptions_are_whole_after_a_journey() -> None:
         error="x",
         hint=None,
         notes=(),
+        printed=(),
         left=(),
         next="resume",
         shut_out_ms=None,

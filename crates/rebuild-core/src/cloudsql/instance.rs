@@ -2,8 +2,8 @@
 
 use google_cloud_gax::error::Error as ApiError;
 use google_cloud_sql_v1::client::{
-    SqlBackupRunsService, SqlBackupsService, SqlInstancesService, SqlOperationsService,
-    SqlUsersService,
+    SqlBackupRunsService, SqlBackupsService, SqlDatabasesService, SqlInstancesService,
+    SqlOperationsService, SqlUsersService,
 };
 use google_cloud_sql_v1::model::{Backup, DatabaseInstance};
 
@@ -22,6 +22,7 @@ pub struct CloudSql {
     pub(super) operations: SqlOperationsService,
     pub(super) kept: SqlBackupsService,
     pub(super) users: SqlUsersService,
+    pub(super) databases: SqlDatabasesService,
 }
 
 impl CloudSql {
@@ -37,12 +38,14 @@ impl CloudSql {
         let operations = google.configure(api, SqlOperationsService::builder());
         let kept = google.configure(api, SqlBackupsService::builder());
         let users = google.configure(api, SqlUsersService::builder());
+        let databases = google.configure(api, SqlDatabasesService::builder());
         Ok(Self {
             instances: instances.build().await.map_err(unusable)?,
             runs: runs.build().await.map_err(unusable)?,
             operations: operations.build().await.map_err(unusable)?,
             kept: kept.build().await.map_err(unusable)?,
             users: users.build().await.map_err(unusable)?,
+            databases: databases.build().await.map_err(unusable)?,
             google,
             name,
         })

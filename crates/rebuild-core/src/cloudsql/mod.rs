@@ -7,6 +7,7 @@
 mod backup;
 mod bucket;
 mod copy;
+mod databases;
 mod export;
 mod exported;
 mod facts;
@@ -25,8 +26,9 @@ mod runs;
 pub use backup::{Besides, InstanceBackup};
 pub use bucket::BucketPath;
 pub use copy::InstanceCopy;
+pub use databases::DropByApi;
 pub use export::Export;
-pub use exported::ExportOfBackup;
+pub use exported::ObjectInBucket;
 pub use instance::CloudSql;
 pub use name::InstanceName;
 pub use reach::{Entry, Way};

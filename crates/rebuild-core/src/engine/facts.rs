@@ -186,11 +186,7 @@ impl Facts<'_> {
 
     /// What is typed to go back. A production target's name must be.
     pub(super) fn rollback_command(&self) -> String {
-        let command = format!("rebuild rollback {}", self.run);
-        match self.plan.is_production() {
-            true => format!("{command} --confirm {}", self.plan.target.name),
-            false => command,
-        }
+        self.plan.rollback_command(self.run)
     }
 
     /// True once clients may have used the new database, so that it must be kept on the way back.

@@ -1,11 +1,13 @@
 //! The forward loop.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::act::act;
+use super::printed::Printing;
 use super::records::{Intent, Outcome};
 use super::{Active, Boundary, Engine, Report};
 use crate::error::{Error, ErrorKind, Result};
@@ -29,7 +31,8 @@ impl Engine {
     /// that is in the report.
     pub async fn run(&self, run: RunId, plan: Plan) -> Result<Report> {
         let began = Instant::now();
-        let events = self.events.for_run(run.clone());
+        let printing = Arc::<Printing>::default();
+        let events = self.events.for_run(run.clone()).and(printing.clone());
         let ctx = Ctx::new(run.clone(), events.clone());
         self.backends.lock.acquire(&ctx).await?;
         let body = Body::RunBegan {
@@ -48,6 +51,7 @@ impl Engine {
             events,
             program,
             notes: Vec::new(),
+            printing,
         };
         self.go_on(active, began).await
     }
@@ -89,7 +93,8 @@ impl Engine {
         let plan = serde_json::from_value(journal.state().plan().clone()).map_err(|e| {
             Error::corrupt(format!("the plan of {run} cannot be read")).caused_by(e)
         })?;
-        let events = self.events.for_run(run.clone());
+        let printing = Arc::<Printing>::default();
+        let events = self.events.for_run(run.clone()).and(printing.clone());
         let program = self.program(&events).await;
         let notes = match (journal.state().program(), &program) {
             (Some(before), Some(now)) => now.changes_since(before),
@@ -103,6 +108,7 @@ impl Engine {
             events,
             program,
             notes,
+            printing,
         })
     }
 

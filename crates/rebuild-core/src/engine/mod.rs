@@ -8,6 +8,7 @@ mod backends;
 mod boundary;
 mod facts;
 mod forward;
+mod printed;
 mod programs;
 mod purge;
 pub mod records;
@@ -29,11 +30,13 @@ pub use backends::Backends;
 pub use boundary::Boundary;
 #[cfg(any(test, feature = "testing"))]
 pub use boundary::HookFn;
+pub use printed::Printed;
 pub use programs::Programs;
 pub use report::{Report, RollbackOptions};
 
 use boundary::Hook;
 use facts::Facts;
+use printed::Printing;
 
 /// Runs plans for one target.
 pub struct Engine {
@@ -55,6 +58,8 @@ struct Active {
     program: Option<Program>,
     /// What is not as it was when another process worked on the run.
     notes: Vec<String>,
+    /// What programs print in it.
+    printing: Arc<Printing>,
 }
 
 impl Active {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Active, Engine};
+use super::{Active, Engine, Printed};
 use crate::error::{Error, Result};
 use crate::event::EventKind;
 use crate::journal::{Body, Ending};
@@ -25,6 +25,8 @@ pub struct Report {
     /// What is not as it was when another process worked on the run: another version or build of this
     /// program, other client programs; a line each.
     pub notes: Vec<String>,
+    /// What programs printed last, by steps of this call.
+    pub printed: Vec<Printed>,
     /// What is left behind and under which name, a line each.
     pub left: Vec<String>,
     /// The one command to type next.
@@ -87,6 +89,7 @@ impl Engine {
             error: error.map(Error::chain),
             hint: error.and_then(Error::advice).map(ToOwned::to_owned),
             notes: active.notes.clone(),
+            printed: active.printing.all(),
             left: left(active, ending),
             next: next(active, ending),
             shut_out_ms: shut_out_ms.filter(|_| ending == Ending::Done),
@@ -136,8 +139,8 @@ fn left(active: &Active, ending: Ending) -> Vec<String> {
                 facts.rollback_command()
             ));
             left.push(format!(
-                "once you are sure: `rebuild purge {}` destroys it and frees its space",
-                active.run
+                "once you are sure: `{}` destroys it and frees its space",
+                active.plan.purge_command(&active.run)
             ));
         }
         Ending::RolledBack if active.journal.state().went_live() => {

@@ -190,6 +190,13 @@ impl Events {
         Self::new(Some(run), self.inner.sinks.clone())
     }
 
+    /// The same sinks and one more.
+    #[must_use]
+    pub fn and(&self, sink: Arc<dyn Sink>) -> Self {
+        let sinks = self.inner.sinks.iter().cloned().chain([sink]);
+        Self::new(self.inner.run.clone(), sinks.collect())
+    }
+
     /// Sends one event.
     pub fn send(&self, kind: EventKind) {
         // A poisoned lock only means that a sink panicked; order still holds.

@@ -9,7 +9,7 @@ use google_cloud_run_v2::model::{Service, ServiceScaling, TrafficTargetAllocatio
 use serde::{Deserialize, Serialize};
 
 use super::cloud_run::{CloudRun, short};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, clean};
 use crate::event::Ctx;
 use crate::google::{Google, GoogleApi, Seen};
 use crate::traits::{Workload, WorkloadState};
@@ -43,7 +43,7 @@ enum Before {
         scaling: Option<ServiceScaling>,
         revision: String,
     },
-    /// All that it was told, as it is deployed again, and who may do what with it.
+    /// All that it was told, its traffic too, as it is deployed again, and who may do what with it.
     Whole {
         service: Box<Service>,
         policy: Box<Policy>,
@@ -132,6 +132,12 @@ fn require_repeatable(service: &Service) -> Result<()> {
     .hint("send all traffic to the newest revision, or leave out delete = true"))
 }
 
+/// What Cloud Run says of how it stands.
+fn said(service: &Service) -> String {
+    let condition = service.terminal_condition.as_ref();
+    condition.map_or(String::new(), |it| clean(it.message.trim()))
+}
+
 impl ServiceWorkload {
     async fn open(&self) -> Result<CloudRun> {
         CloudRun::open(&self.google, &self.region).await
@@ -162,7 +168,7 @@ impl ServiceWorkload {
             let in_force = !now.reconciling && now.observed_generation >= now.generation;
             Ok(match in_force && is_stopped(&now) {
                 true => Seen::Done(()),
-                false => Seen::NotYet(String::new()),
+                false => Seen::NotYet(said(&now)),
             })
         });
         scaled.await
@@ -170,6 +176,14 @@ impl ServiceWorkload {
 
     async fn delete(&self, ctx: &Ctx, run: &CloudRun) -> Result<()> {
         let name = run.service_name(&self.service);
+        if let Some(now) = run.service(ctx, &self.service).await? {
+            let revision = short(&now.latest_ready_revision);
+            let service = &self.service;
+            // The next one has another name.
+            ctx.events.info(format!(
+                "service {service}, which serves with revision {revision}, is deleted until it is deployed again"
+            ));
+        }
         let what = format!("could not delete the service {:?}", self.service);
         let request = || run.services.delete_service().set_name(&name).send();
         let google = &self.google;
@@ -180,7 +194,7 @@ impl ServiceWorkload {
         let gone = google.wait(ctx, &what, self.limit, || async {
             Ok(match run.service(ctx, &self.service).await? {
                 None => Seen::Done(()),
-                Some(_) => Seen::NotYet(String::new()),
+                Some(now) => Seen::NotYet(said(&now)),
             })
         });
         gone.await
@@ -198,7 +212,16 @@ impl ServiceWorkload {
         let google = &self.google;
         google
             .ask_once(ctx, GoogleApi::Run, &what, look, request)
-            .await
+            .await?;
+        // It need not be to be seen at once.
+        let what = format!("service {}", self.service);
+        let there = google.wait(ctx, &what, self.limit, || async {
+            Ok(match look().await? {
+                Some(()) => Seen::Done(()),
+                None => Seen::NotYet("not to be found yet".to_owned()),
+            })
+        });
+        there.await
     }
 
     async fn policy(&self, ctx: &Ctx, run: &CloudRun) -> Result<Policy> {
@@ -245,8 +268,10 @@ impl Workload for ServiceWorkload {
                 require_repeatable(&now)?;
                 let policy = self.policy(ctx, &run).await?;
                 let service = Box::new(anew(&now));
-                let policy = Box::new(policy.set_etag(bytes::Bytes::new()));
-                Before::Whole { service, policy }
+                Before::Whole {
+                    service,
+                    policy: Box::new(policy.set_etag(bytes::Bytes::new())),
+                }
             }
             Some(now) => Before::Scaled {
                 revision: short(&now.latest_ready_revision).to_owned(),
@@ -299,7 +324,11 @@ impl Workload for ServiceWorkload {
             }
         }
         let limit = self.limit;
-        run.wait_until_serving(ctx, &self.service, limit).await?;
+        let now = run.wait_until_serving(ctx, &self.service, limit).await?;
+        let revision = short(&now.latest_ready_revision);
+        let service = &self.service;
+        ctx.events
+            .info(format!("service {service} serves with revision {revision}"));
         Ok(())
     }
 }

@@ -52,7 +52,8 @@ pub(super) fn api_error(what: &str, api: GoogleApi, account: &str, e: &ApiError)
         429 => (
             ErrorKind::Unreachable,
             Some(
-                "a quota is used up; `rebuild resume` goes on when there is some again".to_owned(),
+                "a quota is used up; give the same command again later, or `rebuild resume` if it was a run"
+                    .to_owned(),
             ),
         ),
         500.. => (ErrorKind::Unreachable, None),

@@ -1,4 +1,5 @@
-//! Requests to an API that has no client of its own: JSON over HTTP.
+//! Requests to the JSON API of Cloud Storage. Google's own client looks after policies and objects by gRPC alone,
+//! which the published descriptions that the tests hold every request against do not cover.
 
 use std::time::Duration;
 

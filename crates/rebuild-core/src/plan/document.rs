@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::rules::means_production;
 use super::{Drift, Survey, guards, infrastructure};
 use crate::error::{Error, Result};
-use crate::model::Identity;
+use crate::model::{Identity, RunId};
 use crate::traits::{AppliedFile, BackupMode};
 
 /// The format of a stored plan. A plan of another version is refused.
@@ -201,6 +201,23 @@ impl Plan {
     /// True if the spec's label means production, or the target says so itself.
     pub fn is_production(&self) -> bool {
         means_production(self.environment.as_deref()) || self.survey.says_production()
+    }
+
+    /// What is typed to take `run`, which follows this plan, back. A production target's name must be typed.
+    pub fn rollback_command(&self, run: &RunId) -> String {
+        self.typed(format!("rebuild rollback {run}"))
+    }
+
+    /// What is typed to destroy what `run` has set aside, once it is done.
+    pub fn purge_command(&self, run: &RunId) -> String {
+        self.typed(format!("rebuild purge {run}"))
+    }
+
+    fn typed(&self, command: String) -> String {
+        match self.is_production() {
+            true => format!("{command} --confirm {}", self.target.name),
+            false => command,
+        }
     }
 
     /// Refuses if a guard does, or if confirmation is needed and `typed` is not the name.

@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use super::Project;
 use crate::cloudsql::{
-    Besides, CloudSql, Entry, Export, InstanceBackup, InstanceCopy, InstanceName, InstanceRestore,
-    InstanceRestored, Replicas, Way,
+    Besides, CloudSql, DropByApi, Entry, Export, InstanceBackup, InstanceCopy, InstanceName,
+    InstanceRestore, InstanceRestored, Replicas, Way,
 };
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::google::Google;
 use crate::model::{BackupId, Endpoint, InstanceFacts, Verdict};
-use crate::spec::{CloudSqlSpec, ConnectSpec, ReplicasSpec, Spec};
-use crate::traits::{Backup, DestroyPermit};
+use crate::spec::{CloudSqlSpec, ConnectSpec, PurgeBy, ReplicasSpec, Spec};
+use crate::traits::{Backup, DestroyPermit, DropDatabase};
 
 /// The instance, and the way to the database in it.
 pub(super) struct Instance {
@@ -119,6 +119,14 @@ impl Project {
         facts.besides = besides(named)?.describe();
         facts.replaced = Box::pin(self.replaced_instance(ctx)).await?;
         Ok(Some(facts))
+    }
+
+    /// What drops databases in the place of SQL, if the spec asks for that.
+    pub(super) fn drop_by_api(&self) -> Option<Arc<dyn DropDatabase>> {
+        let named = self.spec.target.cloudsql.as_ref()?;
+        let sql = self.instance.as_ref()?.sql.clone();
+        (named.purge == PurgeBy::Api)
+            .then(|| Arc::new(DropByApi::new(sql)) as Arc<dyn DropDatabase>)
     }
 
     /// `backup`, and what the instance keeps besides, if the spec asks for it.

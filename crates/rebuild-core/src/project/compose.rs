@@ -11,15 +11,12 @@ use crate::event::Ctx;
 use crate::model::{Endpoint, Identity};
 use crate::plan::Plan;
 use crate::postgres::{
-    CommandMigrator, DatabaseKey, EndSessions, Environment, PgBackup, PgBackupSchema,
-    PgCsvRestorer, PgProvision, PgRestorer, PgSqlFiles, PgSurveyor, PgTeardown, PgVerifier,
-    ProvisionOptions, RestoreChoice, RowOptions, Session, SqlPart, TargetLock, TaskWithRoom,
-    application, database_facts,
+    CommandMigrator, DatabaseKey, Environment, PgBackup, PgBackupSchema, PgCsvRestorer,
+    PgProvision, PgRestorer, PgSqlFiles, PgSurveyor, PgVerifier, ProvisionOptions, RestoreChoice,
+    RowOptions, Session, SqlPart, TargetLock, TaskWithRoom, application, database_facts,
 };
 use crate::secret::Secret;
-use crate::spec::{
-    EndSessionsSpec, FileOrder, MigratorSpec, RestoreFrom, SchemaSource, Spec, TablePatterns,
-};
+use crate::spec::{FileOrder, MigratorSpec, RestoreFrom, SchemaSource, Spec, TablePatterns};
 use crate::traits::{Backup, Restorer, SchemaApplier, Task, Verifier};
 
 /// How long one schema file may take.
@@ -80,16 +77,6 @@ pub(super) fn row_options(spec: &Spec) -> RowOptions {
 
 pub(super) fn tools(spec: &Spec) -> Option<PathBuf> {
     spec.backup.tools.as_ref().map(|t| spec.folder().join(t))
-}
-
-pub(super) fn policy(spec: &Spec) -> Result<EndSessions> {
-    match &spec.quiesce.end_sessions {
-        EndSessionsSpec::All(false) => Ok(EndSessions::None),
-        EndSessionsSpec::All(true) => Ok(EndSessions::All),
-        EndSessionsSpec::Matching(patterns) => {
-            EndSessions::matching(&patterns.roles, &patterns.applications)
-        }
-    }
 }
 
 pub(super) fn choice(spec: &Spec) -> Result<RestoreChoice> {
@@ -349,12 +336,7 @@ impl Project {
         let spec = &self.spec;
         let refresh = self.refresh(target, source)?.map(Arc::new);
         let backends = Backends {
-            teardown: Arc::new(PgTeardown::new(
-                self.maintenance(),
-                lock.clone(),
-                policy(spec)?,
-                Arc::new(self.pg_backup()),
-            )),
+            teardown: self.teardown(lock.clone())?,
             // A plan says what of it may be done.
             infrastructure: Vec::new(),
             provision: Arc::new(PgProvision::new(

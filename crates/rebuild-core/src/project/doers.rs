@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Project;
-use super::compose::policy;
+use super::teardown::policy;
 use crate::command::{CommandTask, CommandWorkload};
 use crate::error::Result;
 use crate::model::{Identity, StepMark};

@@ -32,7 +32,7 @@ impl Project {
     ) -> Result<(Identity, DumpReport, Verdict)> {
         let ctx = self.ctx();
         let dump = PgDump {
-            from: DumpFrom::find(dump, &self.environment).await?,
+            from: self.dump_at(&ctx, dump).await?,
             roles,
             trusted,
             options: compose::row_options(&self.spec),
@@ -62,6 +62,19 @@ impl Project {
             }
             Err(e) => Err(removed(&ctx, &provision, &db, e).await),
         }
+    }
+
+    /// Where the dump is. A bucket of Google Cloud is read by the account of the spec, if it names one.
+    #[cfg_attr(not(feature = "cloudsql"), allow(unused_variables))]
+    async fn dump_at(&self, ctx: &Ctx, dump: &Path) -> Result<DumpFrom> {
+        #[cfg(feature = "cloudsql")]
+        if let (Some(google), Some(url)) = (&self.google, dump.to_str())
+            && url.starts_with("gs://")
+        {
+            let object = crate::cloudsql::ObjectInBucket::at(google.clone(), ctx.clone(), url)?;
+            return Ok(DumpFrom::Stream(Arc::new(object)));
+        }
+        DumpFrom::find(dump, &self.environment).await
     }
 
     /// What is locked while there is no database `name` yet, and who makes it: like the target,

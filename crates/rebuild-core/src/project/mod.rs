@@ -26,6 +26,7 @@ mod refresh;
 mod rehearse;
 mod rules;
 mod runs;
+mod teardown;
 mod verbs;
 mod workers;
 

@@ -45,14 +45,12 @@ impl Project {
             return Ok(doomed.into_iter().map(|b| b.id).collect());
         }
         if let Some(run) = self.runs().await?.into_iter().find(RunSummary::is_open) {
+            let hint = self.ways_out(&run.id).await;
             return Err(Error::refused(format!(
                 "{} has not ended, and may need its backup",
                 run.id
             ))
-            .hint(format!(
-                "rebuild resume {0}, or rebuild rollback {0}",
-                run.id
-            )));
+            .hint(hint));
         }
         if !doomed.is_empty() {
             self.require_proof(&all).await?;

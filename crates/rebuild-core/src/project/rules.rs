@@ -1,7 +1,8 @@
 //! From the spec to the rules of its plan.
 
 use super::Project;
-use super::compose::{choice, policy};
+use super::compose::choice;
+use super::teardown::policy;
 use crate::error::Result;
 use crate::model::{SessionFacts, TableName};
 use crate::plan::{RowsFrom, Rules, SchemaFrom, Strategy};

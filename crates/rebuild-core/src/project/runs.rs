@@ -47,6 +47,16 @@ impl Project {
         Ok(runs.find(RunSummary::is_open).map(|run| run.id))
     }
 
+    /// What ends a run that has not: to go on, or back.
+    pub(super) async fn ways_out(&self, run: &RunId) -> String {
+        let back = match journal::plan(&self.store, run).await {
+            Ok(plan) => plan.rollback_command(run),
+            // Whoever types it is told what else it needs.
+            Err(_) => format!("rebuild rollback {run}"),
+        };
+        format!("rebuild resume {run}, or {back}")
+    }
+
     /// Runs the spec's hook for how the run ended. A hook that fails is a warning: the run has
     /// ended as it has.
     pub(super) async fn hooks(&self, report: &Report) {

@@ -12,7 +12,7 @@ use super::programs::OwnPrograms;
 use super::{InfrastructureStatus, Project};
 use crate::engine::{Engine, Report, RollbackOptions};
 use crate::error::{Error, Result};
-use crate::journal::{self, RunSummary};
+use crate::journal::{self, Ending, RunSummary};
 use crate::model::{BackupId, Endpoint, RunId, Verdict};
 use crate::plan::{Plan, Survey};
 use crate::postgres::{Comparison, PgCsvRestorer, compare};
@@ -133,8 +133,10 @@ impl Project {
     pub(super) async fn refuse_open_run(&self) -> Result<()> {
         match self.open_run().await? {
             None => Ok(()),
-            Some(run) => Err(Error::refused(format!("{run} has not ended"))
-                .hint(format!("rebuild resume {run}, or rebuild rollback {run}"))),
+            Some(run) => {
+                let hint = self.ways_out(&run).await;
+                Err(Error::refused(format!("{run} has not ended")).hint(hint))
+            }
         }
     }
 
@@ -205,8 +207,9 @@ impl Project {
             self.refuse_retained(&summary)?;
         }
         let plan = journal::plan(&self.store, run).await?;
-        // Which name it must be, that of the old database or of the new one, the engine knows.
-        if self.is_production(&plan)? && confirm.is_none() {
+        // That of the new database, where the old one is back, the engine asks for.
+        let goes_back = summary.ending == Some(Ending::RolledBack);
+        if self.is_production(&plan)? && confirm.is_none() && !goes_back {
             return Err(Error::refused(format!(
                 "{:?} is labelled as production, so the name of what is destroyed must be typed",
                 plan.target.name

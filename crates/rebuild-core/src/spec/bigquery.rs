@@ -42,7 +42,15 @@ pub(super) fn check_queries(key: &str, bigquery: &BigQuerySpec) -> Result<()> {
     if bigquery.backfill.is_empty() {
         return wrong("backfill", "names no scheduled query");
     }
-    for backfill in &bigquery.backfill {
+    for (place, backfill) in bigquery.backfill.iter().enumerate() {
+        let earlier = &bigquery.backfill[..place];
+        if earlier.iter().any(|other| other.config == backfill.config) {
+            // Its run would be taken for the second one's.
+            return wrong(
+                "backfill.config",
+                &format!("{:?} is named twice", backfill.config),
+            );
+        }
         if backfill.config.is_empty() {
             return wrong("backfill.config", "is empty");
         }

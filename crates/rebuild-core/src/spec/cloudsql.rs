@@ -39,6 +39,9 @@ pub struct CloudSqlSpec {
     /// Export the database to a bucket with each backup, besides the rows.
     #[serde(default)]
     pub export: Option<ExportSpec>,
+    /// Who drops a database that is purged.
+    #[serde(default)]
+    pub purge: PurgeBy,
     /// Replace the whole instance, and not the database alone. Needs `strategy = "in-place"`.
     #[serde(default)]
     pub replace: Option<ReplaceInstanceSpec>,
@@ -67,6 +70,18 @@ pub enum ReplicasSpec {
     Refuse,
     /// They are deleted, and made again afterwards, with other addresses.
     Recreate,
+}
+
+/// Who drops a database that is purged. It was set apart before by its oid, on the connection that holds the
+/// lock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PurgeBy {
+    /// The run's role, as on any server.
+    #[default]
+    Sql,
+    /// The API, so that the project's audit log has it. The database's owner must be `cloudsqlsuperuser`.
+    Api,
 }
 
 /// `[target.cloudsql.backup_run]`: an on-demand backup of the instance. It goes with the instance when that
@@ -118,6 +133,12 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
     }
     if !cloudsql.socket_directory.starts_with('/') {
         return wrong(".socket_directory", "is not an absolute path");
+    }
+    if cloudsql.purge == PurgeBy::Api && cloudsql.replace.is_some() {
+        return wrong(
+            ".purge",
+            "where the whole instance is replaced, its backup is what is purged",
+        );
     }
     replace_instance::check(spec)
 }
@@ -188,6 +209,13 @@ mod tests {
                      fallback = \"export\"\nsource = \"none\"\n"
                 ),
                 "restore.fallback: an export is the whole database",
+            ),
+            (
+                format!(
+                    "{gcp}{sql}connect = \"proxy\"\npurge = \"api\"\n\
+                     [target.cloudsql.replace]\n"
+                ),
+                "target.cloudsql.purge: where the whole instance is replaced",
             ),
             (
                 "[gcp]\nproject = \"a/b\"\n".to_owned(),

@@ -36,7 +36,7 @@ pub use crate::model::infrastructure::InfrastructureTool;
 pub use bigquery::{BackfillSpec, BigQuerySpec};
 pub use checks::{CheckSpec, Expected};
 pub use cloud_run::{CloudRunServiceSpec, CloudRunTaskSpec, CloudRunWorkloadSpec};
-pub use cloudsql::{BackupRunSpec, CloudSqlSpec, ConnectSpec, ExportSpec, ReplicasSpec};
+pub use cloudsql::{BackupRunSpec, CloudSqlSpec, ConnectSpec, ExportSpec, PurgeBy, ReplicasSpec};
 pub use duration::Within;
 pub use gcp::{GcpSpec, PricesSpec};
 pub use infrastructure::{InfrastructureSpec, InfrastructureVariable};

@@ -14,6 +14,7 @@
 //!   The caller looks before it acts again.
 
 mod backup;
+mod drop;
 mod functions;
 mod lock;
 mod permit;
@@ -28,6 +29,7 @@ mod verify;
 mod workload;
 
 pub use backup::{Backup, BackupMode, BackupSummary};
+pub use drop::DropDatabase;
 pub use functions::{FunctionCall, Functions};
 pub use lock::Lock;
 pub use permit::{DestroyPermit, ProvenBackup};

@@ -44,6 +44,47 @@ async fn a_job_is_told_followed_and_done() {
 }
 
 #[tokio::test]
+async fn it_is_told_how_many_tasks_are_done_and_how_long_the_rest_takes() {
+    let stage = Stage::new().await;
+    // A task for each file, which it waits for until that is gone.
+    let gates = tempfile::tempdir().expect("a folder");
+    for task in 0..2 {
+        let gate = gates.path().join(task.to_string());
+        std::fs::write(gate, "").expect("a file");
+    }
+    let script = format!(
+        "while test -e {}/$CLOUD_RUN_TASK_INDEX; do sleep 0.05; done",
+        gates.path().display()
+    );
+    stage.deploy(&script, 2);
+    let job = stage.job().await;
+    let told = async {
+        let looks = || {
+            stage
+                .server
+                .calls("run.projects.locations.jobs.executions.get")
+        };
+        while looks().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        std::fs::remove_file(gates.path().join("0")).expect("removed");
+        stage
+            .until_told("tasks of work: 1 of 2 done, 1 running")
+            .await;
+        std::fs::remove_file(gates.path().join("1")).expect("removed");
+    };
+    let db = db();
+    let (done, ()) = tokio::join!(job.run(&stage.ctx, &db), told);
+    done.expect("done");
+    let told = stage.lines();
+    let line = told.iter().find(|line| line.contains("1 of 2 done"));
+    assert!(
+        line.is_some_and(|line| line.contains(", about ") && line.ends_with(" left")),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
 async fn arguments_can_be_taken_away() {
     let stage = Stage::new().await;
     stage.deploy("echo \"arguments: [$*]\"", 1);

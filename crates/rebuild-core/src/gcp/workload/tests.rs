@@ -114,6 +114,10 @@ async fn a_service_is_deleted_and_comes_back_as_it_was() {
         workload.stop(&stage.ctx, &before).await.expect("deleted");
     }
     assert!(stage.server.service(REGION, "api").is_none());
+    let revision = |service: &Value| {
+        let full = service["latestReadyRevision"].as_str().expect("a revision");
+        short(full).to_owned()
+    };
     // The journal keeps it as text.
     let text = serde_json::to_string(&before).expect("text");
     let before: WorkloadState = serde_json::from_str(&text).expect("a state");
@@ -124,6 +128,15 @@ async fn a_service_is_deleted_and_comes_back_as_it_was() {
     }
     let now = service(&stage);
     assert_ne!(now["uid"], was["uid"]);
+    let (new, old) = (revision(&now), revision(&was));
+    for line in [
+        format!(
+            "service api, which serves with revision {old}, is deleted until it is deployed again"
+        ),
+        format!("service api serves with revision {new}"),
+    ] {
+        assert!(stage.lines().contains(&line), "{line}: {:?}", stage.lines());
+    }
     for field in ["template", "scaling", "labels", "traffic"] {
         let (now, was) = (&now[field], &was[field]);
         let part = was.as_object().into_iter().flatten();

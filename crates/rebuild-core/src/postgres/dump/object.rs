@@ -20,11 +20,11 @@ pub enum DumpFrom {
     Path(PathBuf),
     /// An object in a bucket.
     Object(Store, Name),
-    /// SQL under gzip that somebody else reads.
+    /// SQL that somebody else reads.
     Stream(Arc<dyn DumpStream>),
 }
 
-/// SQL under gzip, read from the beginning as often as it is asked for.
+/// SQL, packed or not, read from the beginning as often as it is asked for.
 #[async_trait]
 pub trait DumpStream: std::fmt::Debug + Send + Sync {
     /// What it is, for errors.
@@ -80,8 +80,19 @@ async fn bytes(store: &Store, name: &Name) -> Result<impl AsyncRead + Send + Unp
 /// It is not there, empty, or an archive, for which pg_restore wants a file.
 pub(super) async fn packing(store: &Store, name: &Name) -> Result<Packing> {
     let shown = format!("{}/{}", store.url(), name.as_str());
+    packing_of(&shown, bytes(store, name).await?).await
+}
+
+/// How what somebody else reads is packed.
+///
+/// # Errors
+/// Those of [`packing`].
+pub(super) async fn packing_of_stream(stream: &dyn DumpStream) -> Result<Packing> {
+    packing_of(&stream.name(), stream.open().await?).await
+}
+
+async fn packing_of(shown: &str, beginning: impl AsyncRead + Unpin) -> Result<Packing> {
     let mut head = Vec::new();
-    let beginning = bytes(store, name).await?;
     let read = beginning.take(HEAD).read_to_end(&mut head).await;
     read.map_err(|e| Error::new(ErrorKind::Store, format!("could not read {shown}")).caused_by(e))?;
     match Packing::of(&head) {

@@ -32,8 +32,8 @@ pub(super) enum Source {
     File(PathBuf, Packing),
     /// SQL in a bucket.
     Object(Store, Name, Packing),
-    /// SQL under gzip that somebody else reads.
-    Stream(Arc<dyn DumpStream>),
+    /// SQL that somebody else reads.
+    Stream(Arc<dyn DumpStream>, Packing),
 }
 
 /// How SQL is packed.
@@ -73,7 +73,10 @@ impl Source {
                 let packing = object::packing(store, name).await?;
                 Ok(Self::Object(store.clone(), name.clone(), packing))
             }
-            DumpFrom::Stream(stream) => Ok(Self::Stream(stream.clone())),
+            DumpFrom::Stream(stream) => {
+                let packing = object::packing_of_stream(stream.as_ref()).await?;
+                Ok(Self::Stream(stream.clone(), packing))
+            }
         }
     }
 
@@ -127,7 +130,7 @@ impl Source {
         Ok(match self {
             Self::Archive(_) => return Err(Error::internal("an archive is read by pg_restore")),
             Self::Object(store, name, packing) => object::open(store, name, *packing).await?,
-            Self::Stream(stream) => object::unpacked(stream.open().await?, Packing::Gzip),
+            Self::Stream(stream, packing) => object::unpacked(stream.open().await?, *packing),
             Self::File(path, Packing::Plain) => Box::new(tokio::fs::File::from_std(opened(path)?)),
             Self::File(path, Packing::Gzip) => {
                 let file = opened(path)?;

@@ -18,20 +18,22 @@ use super::{EndSessions, Session, TargetLock};
 use crate::error::Result;
 use crate::event::Ctx;
 use crate::model::{Endpoint, Identity};
-use crate::traits::{DestroyPermit, RetireRequest, Retired, Teardown};
+use crate::traits::{DestroyPermit, DropDatabase, RetireRequest, Retired, Teardown};
 
 pub use watch::WriteWatch;
 
 /// [`Teardown`] by `ALTER DATABASE … RENAME`.
 ///
 /// Every renaming and the DROP run on the connection that holds the target's lock; a second
-/// connection only looks and ends sessions.
+/// connection only looks and ends sessions. Where [another way](Self::dropping_by) drops the database, that
+/// connection has set it apart before, by oid.
 pub struct PgTeardown {
     /// The server, at its maintenance database.
     maintenance: Endpoint,
     lock: Arc<TargetLock>,
     policy: EndSessions,
     watch: Arc<dyn WriteWatch>,
+    dropper: Option<Arc<dyn DropDatabase>>,
 }
 
 impl PgTeardown {
@@ -48,7 +50,15 @@ impl PgTeardown {
             lock,
             policy,
             watch,
+            dropper: None,
         }
+    }
+
+    /// The same, where `dropper` has the last word in a purge in the place of `DROP DATABASE`.
+    #[must_use]
+    pub fn dropping_by(mut self, dropper: Arc<dyn DropDatabase>) -> Self {
+        self.dropper = Some(dropper);
+        self
     }
 
     /// A session in the maintenance database that looks and ends sessions, but renames nothing.

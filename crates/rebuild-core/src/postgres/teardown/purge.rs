@@ -1,14 +1,14 @@
 //! The one DROP DATABASE of a retired database.
 
 use super::{PgTeardown, place};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::postgres::{bounded, ident, server_error};
 use crate::traits::{DestroyPermit, Retired};
 
 pub(super) async fn purge(
     teardown: &PgTeardown,
-    _ctx: &Ctx,
+    ctx: &Ctx,
     retired: &Retired,
     permit: DestroyPermit,
 ) -> Result<()> {
@@ -64,7 +64,18 @@ pub(super) async fn purge(
             .map_err(|e| server_error("could not set the database apart", e))?;
     }
     let name = if now.invalid { &now.name } else { &tombstone };
-    bounded(&lock, &format!("drop database {}", ident(name)?))
-        .await
-        .map_err(|e| server_error(format!("could not drop {:?}", retired.retired_name), e))
+    let Some(dropper) = &teardown.dropper else {
+        return bounded(&lock, &format!("drop database {}", ident(name)?))
+            .await
+            .map_err(|e| server_error(format!("could not drop {:?}", retired.retired_name), e));
+    };
+    let said = dropper.drop_database(ctx, name).await;
+    // Whatever it says, the server knows.
+    match place::by_oid(&lock, oid).await? {
+        None => Ok(()),
+        Some(_) => said.and(Err(Error::new(
+            ErrorKind::Server,
+            format!("database oid {oid} was said to be dropped, and is there as {name:?}"),
+        ))),
+    }
 }

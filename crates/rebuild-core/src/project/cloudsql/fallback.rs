@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::cloudsql::{CloudSql, Export, ExportOfBackup};
+use crate::cloudsql::{CloudSql, Export, ObjectInBucket};
 use crate::engine::Backends;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
@@ -58,8 +58,7 @@ impl OrExport {
     }
 
     async fn load(&self, ctx: &Ctx, db: &Identity, backup: &BackupId) -> Result<RestoreReport> {
-        let (sql, ctx_of_export) = (self.sql.clone(), ctx.clone());
-        let stream = ExportOfBackup::new(sql, ctx_of_export, &self.export, backup);
+        let stream = ObjectInBucket::of_backup(&self.sql, ctx.clone(), &self.export, backup);
         let dump = PgDump {
             from: DumpFrom::Stream(Arc::new(stream)),
             roles: RoleMap::default(),

@@ -2,6 +2,7 @@
 
 mod backups;
 mod fallback;
+mod purge;
 mod reach;
 mod replace;
 mod replace_killed;

@@ -198,6 +198,24 @@ async fn a_database_is_filled_by_a_job_and_its_reports_are_mended() {
     assert_eq!(google.transfer_runs(&config).len(), 2);
     assert!(told.contains("loaded a part of app"), "{told}");
     assert!(told.contains("the schema is new"), "{told}");
+    // The report has the ends of the logs.
+    let printed = |step: &str| {
+        let mut all = report.printed.iter();
+        let of_step = all.find(|printed| printed.step == step);
+        of_step.map(|it| it.lines.join("\n")).unwrap_or_default()
+    };
+    let steps = &report.printed;
+    assert_eq!(
+        printed("load-articles")
+            .matches("loaded a part of app")
+            .count(),
+        3,
+        "{steps:?}"
+    );
+    assert!(
+        printed("after-reports").contains("the schema is new"),
+        "{steps:?}"
+    );
     let app = Session::open(&world.cluster.endpoint("app"), "test").await;
     let count = "select count(*) from public.articles";
     let row = app.expect("a session").query_one(count, &[]).await;

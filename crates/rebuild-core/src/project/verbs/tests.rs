@@ -103,6 +103,16 @@ async fn a_run_that_has_not_ended_refuses_the_next() {
 }
 
 #[tokio::test]
+async fn the_way_back_of_production_is_told_with_the_name_that_it_needs() {
+    let world = World::new("target.environment = \"production\"\n").await;
+    let (run, _journal) = world.begun().await;
+    let hint = format!("rebuild resume {run}, or rebuild rollback {run} --confirm app");
+    refused(world.project.refuse_open_run().await, &hint);
+    let e = world.project.prune_backups(Some(1), None, true).await;
+    refused(e, &hint);
+}
+
+#[tokio::test]
 async fn what_a_run_set_aside_is_kept_for_its_time() {
     let world = World::new("retention.keep_retired = \"1h\"").await;
     let project = &world.project;

@@ -5,7 +5,7 @@ from .names import Identity, TableName
 from .comparison import Comparison, DifferingKey, TableDifference
 from .plan import Drift, Plan, PlannedStep, Refusal, Source, Status, Table, TableDrift
 from .rehearsal import Rehearsal
-from .runs import Ending, Report, Run, Runs, Step
+from .runs import Ending, Printed, Report, Run, Runs, Step
 from .verdict import Check, Verdict
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Identity",
     "Plan",
     "PlannedStep",
+    "Printed",
     "Refusal",
     "Rehearsal",
     "Report",

@@ -38,6 +38,23 @@ class Step(Result):
 
 
 @dataclass(frozen=True, slots=True)
+class Printed(Result):
+    """What programs printed last in a step, twenty lines at most.
+
+    Attributes:
+        step: The step's id in the plan.
+        lines: `PROGRAM: LINE`, the last one last.
+    """
+
+    step: str
+    lines: tuple[str, ...]
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> Printed:
+        return cls(step=value["step"], lines=tuple(value["lines"]))
+
+
+@dataclass(frozen=True, slots=True)
 class Report(Result):
     """How a call that acts came out.
 
@@ -47,6 +64,7 @@ class Report(Result):
         error: Why it is not done; a step's own traceback is in it.
         hint: Advice that came with the error.
         notes: What is not as it was when another process worked on the run, a line each.
+        printed: What programs printed last, by steps of this call.
         left: What is left behind and under which name, a line each.
         next: The one command to type next.
         shut_out_ms: How long new sessions were held off by the promote, in milliseconds.
@@ -59,6 +77,7 @@ class Report(Result):
     error: str | None
     hint: str | None
     notes: tuple[str, ...]
+    printed: tuple[Printed, ...]
     left: tuple[str, ...]
     next: str | None
     shut_out_ms: int | None
@@ -70,6 +89,7 @@ class Report(Result):
         members = {
             **value,
             "notes": tuple(value["notes"]),
+            "printed": tuple(Printed.of(printed) for printed in value["printed"]),
             "left": tuple(value["left"]),
             "steps": tuple(Step.of(step) for step in value["steps"]),
         }
