@@ -9,6 +9,7 @@ use rebuild_core::error::Result;
 pub(crate) struct Contender<'a> {
     name: &'static str,
     run: Box<dyn FnMut() -> Result<Duration> + 'a>,
+    check: Option<Box<dyn Fn() -> Result<()> + 'a>>,
 }
 
 impl<'a> Contender<'a> {
@@ -17,14 +18,21 @@ impl<'a> Contender<'a> {
         Self {
             name,
             run: Box::new(run),
+            check: None,
         }
+    }
+
+    /// The same, where `check` makes sure, after the first turn, that what was made is what it should be.
+    pub(crate) fn checked(mut self, check: impl Fn() -> Result<()> + 'a) -> Self {
+        self.check = Some(Box::new(check));
+        self
     }
 }
 
 /// Lets each contender have its turn, `runs` times, and returns the median of each.
 ///
 /// # Errors
-/// The first error of any of them: a time is worth nothing if the work was not done.
+/// The first error of any of them: a time is worth nothing if the work was not done, or not well.
 pub(crate) fn by_turns(runs: usize, mut contenders: Vec<Contender<'_>>) -> Result<Vec<Duration>> {
     let mut times = vec![Vec::new(); contenders.len()];
     for turn in 1..=runs {
@@ -36,6 +44,11 @@ pub(crate) fn by_turns(runs: usize, mut contenders: Vec<Contender<'_>>) -> Resul
                 time.as_secs_f64()
             );
             times.push(time);
+            if turn == 1
+                && let Some(check) = &contender.check
+            {
+                check().map_err(|e| e.context(format!("what {} has made", contender.name)))?;
+            }
         }
     }
     Ok(times.into_iter().map(median).collect())
@@ -55,6 +68,14 @@ pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_counts_only_if_what_was_made_is_right() {
+        let wrong = || Err(rebuild_core::Error::refused("a row differs"));
+        let fast = Contender::new("fast", || Ok(Duration::ZERO)).checked(wrong);
+        let e = by_turns(3, vec![fast]).expect_err("it is wrong");
+        assert_eq!(e.chain(), "what fast has made: a row differs");
+    }
 
     #[test]
     fn the_median_is_in_the_middle() {

@@ -32,7 +32,8 @@ struct Args {
     /// Only these.
     #[arg(value_enum)]
     contests: Vec<Contest>,
-    /// Write the table to this file too, as Markdown.
+    /// Write the table to this file too, as Markdown, if everything could be measured. What else the file
+    /// says stays.
     #[arg(long)]
     out: Option<PathBuf>,
     /// Where the servers and backups are put; about ten times the database's size.
@@ -148,10 +149,14 @@ async fn bench(args: &Args) -> Result<()> {
     }
     let table = format!("{}\n{}", about(args, &server), markdown(&lines));
     println!("{table}");
-    if let Some(out) = &args.out {
-        std::fs::write(out, table)?;
+    if let Some(e) = failed {
+        return Err(e);
     }
-    failed.map_or(Ok(()), Err)
+    if let Some(out) = &args.out {
+        let page = std::fs::read_to_string(out).unwrap_or_default();
+        std::fs::write(out, report::page(&page, &table))?;
+    }
+    Ok(())
 }
 
 /// Under what conditions the figures were taken.

@@ -2,6 +2,17 @@
 
 use std::time::Duration;
 
+/// What the table stands between in a page that says more.
+const MARKS: [&str; 2] = ["<!-- measured -->\n", "<!-- end of what was measured -->\n"];
+
+/// `page` with `table` in the place of the one that was in it, or in the end.
+pub(crate) fn page(page: &str, table: &str) -> String {
+    let [begin, end] = MARKS;
+    let before = page.split(begin).next().unwrap_or(page);
+    let after = page.split_once(end).map_or("", |(_, after)| after);
+    format!("{before}{begin}{table}{end}{after}")
+}
+
 /// One comparison.
 pub(crate) struct Line {
     /// What was done.
@@ -148,5 +159,14 @@ mod tests {
         );
         assert!(rows[1].ends_with("| 5 x | **no** |"), "{}", rows[1]);
         assert!(rows[2].ends_with("| 5.00 x as fast |  |  |"), "{}", rows[2]);
+    }
+
+    #[test]
+    fn a_new_table_takes_the_place_of_the_old_one_and_the_rest_stays() {
+        let first = page("# Benchmark\n", "one\n");
+        let page_of_it = format!("{first}\n## Why\n");
+        let second = page(&page_of_it, "two\n");
+        assert_eq!(second, page_of_it.replace("one", "two"));
+        assert!(second.starts_with("# Benchmark\n") && second.ends_with("\n## Why\n"));
     }
 }

@@ -17,6 +17,7 @@ pub(crate) fn run_contest(bench: &Bench, server: &Server, second: &Server) -> Re
     let ours = bench.ours(server, "tpch", "copy", "")?;
     let work_folder = bench.folder.join("pgcopydb");
     let pgcopydb = pgcopydb()?;
+    let copied = second.url("copied");
     let mut copying = Vec::new();
     let mut contenders = vec![Contender::new("rebuild copy, every row compared", || {
         second.drop("copied")?;
@@ -26,7 +27,7 @@ pub(crate) fn run_contest(bench: &Bench, server: &Server, second: &Server) -> Re
         copying.push(steps.total.saturating_sub(steps.of("verify")));
         Ok(steps.total)
     })];
-    contenders.push(Contender::new("pgcopydb clone", || {
+    let clone = Contender::new("pgcopydb clone", || {
         second.fresh("copied")?;
         second.settle()?;
         let mut command = std::process::Command::new(&pgcopydb.program);
@@ -44,7 +45,8 @@ pub(crate) fn run_contest(bench: &Bench, server: &Server, second: &Server) -> Re
             .arg(&work_folder);
         command.stdout(std::process::Stdio::null());
         Ok(run(&mut command)?.time)
-    }));
+    });
+    contenders.push(clone.checked(|| ours.run(&["verify", "--with", &copied]).map(drop)));
     let times = by_turns(bench.runs, contenders)?;
     second.drop("copied")?;
     let peer = format!(

@@ -22,6 +22,8 @@ pub(crate) fn run_contest(bench: &Bench, server: &Server) -> Result<Vec<Line>> {
     server.drop("rebuilt")?;
     server.run("postgres", &["create database rebuilt template tpch"])?;
     let dump = bench.folder.join("dump.sql");
+    let model = server.url("tpch");
+    let as_it_was = || ours.run(&["verify", "--with", &model]).map(drop);
     let (mut shut_out, mut uncompared) = (Vec::new(), Vec::new());
     let times = by_turns(
         bench.runs,
@@ -29,7 +31,8 @@ pub(crate) fn run_contest(bench: &Bench, server: &Server) -> Result<Vec<Line>> {
             Contender::new("pg_dump, drop, create, psql", || {
                 server.settle()?;
                 shell(server, &dump)
-            }),
+            })
+            .checked(as_it_was),
             Contender::new("rebuild run, every row compared", || {
                 ours.empty_store()?;
                 server.settle()?;

@@ -32,6 +32,8 @@ pub(crate) fn run_contest(bench: &Bench, server: &Server) -> Result<Vec<Line>> {
         );
         server.run("tpch", &[&copy])?;
     }
+    let restored = server.url("restored");
+    let as_it_was = || ours.run(&["verify", "--with", &restored]).map(drop);
     let mut ours_restoring = Vec::new();
     let times = by_turns(
         bench.runs,
@@ -43,12 +45,14 @@ pub(crate) fn run_contest(bench: &Bench, server: &Server) -> Result<Vec<Line>> {
                 command.args(["-j2", "-d", "restored"]).arg(&dump);
                 let restored = run(&mut command)?.time;
                 Ok(restored + server.run("restored", &["analyze"])?.time)
-            }),
+            })
+            .checked(as_it_was),
             Contender::new("by hand", || {
                 server.fresh("restored")?;
                 server.settle()?;
                 by_hand(server, &hand)
-            }),
+            })
+            .checked(as_it_was),
             Contender::new("rebuild restore, every row compared", || {
                 server.drop("restored")?;
                 server.settle()?;

@@ -18,6 +18,7 @@ pub(crate) fn run_contest(bench: &Bench, server: &Server) -> Result<Vec<Line>> {
     make(server)?;
     let ours = bench.ours(server, "many", "many", "")?;
     let dump = bench.folder.join("many-dump");
+    let restored = server.url("many_restored");
     let times = by_turns(
         bench.runs,
         vec![
@@ -32,7 +33,8 @@ pub(crate) fn run_contest(bench: &Bench, server: &Server) -> Result<Vec<Line>> {
                 let analyzed = server.run("many_restored", &["analyze"])?.time;
                 std::fs::remove_dir_all(&dump)?;
                 Ok(dumped + restored + analyzed)
-            }),
+            })
+            .checked(|| ours.run(&["verify", "--with", &restored]).map(drop)),
             Contender::new("rebuild backup, rebuild restore", || {
                 server.drop("many_restored")?;
                 ours.empty_store()?;

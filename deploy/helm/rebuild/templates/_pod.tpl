@@ -32,6 +32,8 @@ template:
       runAsUser: 65532
       runAsGroup: 65532
       fsGroup: 65532
+      # Once is enough, and later ones would open the store's own folder to the group.
+      fsGroupChangePolicy: OnRootMismatch
       seccompProfile:
         type: RuntimeDefault
     {{- with .Values.imagePullSecrets }}

@@ -23,6 +23,7 @@ mod run;
 mod schedule;
 mod schema;
 mod sequences;
+mod settings;
 mod shared;
 mod stream;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The workers.
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,6 +15,7 @@ use super::keys::{proven_key, rows_changed};
 use super::load::Loading;
 use super::placement::{Placement, Placements};
 use super::schedule::{Next, Schedule, Weight};
+use super::settings;
 use super::stream::Streams;
 use super::work::{self, Item, Work};
 use crate::error::{Error, Result};
@@ -26,19 +28,6 @@ use crate::postgres::rows::snapshot::TableReader;
 use crate::postgres::rows::units::join_workers;
 use crate::postgres::{Session, qualified, server_error};
 use crate::store::Store;
-
-/// Settings of every worker: those that pg_dump's own scripts set, and those that make the
-/// building of indexes fast. A lost commit is redone by the next call, and the promote's own
-/// commit makes everything before it durable.
-const WORKER: &str = "
-    set synchronous_commit = off;
-    set check_function_bodies = off;
-    set client_min_messages = warning;
-    set default_tablespace = '';
-    select pg_catalog.set_config('maintenance_work_mem', greatest(
-        pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem')),
-        least(pg_catalog.pg_size_bytes(pg_catalog.current_setting('shared_buffers')),
-              pg_catalog.pg_size_bytes('1GB')) / 2)::pg_catalog.text || 'B', false)";
 
 /// Where the rows come from.
 pub(super) enum Origin {
@@ -115,7 +104,7 @@ pub(super) async fn run(
     let load = async {
         let mut workers = JoinSet::new();
         for _ in 0..restorer.options.jobs.get().min(open) {
-            workers.spawn(work.clone().worker());
+            workers.spawn(work.clone().worker(restorer.options.jobs));
         }
         join_workers(workers).await
     };
@@ -165,10 +154,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    async fn worker(self: Arc<Self>) -> Result<()> {
+    /// One session of `jobs`.
+    async fn worker(self: Arc<Self>, jobs: NonZeroUsize) -> Result<()> {
         let session = Session::open_at(&self.endpoint, &self.db, &self.ctx).await?;
         session
-            .batch_execute(WORKER)
+            .batch_execute(&settings::of_worker(jobs))
             .await
             .map_err(|e| server_error("could not prepare a session for the restore", e))?;
         let mut source = None;
