@@ -105,7 +105,8 @@ impl Home {
         if file.exists() {
             return Ok(());
         }
-        std::fs::write(&file, "")?;
+        // A field without a name would be none. Of this one, an earlier line says how it comes in.
+        std::fs::write(&file, format!("{ADMIN}\n"))?;
         give(&file)
     }
 
