@@ -9,6 +9,7 @@ mod exit_codes;
 mod hooks;
 mod hostile;
 mod infrastructure;
+mod instance;
 mod killed;
 mod killed_refresh;
 mod refusals;

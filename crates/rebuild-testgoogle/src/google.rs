@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::FutureExt;
 use tokio::net::TcpListener;
 
-use crate::access::Access;
+use crate::access::{Access, Logins, answer};
 use crate::call::{Call, Result};
 use crate::fault::{Fault, FaultHandle, Faults};
 use crate::operations::OperationFault;
@@ -73,7 +73,10 @@ impl Google {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let access = Access::new(&options.project, options.anonymous);
-        let state = Arc::new(State::new(url, access, options.shown_running)?);
+        let (logins, asked) = Logins::bind()?;
+        let state = State::new(url, access, logins, options.shown_running)?;
+        let state = Arc::new(state);
+        tokio::spawn(answer(state.clone(), asked));
         let services = Services::new(&state);
         tokio::spawn(server::serve(state.clone(), listener));
         Ok(Self { state, services })

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-use crate::access::Access;
+use crate::access::{Access, Logins};
 use crate::discovery::Catalog;
 use crate::fault::Faults;
 use crate::operations::OperationFaults;
@@ -27,6 +27,8 @@ pub(crate) struct State {
     /// How often an operation is shown as running at least.
     pub(crate) shown_running: u32,
     pub(crate) stop: watch::Sender<bool>,
+    /// Where the servers of instances ask about logins.
+    pub(crate) logins: Logins,
     access: Mutex<Access>,
     records: Mutex<Records>,
     faults: Mutex<Faults>,
@@ -35,7 +37,12 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(url: String, access: Access, shown_running: u32) -> io::Result<Self> {
+    pub(crate) fn new(
+        url: String,
+        access: Access,
+        logins: Logins,
+        shown_running: u32,
+    ) -> io::Result<Self> {
         // Servers that run as another user must reach their folders; what is secret in here has
         // permissions of its own. Sockets have short paths, so where temporary files usually are
         // does not matter.
@@ -54,6 +61,7 @@ impl State {
             operation_faults: OperationFaults::default(),
             shown_running,
             stop: watch::Sender::new(false),
+            logins,
             access: Mutex::new(access),
             records: Mutex::default(),
             faults: Mutex::default(),

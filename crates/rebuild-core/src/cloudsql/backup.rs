@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::runs::{complaints, status, when};
-use super::{CloudSql, Export};
+use super::asked::Asked;
+use super::{BucketPath, CloudSql, Export};
 use crate::error::{ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Identity, Outcome, Verdict};
@@ -15,6 +15,9 @@ use crate::traits::{Backup, BackupMode, BackupSummary, DestroyPermit};
 
 /// How long the API may take to delete a backup run.
 const DELETED_WITHIN: Duration = Duration::from_secs(600);
+
+/// What is said of what was not asked for when a backup was taken, and is by now.
+const TAKEN_WITHOUT: &str = "none: the backup was taken without";
 
 /// What belongs to each full backup besides the rows. Each is needed: without it, the backup failed.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +29,10 @@ pub struct Besides {
 }
 
 impl Besides {
+    fn is_nothing(&self) -> bool {
+        self.run.is_none() && self.export.is_none()
+    }
+
     /// A line for each, for a plan.
     pub fn describe(&self) -> Vec<String> {
         let run = self
@@ -54,40 +61,51 @@ pub struct InstanceBackup {
     pub sql: CloudSql,
     /// What is wanted besides.
     pub besides: Besides,
-    /// Where what was given to the instance's account is written down.
+    /// Where it is written down what was asked for with a backup, and what was given to the instance's account.
     pub store: Store,
 }
 
 impl InstanceBackup {
-    async fn check_run(&self, ctx: &Ctx, id: &BackupId, verdict: &mut Verdict) -> Result<()> {
+    /// Looks at the backup of the instance. It must be there if it was asked for.
+    async fn check_run(
+        &self,
+        ctx: &Ctx,
+        id: &BackupId,
+        asked: bool,
+        verdict: &mut Verdict,
+    ) -> Result<()> {
         let name = format!("backup of instance {}", self.sql.name());
-        let Some(run) = self.sql.run_of(ctx, id).await? else {
-            let why = format!(
-                "the instance has no backup {id:?}",
-                id = format!("rebuild {id}")
-            );
-            verdict.add(name, "none", Outcome::Failed(vec![why]));
-            return Ok(());
-        };
-        let began = when(run.start_time.as_ref()).unwrap_or_else(|| "an unknown time".to_owned());
-        let size = match run.max_chargeable_bytes {
-            Some(bytes) => format!("{bytes} bytes at most"),
-            None => "of unknown size".to_owned(),
-        };
-        let looked_at = format!("run {}: {}, of {began}, {size}", run.id, status(&run));
-        verdict.add_complaints(name, looked_at, complaints(&run));
+        match self.sql.taken_with(ctx, id).await? {
+            Some(taken) => {
+                taken.warn_of_unknown_size(ctx);
+                verdict.add_complaints(name, taken.describe(), taken.complaints());
+            }
+            None if asked => {
+                let why = format!(
+                    "the instance has no backup {:?}, and none has outlived it",
+                    super::runs::description(id)
+                );
+                verdict.add(name, "none", Outcome::Failed(vec![why]));
+            }
+            None => verdict.add(name, TAKEN_WITHOUT, Outcome::Passed),
+        }
         Ok(())
     }
 
+    /// Reads the export. It must be there if it was asked for.
     async fn check_export(
         &self,
         ctx: &Ctx,
-        export: &Export,
+        object: &BucketPath,
+        asked: bool,
         summary: &BackupSummary,
         verdict: &mut Verdict,
     ) -> Result<()> {
-        let object = export.object(&summary.id);
-        let (looked_at, complaints) = match self.sql.read_export(ctx, &object).await {
+        if !asked && self.sql.bucket(ctx).size(object).await?.is_none() {
+            verdict.add(object.to_string(), TAKEN_WITHOUT, Outcome::Passed);
+            return Ok(());
+        }
+        let (looked_at, complaints) = match self.sql.read_export(ctx, object).await {
             Ok((bytes, contents)) => {
                 let (rows, tables) = (contents.rows, contents.tables);
                 // Rows may have been written between the two, but not all of them.
@@ -101,6 +119,12 @@ impl InstanceBackup {
         };
         verdict.add_complaints(object.to_string(), looked_at, complaints);
         Ok(())
+    }
+
+    /// Where an export of the backup may be by today's spec.
+    fn export_now(&self, id: &BackupId) -> Option<BucketPath> {
+        let export = self.besides.export.as_ref();
+        export.map(|export| export.object(id))
     }
 }
 
@@ -118,6 +142,9 @@ impl Backup for InstanceBackup {
         id: &BackupId,
         mode: BackupMode,
     ) -> Result<BackupSummary> {
+        if mode == BackupMode::Full && !self.besides.is_nothing() {
+            Asked::write_down(&self.besides, &self.store, id).await?;
+        }
         let summary = self.rows.take(ctx, target, id, mode).await?;
         if mode != BackupMode::Full {
             return Ok(summary);
@@ -142,11 +169,14 @@ impl Backup for InstanceBackup {
         if summary.mode != BackupMode::Full {
             return Ok((summary, verdict));
         }
-        if self.besides.run.is_some() {
-            self.check_run(ctx, id, &mut verdict).await?;
+        let asked = Asked::read(&self.store, id).await?.unwrap_or_default();
+        if asked.run || self.besides.run.is_some() {
+            self.check_run(ctx, id, asked.run, &mut verdict).await?;
         }
-        if let Some(export) = &self.besides.export {
-            self.check_export(ctx, export, &summary, &mut verdict)
+        let export = asked.export()?;
+        let was_asked = export.is_some();
+        if let Some(object) = export.or_else(|| self.export_now(id)) {
+            self.check_export(ctx, &object, was_asked, &summary, &mut verdict)
                 .await?;
         }
         Ok((summary, verdict))
@@ -154,15 +184,19 @@ impl Backup for InstanceBackup {
 
     /// *Destroys:* the instance's own, too.
     async fn remove(&self, ctx: &Ctx, id: &BackupId, permit: DestroyPermit) -> Result<()> {
+        let asked = Asked::read(&self.store, id).await?.unwrap_or_default();
+        let export = asked.export()?;
         // The permit is spent there.
         self.rows.remove(ctx, id, permit).await?;
-        if self.besides.run.is_some() {
-            self.sql.delete_run(ctx, id, DELETED_WITHIN).await?;
+        if asked.run || self.besides.run.is_some() {
+            self.sql.delete_taken(ctx, id, DELETED_WITHIN).await?;
         }
-        if let Some(export) = &self.besides.export {
-            let object = export.object(id);
-            self.sql.bucket(ctx).delete(&object).await?;
+        let now = self
+            .export_now(id)
+            .filter(|now| Some(now) != export.as_ref());
+        for object in export.iter().chain(&now) {
+            self.sql.bucket(ctx).delete(object).await?;
         }
-        Ok(())
+        Asked::forget(&self.store, id).await
     }
 }

@@ -45,12 +45,12 @@ impl Export {
 impl CloudSql {
     /// Exports the database to the object of backup `id`, and makes sure that something is there.
     ///
-    /// *Repeats:* an object that is there is left; an export that goes on is waited for. *Destroys:*
-    /// nothing.
+    /// *Repeats:* an object that is there is left; an export that goes on is waited for; a right that was
+    /// given for it and is still there is taken away. *Destroys:* nothing.
     ///
     /// # Errors
     /// It failed, with the API's words; it did not end in time; the bucket refused, or the object is
-    /// not there or empty.
+    /// not there or empty; the right that was given for it could not be taken away.
     pub(super) async fn export(
         &self,
         ctx: &Ctx,
@@ -60,9 +60,7 @@ impl CloudSql {
         export: &Export,
     ) -> Result<()> {
         let object = export.object(id);
-        if self.bucket(ctx).size(&object).await?.is_some() {
-            return Ok(());
-        }
+        let is_there = self.bucket(ctx).size(&object).await?.is_some();
         // What was given is taken away even if the operator does not wait for the export.
         let mut unstoppable = ctx.clone();
         unstoppable.stop = CancellationToken::new();
@@ -73,14 +71,35 @@ impl CloudSql {
             name: &object.bucket,
             member: format!("serviceAccount:{account}"),
         };
-        let given = export.grant && grant.give().await?;
-        let exported = self.export_patiently(ctx, database, &object, export, given);
-        let exported = exported.await;
-        if given {
-            grant.take_away().await?;
+        let given = match (export.grant, is_there) {
+            (false, _) => false,
+            (true, false) => grant.give().await?,
+            // The process that gave it may have ended before it took it away.
+            (true, true) => grant.is_noted().await?,
+        };
+        let exported = match is_there {
+            true => Ok(()),
+            false => {
+                self.export_patiently(ctx, database, &object, export, given)
+                    .await
+            }
+        };
+        let taken_away = match given {
+            true => grant.take_away().await,
+            false => Ok(()),
+        };
+        match (exported, taken_away) {
+            (Err(e), Err(besides)) => {
+                ctx.events.warn(format!("besides: {}", besides.chain()));
+                return Err(e);
+            }
+            (exported, taken_away) => exported.and(taken_away)?,
         }
-        exported?;
-        match self.bucket(ctx).size(&object).await? {
+        self.require_something(ctx, &object).await
+    }
+
+    async fn require_something(&self, ctx: &Ctx, object: &BucketPath) -> Result<()> {
+        match self.bucket(ctx).size(object).await? {
             Some(bytes) if bytes > 0 => {
                 ctx.events.info(format!("{object} holds {bytes} bytes"));
                 Ok(())

@@ -93,6 +93,14 @@ impl Grant<'_> {
         Name::new(format!("cloudsql/granted/{}.json", &hash[..32]))
     }
 
+    /// True if it is written down that the right was given, and not that it was taken away.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub(super) async fn is_noted(&self) -> Result<bool> {
+        Ok(self.store.size(&self.note()?).await?.is_some())
+    }
+
     /// Gives the right, unless it is there. True if it is this tool's to take away.
     ///
     /// *Repeats:* what is there is left. *Destroys:* nothing.
@@ -100,7 +108,7 @@ impl Grant<'_> {
     /// # Errors
     /// The policy cannot be read or changed; the store could not be written.
     pub(super) async fn give(&self) -> Result<bool> {
-        let noted = self.store.size(&self.note()?).await?.is_some();
+        let noted = self.is_noted().await?;
         if may_write(&self.bucket.policy(self.name).await?, &self.member) {
             return Ok(noted);
         }
@@ -119,11 +127,20 @@ impl Grant<'_> {
     /// # Errors
     /// The policy cannot be read or changed; the store could not be written.
     pub(super) async fn take_away(&self) -> Result<()> {
-        self.change(|policy| {
+        let changed = self.change(|policy| {
             let has = bindings(&policy).any(|b| is_ours(b) && names(b, &self.member));
             has.then(|| taken_away(policy, &self.member))
-        })
-        .await?;
+        });
+        let (bucket, member) = (self.name, &self.member);
+        changed.await.map_err(|e| {
+            e.context(format!(
+                "{member} still has the right to write to gs://{bucket} that it was given"
+            ))
+            .hint(format!(
+                "the next export takes it away, or: gcloud storage buckets remove-iam-policy-binding \
+                 gs://{bucket} --member={member} --role={ROLE}"
+            ))
+        })?;
         self.store.delete(&self.note()?).await
     }
 

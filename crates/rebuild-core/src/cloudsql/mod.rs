@@ -4,6 +4,7 @@
 //! it. What only the Admin API can do is here: backups of the instance, exports to a bucket, what is to
 //! be known of an instance before anything in it is touched.
 
+mod asked;
 mod backup;
 mod bucket;
 mod copy;
@@ -22,6 +23,7 @@ mod replace;
 mod replicas;
 mod restore;
 mod runs;
+mod taken;
 
 pub use backup::{Besides, InstanceBackup};
 pub use bucket::BucketPath;

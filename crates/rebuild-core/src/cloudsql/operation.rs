@@ -161,15 +161,19 @@ impl CloudSql {
             }
         };
         let waited = self.google().wait(ctx, what, limit, look).await;
-        waited.map_err(|e| match e.kind() {
-            ErrorKind::Deadline | ErrorKind::Interrupted => {
-                let project = &self.name().project;
-                e.hint(format!(
-                    "it goes on by itself: gcloud sql operations describe {name} --project {project}"
-                ))
-            }
-            _ => e,
-        })
+        let project = &self.name().project;
+        let look = format!("gcloud sql operations describe {name} --project {project}");
+        waited.map_err(|e| goes_on(e, &look))
+    }
+}
+
+/// The error of a wait. What was waited for and not awaited goes on, and `look` is the command that looks at it.
+pub(super) fn goes_on(e: Error, look: &str) -> Error {
+    match e.kind() {
+        ErrorKind::Deadline | ErrorKind::Interrupted => {
+            e.hint(format!("it goes on by itself: {look}"))
+        }
+        _ => e,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use google_cloud_sql_v1::model::ip_configuration::{CaMode, SslMode as Demanded};
@@ -37,6 +37,20 @@ pub enum Entry {
         /// Whether it is the private one.
         private: bool,
     },
+}
+
+impl Entry {
+    /// Through a proxy, which asks for the instance by the account of `credentials` and at the address
+    /// `api`, as far as these are given and `arguments` do not say it.
+    pub fn proxy(
+        program: &str,
+        arguments: &[String],
+        credentials: Option<&Path>,
+        api: Option<&str>,
+    ) -> Self {
+        let arguments = super::proxy::arguments(arguments, credentials, api);
+        Self::Proxy(program.to_owned(), arguments)
+    }
 }
 
 /// A way that is open. It closes when this is dropped.
@@ -80,6 +94,7 @@ impl Way {
             Entry::Proxy(program, arguments) => {
                 let proxy = Proxy::start(ctx, program, arguments, name).await?;
                 lead_to_socket(endpoint, proxy.socket(name));
+                endpoint.ended = Some(proxy.ended());
                 way._proxy = Some(proxy);
             }
             Entry::Direct { private } => {
@@ -89,7 +104,8 @@ impl Way {
         }
         endpoint.via = Some(format!("instance {name}"));
         if iam_login {
-            way.renewing = Some(log_in_by_token(sql.google().account(), endpoint).await?);
+            way.renewing =
+                Some(log_in_by_token(sql.google().account(), endpoint, RENEWED_EVERY).await?);
         }
         Ok(way)
     }
@@ -172,17 +188,21 @@ fn lead_to_address(
 }
 
 /// The password is a token, and always a fresh one.
-async fn log_in_by_token(account: &Account, endpoint: &mut Endpoint) -> Result<AbortHandle> {
+async fn log_in_by_token(
+    account: &Account,
+    endpoint: &mut Endpoint,
+    every: Duration,
+) -> Result<AbortHandle> {
     let (give, take) = watch::channel(account.database_password().await?);
     endpoint.password = None;
     endpoint.renewed = Some(take);
     let account = account.clone();
     let renewing = tokio::spawn(async move {
-        let mut pause = RENEWED_EVERY;
+        let mut pause = every;
         loop {
             tokio::time::sleep(pause).await;
             pause = match renew(&account, &give).await {
-                Ok(()) => RENEWED_EVERY,
+                Ok(()) => every,
                 Err(e) => {
                     tracing::warn!(error = e.chain(), "no new token for the database's login");
                     AGAIN_AFTER
@@ -196,4 +216,46 @@ async fn log_in_by_token(account: &Account, endpoint: &mut Endpoint) -> Result<A
 async fn renew(account: &Account, give: &watch::Sender<Secret>) -> Result<()> {
     give.send_replace(account.database_password().await?);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::Environment;
+    use crate::postgres::Session;
+    use crate::testing::google::World;
+
+    #[tokio::test]
+    async fn a_session_that_is_opened_later_has_a_fresh_token() {
+        let world = World::new().await;
+        let role = world.iam_user("CLOUD_IAM_USER").await;
+        let file = world.google.credentials_file().expect("credentials");
+        let account = Account::find(Some(&file), &Environment::default()).expect("an account");
+        let mut endpoint = world.endpoint_of(&world.instance, "app");
+        endpoint.user = role;
+        let every = Duration::from_millis(200);
+        let renewing = log_in_by_token(&account, &mut endpoint, every).await;
+        let renewing = renewing.expect("a token");
+        let mut stale = endpoint.clone();
+        stale.password = endpoint.password();
+        stale.renewed = None;
+        let opened = Session::open(&stale, "test").await.expect("let in");
+        world.google.expire_tokens();
+        // Who is in stays in.
+        opened.query_one("select 1", &[]).await.expect("an answer");
+        let e = Session::open(&stale, "test").await.err();
+        let e = e.expect("the token has expired");
+        assert!(e.chain().contains("authentication failed"), "{e:?}");
+
+        let mut renewed = endpoint.renewed.clone().expect("it is renewed");
+        // One may have been on its way when all of them expired.
+        for _ in 0..2 {
+            renewed.mark_unchanged();
+            let changed = tokio::time::timeout(Duration::from_secs(30), renewed.changed());
+            changed.await.expect("in time").expect("it is renewed");
+        }
+        Session::open(&endpoint, "test").await.expect("let in");
+        renewing.abort();
+        world.google.assert_clean();
+    }
 }

@@ -134,18 +134,23 @@ impl InstanceRestore {
             before.id
         ));
         permit.spend_on(&outlook.target)?;
-        Box::pin(self.delete_replicas(ctx, &begun)).await?;
-        let overwriting = self
-            .sql
-            .overwrite(ctx, &self.from, &begun.known, self.limit);
-        let overwritten = Box::pin(overwriting).await;
-        overwritten.map_err(|e| self.with_way_back(e, before.id))?;
-        let replicas = Box::pin(self.recreate_replicas(ctx, &begun)).await?;
+        let replicas = Box::pin(self.act(ctx, &begun)).await;
+        let replicas = replicas.map_err(|e| self.with_way_back(e, before.id))?;
         self.store.delete(&self.note()?).await?;
         Ok(InstanceRestored {
             before: before.id,
             replicas,
         })
+    }
+
+    /// All of it that changes the instance. The replicas that were made again are given back.
+    async fn act(&self, ctx: &Ctx, begun: &Begun) -> Result<Vec<String>> {
+        Box::pin(self.delete_replicas(ctx, begun)).await?;
+        let overwriting = self
+            .sql
+            .overwrite(ctx, &self.from, &begun.known, self.limit);
+        Box::pin(overwriting).await?;
+        Box::pin(self.recreate_replicas(ctx, begun)).await
     }
 
     fn note(&self) -> Result<Name> {
@@ -183,14 +188,13 @@ impl InstanceRestore {
 
     /// What to do about a restore that failed.
     fn with_way_back(&self, e: Error, before: i64) -> Error {
-        if e.advice().is_some() {
-            return e;
-        }
         let instance = &self.sql.name().instance;
-        e.hint(format!(
+        let back = format!(
             "give the same command again, or go back to the instance as it was: \
              rebuild instance restore --run {before} --confirm {instance}"
-        ))
+        );
+        let advice = e.advice().map(|advice| format!("{advice}; then "));
+        e.hint(format!("{}{back}", advice.unwrap_or_default()))
     }
 
     async fn begun(&self) -> Result<Option<Begun>> {

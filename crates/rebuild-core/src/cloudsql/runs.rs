@@ -1,20 +1,23 @@
 //! On-demand backup runs of an instance
 //! (<https://cloud.google.com/sql/docs/postgres/backup-recovery/backing-up>).
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use google_cloud_gax::error::Error as ApiError;
-use google_cloud_sql_v1::model::{BackupRun, SqlBackupRunStatus as Status, SqlBackupRunType};
+use google_cloud_sql_v1::model::{BackupRun, SqlBackupRunStatus as Status};
 use google_cloud_wkt::Timestamp;
 
 use super::CloudSql;
+use super::operation::goes_on;
+use super::taken::Taken;
 use crate::error::{Error, ErrorKind, Result, clean};
 use crate::event::Ctx;
 use crate::google::{GoogleApi, Seen};
 use crate::model::{BackupId, InstanceBackupFacts};
 
 /// What is written on the run that belongs to a backup. By it, it is found again.
-fn description(id: &BackupId) -> String {
+pub(super) fn description(id: &BackupId) -> String {
     format!("rebuild {id}")
 }
 
@@ -46,33 +49,6 @@ pub(super) fn facts(run: &BackupRun) -> InstanceBackupFacts {
     }
 }
 
-/// What does not let a run be relied on.
-pub(super) fn complaints(run: &BackupRun) -> Vec<String> {
-    let mut complaints = Vec::new();
-    let name = format!("backup run {}", run.id);
-    if run.status != Status::Successful {
-        let why = run
-            .error
-            .as_ref()
-            .map(|e| format!(": {}", clean(&e.message)));
-        complaints.push(format!(
-            "{name} is {}{}",
-            status(run),
-            why.unwrap_or_default()
-        ));
-    }
-    if run.r#type != SqlBackupRunType::OnDemand {
-        complaints.push(format!("{name} is not one that was asked for"));
-    }
-    if run.end_time.is_none() {
-        complaints.push(format!("{name} does not say when it ended"));
-    }
-    if run.max_chargeable_bytes == Some(0) {
-        complaints.push(format!("{name} is empty"));
-    }
-    complaints
-}
-
 impl CloudSql {
     /// The newest backup runs.
     ///
@@ -90,7 +66,11 @@ impl CloudSql {
             let list = self.runs.list().set_project(&self.name().project);
             let list = list.set_instance(&self.name().instance);
             let list = list.set_max_results(100).set_page_token(&page);
-            let answer = list.send().await?;
+            let answer = match list.send().await {
+                // An instance that is not there has none.
+                Err(e) if e.http_status_code() == Some(404) => return Ok(runs),
+                answered => answered?,
+            };
             runs.extend(answer.items);
             page = answer.next_page_token;
             if page.is_empty() {
@@ -101,19 +81,16 @@ impl CloudSql {
 
     /// The run that belongs to a backup, if there is one; one that has ended well rather than another.
     pub(super) async fn run_of(&self, ctx: &Ctx, id: &BackupId) -> Result<Option<BackupRun>> {
+        Ok(self.runs_of(ctx, id).await?.into_iter().next())
+    }
+
+    /// The same with every attempt.
+    async fn runs_of(&self, ctx: &Ctx, id: &BackupId) -> Result<Vec<BackupRun>> {
         let wanted = description(id);
         let mut found = self.backup_runs(ctx).await?;
         found.retain(|run| run.description == wanted);
         found.sort_by_key(|run| (run.status != Status::Successful, !is_hopeful(run)));
-        Ok(found.into_iter().next())
-    }
-
-    /// The id of the run that was taken with a backup, if there is one.
-    ///
-    /// # Errors
-    /// The API could not be asked.
-    pub async fn run_for(&self, ctx: &Ctx, id: &BackupId) -> Result<Option<i64>> {
-        Ok(self.run_of(ctx, id).await?.map(|run| run.id))
+        Ok(found)
     }
 
     /// Takes a backup of the whole instance, and waits until it has ended well.
@@ -121,7 +98,7 @@ impl CloudSql {
     /// *Repeats:* one that belongs to the same backup is waited for, or taken for it. *Destroys:* nothing.
     ///
     /// # Errors
-    /// It failed, with the API's words; it did not end within `limit`; the API refused.
+    /// It failed, with the API's words; it did not end within `limit`, and goes on; the API refused.
     pub(super) async fn back_up(
         &self,
         ctx: &Ctx,
@@ -145,48 +122,68 @@ impl CloudSql {
         };
         let failed = format!("could not begin {what}");
         self.when_free(ctx, &failed, limit, begin).await?;
+        let known = AtomicI64::new(0);
         let look = || async {
             let Some(run) = self.run_of(ctx, id).await? else {
                 return Ok(Seen::NotYet("it is not in the list yet".to_owned()));
             };
+            known.store(run.id, Ordering::Relaxed);
             if is_hopeful(&run) && run.status != Status::Successful {
                 return Ok(Seen::NotYet(status(&run).to_lowercase()));
             }
             Ok(Seen::Done(run))
         };
-        let run = self.google().wait(ctx, &what, limit, look).await?;
-        match complaints(&run).join("; ") {
-            none if none.is_empty() => Ok(run),
+        let waited = self.google().wait(ctx, &what, limit, look).await;
+        let run = waited.map_err(|e| goes_on(e, &self.look_at(known.load(Ordering::Relaxed))))?;
+        let taken = Taken::Run(run.clone());
+        match taken.complaints().join("; ") {
+            none if none.is_empty() => {
+                taken.warn_of_unknown_size(ctx);
+                Ok(run)
+            }
             why => Err(Error::new(ErrorKind::Server, format!("{what}: failed"))
                 .caused_by(Error::new(ErrorKind::Server, why))),
         }
     }
 
-    /// Deletes the run that belongs to a backup.
+    /// The command that looks at a run; one without a number is not in the list yet.
+    fn look_at(&self, run: i64) -> String {
+        let name = self.name();
+        let (project, instance) = (&name.project, &name.instance);
+        match run {
+            0 => format!("gcloud sql backups list --instance {instance} --project {project}"),
+            run => format!(
+                "gcloud sql backups describe {run} --instance {instance} --project {project}"
+            ),
+        }
+    }
+
+    /// Deletes the runs that belong to a backup.
     ///
-    /// *Repeats:* one that is gone is no error. *Destroys:* that copy of the instance.
+    /// *Repeats:* one that is gone is no error. *Destroys:* those copies of the instance.
     ///
     /// # Errors
     /// The API refused, or could not be asked.
-    pub(super) async fn delete_run(&self, ctx: &Ctx, id: &BackupId, limit: Duration) -> Result<()> {
-        let Some(run) = self.run_of(ctx, id).await? else {
-            return Ok(());
-        };
-        let what = format!("could not delete backup run {}", run.id);
-        let delete = || async {
-            let delete = self.runs.delete().set_project(&self.name().project);
-            let delete = delete.set_instance(&self.name().instance).set_id(run.id);
-            match delete.send().await {
-                Err(e) if e.http_status_code() == Some(404) => Ok(None),
-                answered => answered.map(|operation| Some(operation.name)),
+    pub(super) async fn delete_runs(
+        &self,
+        ctx: &Ctx,
+        id: &BackupId,
+        limit: Duration,
+    ) -> Result<()> {
+        for run in self.runs_of(ctx, id).await? {
+            let what = format!("could not delete backup run {}", run.id);
+            let delete = || async {
+                let delete = self.runs.delete().set_project(&self.name().project);
+                let delete = delete.set_instance(&self.name().instance).set_id(run.id);
+                match delete.send().await {
+                    Err(e) if e.http_status_code() == Some(404) => Ok(None),
+                    answered => answered.map(|operation| Some(operation.name)),
+                }
+            };
+            if let Some(operation) = self.when_free(ctx, &what, limit, delete).await? {
+                self.wait_for(ctx, &what, &operation, limit).await?;
             }
-        };
-        match self.when_free(ctx, &what, limit, delete).await? {
-            Some(operation) => self
-                .wait_for(ctx, &what, &operation, limit)
-                .await
-                .map(|_| ()),
-            None => Ok(()),
         }
+        Ok(())
     }
 }

@@ -118,6 +118,7 @@ mod tests {
             logins: None,
             require_peer: None,
             via: None,
+            ended: None,
             connect_timeout: Duration::from_secs(1),
             settings: Vec::new(),
             hidden_settings: Vec::new(),

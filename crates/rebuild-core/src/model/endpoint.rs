@@ -121,6 +121,8 @@ pub struct Endpoint {
     pub require_peer: Option<String>,
     /// What the connection goes through, for people; the port is then one that is forwarded.
     pub via: Option<String>,
+    /// Whether what it goes through has ended, and how: a proxy that was started for it.
+    pub ended: Option<tokio::sync::watch::Receiver<Option<String>>>,
     /// How long one attempt to connect may take.
     pub connect_timeout: Duration,
     /// What every session is set to from its beginning, for example `role`.

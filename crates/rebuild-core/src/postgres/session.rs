@@ -13,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::connect::{
     Protection, Watch, Watched, WatchedTls, Wire, connect_error, connect_timeout, dial, logins,
+    with_end_of_way,
 };
 use super::teardown::place;
 use super::warnings::{Warnings, flow};
@@ -100,9 +101,13 @@ impl Session {
     /// cannot be used. A name of a database or role that the server would cut.
     pub async fn open(endpoint: &Endpoint, application: &str) -> Result<Self> {
         let opening = Self::open_at_leisure(endpoint, application);
-        tokio::time::timeout(endpoint.connect_timeout, opening)
+        let opened = tokio::time::timeout(endpoint.connect_timeout, opening)
             .await
-            .unwrap_or_else(|_| Err(connect_timeout(endpoint)))
+            .unwrap_or_else(|_| Err(connect_timeout(endpoint)));
+        match opened {
+            Err(e) => Err(with_end_of_way(endpoint, e).await),
+            opened => opened,
+        }
     }
 
     async fn open_at_leisure(endpoint: &Endpoint, application: &str) -> Result<Self> {

@@ -13,7 +13,7 @@ use crate::cloudsql::{
 };
 use crate::error::{Error, Result};
 use crate::event::Ctx;
-use crate::google::Google;
+use crate::google::{Google, GoogleApi};
 use crate::model::{BackupId, Endpoint, InstanceFacts, Verdict};
 use crate::spec::{CloudSqlSpec, ConnectSpec, PurgeBy, ReplicasSpec, Spec};
 use crate::traits::{Backup, DestroyPermit, DropDatabase};
@@ -40,7 +40,7 @@ impl Instance {
             return Ok(None);
         };
         let sql = CloudSql::open(google.clone(), name(named)?).await?;
-        let entry = entry(named)?;
+        let entry = entry(spec, named, google)?;
         let way = Way::open(&sql, ctx, &entry, named.iam_login, endpoint).await?;
         Ok(Some(Self { sql, _way: way }))
     }
@@ -72,7 +72,7 @@ fn name(named: &CloudSqlSpec) -> Result<InstanceName> {
     read.map_err(|e| e.context("target.cloudsql.instance"))
 }
 
-fn entry(named: &CloudSqlSpec) -> Result<Entry> {
+fn entry(spec: &Spec, named: &CloudSqlSpec, google: &Google) -> Result<Entry> {
     Ok(match named.connect {
         ConnectSpec::Socket => Entry::Socket(PathBuf::from(&named.socket_directory)),
         ConnectSpec::Public => Entry::Direct { private: false },
@@ -81,7 +81,13 @@ fn entry(named: &CloudSqlSpec) -> Result<Entry> {
             let program = named.proxy.split_first();
             let (program, arguments) =
                 program.ok_or_else(|| Error::internal("a proxy without a program"))?;
-            Entry::Proxy(program.clone(), arguments.to_vec())
+            let gcp = spec.gcp.as_ref();
+            let file = gcp.and_then(|gcp| gcp.credentials.as_ref());
+            let file = file.map(|file| spec.folder().join(file));
+            let elsewhere =
+                gcp.is_some_and(|gcp| gcp.endpoints.contains_key(GoogleApi::Sql.name()));
+            let api = elsewhere.then(|| google.endpoint(GoogleApi::Sql));
+            Entry::proxy(program, arguments, file.as_deref(), api)
         }
     })
 }
@@ -129,15 +135,12 @@ impl Project {
             .then(|| Arc::new(DropByApi::new(sql)) as Arc<dyn DropDatabase>)
     }
 
-    /// `backup`, and what the instance keeps besides, if the spec asks for it.
+    /// `backup`, and what the instance keeps besides, if the spec asks for it, or did when a backup was taken.
     pub(super) fn with_instance_backup(&self, backup: Arc<dyn Backup>) -> Result<Arc<dyn Backup>> {
         let (Some(instance), Some(named)) = (&self.instance, &self.spec.target.cloudsql) else {
             return Ok(backup);
         };
         let besides = besides(named)?;
-        if besides.run.is_none() && besides.export.is_none() {
-            return Ok(backup);
-        }
         Ok(Arc::new(InstanceBackup {
             rows: backup,
             sql: instance.sql.clone(),
@@ -197,17 +200,13 @@ async fn copy(sql: &CloudSql, ctx: &Ctx, from: &InstanceSource) -> Result<Instan
     match from {
         InstanceSource::Copy(copy) => Ok(copy.clone()),
         InstanceSource::Backup(id) => {
-            let run = sql.run_for(ctx, id).await?;
-            let run = run.ok_or_else(|| {
+            let copy = sql.copy_taken_with(ctx, id).await?;
+            copy.ok_or_else(|| {
                 Error::refused(format!(
-                    "instance {} has no backup run that was taken with backup {id}",
+                    "instance {} has no backup run that was taken with backup {id}, and none has outlived it",
                     sql.name()
                 ))
                 .hint("one is taken with each backup if the spec has target.cloudsql.backup_run")
-            })?;
-            Ok(InstanceCopy::Run {
-                instance: None,
-                id: run,
             })
         }
     }

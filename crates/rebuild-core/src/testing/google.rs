@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rebuild_testgoogle::{Google, SqlInstance};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -155,6 +156,49 @@ impl World {
 
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Asks the Admin API as somebody else would, and waits for the end of what that begins.
+    pub(crate) async fn admin(&self, method: reqwest::Method, path: &str, body: Value) {
+        let url = format!("{}/v1/projects/{PROJECT}/{path}", self.google.url());
+        let asked = reqwest::Client::new().request(method, url).json(&body);
+        let mut operation = self.answer(asked).await;
+        while operation["status"] != "DONE" {
+            let name = operation["name"].as_str().expect("a name");
+            let at = self.google.url();
+            let url = format!("{at}/v1/projects/{PROJECT}/operations/{name}");
+            operation = self.answer(reqwest::Client::new().get(url)).await;
+        }
+        assert!(operation["error"].is_null(), "{operation}");
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Value {
+        let sent = request.bearer_auth(self.google.token()).send().await;
+        let answer = sent.expect("an answer");
+        let status = answer.status();
+        let text = answer.text().await.expect("a text");
+        assert!(status.is_success(), "{status}: {text}");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// Makes the account an IAM user of the instance, who may do what `postgres` may: its name.
+    pub(crate) async fn iam_user(&self, kind: &str) -> String {
+        let principal = self.google.principal();
+        let role = match kind {
+            "CLOUD_IAM_SERVICE_ACCOUNT" => principal.trim_end_matches(".gserviceaccount.com"),
+            _ => &*principal,
+        };
+        let user = serde_json::json!({"name": role, "type": kind});
+        let post = reqwest::Method::POST;
+        self.admin(post, "instances/main/users", user).await;
+        let url = self.instance.superuser_url("postgres");
+        let endpoint = Environment::default().endpoint(&url, false);
+        let session = Session::open(&endpoint.expect("an endpoint"), "test").await;
+        let session = session.expect("a session");
+        let sql = format!("grant postgres to \"{role}\"; alter role \"{role}\" createdb");
+        session.batch_execute(&sql).await.expect(&sql);
+        session.close().await;
+        role.to_owned()
     }
 
     /// Who may do what in a bucket.

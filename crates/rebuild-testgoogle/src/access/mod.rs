@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod grant;
+mod logins;
 
 use std::collections::HashMap;
 use std::io;
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub(crate) use self::endpoints::{Metadata, metadata, token};
+pub(crate) use self::logins::{Logins, answer};
 use crate::error::ApiError;
 
 /// Who calls without a token.
@@ -77,6 +79,16 @@ impl Access {
                 "Request had invalid authentication credentials.",
             )),
         }
+    }
+
+    /// True if a token is good and is that of a database's user, whose name has no `.gserviceaccount.com`
+    /// where it is a service account's.
+    pub(crate) fn may_log_in(&self, user: &str, token: &str) -> bool {
+        let known = self.tokens.get(token);
+        known.is_some_and(|(principal, expires)| {
+            let short = principal.strip_suffix(".gserviceaccount.com");
+            *expires > Instant::now() && (user == principal || Some(user) == short)
+        })
     }
 
     /// Writes what `gcloud auth application-default login` would, for somebody.

@@ -30,14 +30,33 @@ const KEEPER: &str = r#"
     [ -n "$signal" ] || rm -rf "${files:?}"/*
 "#;
 
-/// Who may come in how. The database of the service is its own.
+/// Who may come in how, before anybody else. The database of the service is its own.
 const ACCESS: &str = "\
 local all cloudsqladmin scram-sha-256
 local cloudsqladmin all reject
-local all all scram-sha-256
 host all cloudsqladmin 127.0.0.1/32 scram-sha-256
 host cloudsqladmin all 127.0.0.1/32 reject
 ";
+
+/// The file in the data folder that has the names of users who have no password, but a token. A role in its
+/// place would be looked up before there is a database, and what a session is a member of would stay what
+/// was found then.
+const BY_TOKEN: &str = "token_users";
+
+/// Who may come in how: the content of `pg_hba.conf`.
+fn access(settings: &Settings) -> String {
+    let host = if settings.only_tls { "hostssl" } else { "host" };
+    let mut lines = ACCESS.to_owned();
+    let by_token = format!("@data/{BY_TOKEN}");
+    for (who, method) in [
+        (&*by_token, &*settings.token_method),
+        ("all", "scram-sha-256"),
+    ] {
+        lines.push_str(&format!("local all {who} {method}\n"));
+        lines.push_str(&format!("{host} all {who} 127.0.0.1/32 {method}\n"));
+    }
+    lines
+}
 
 /// The folder of an instance: its data, its socket and what the server reads.
 #[derive(Debug, Clone)]
@@ -73,6 +92,24 @@ impl Home {
         &self.socket
     }
 
+    /// Has a user's password be a token, once the server reads its files again.
+    pub(crate) fn add_token_user(&self, name: &str) -> io::Result<()> {
+        let file = self.data().join(BY_TOKEN);
+        let known = std::fs::read_to_string(&file)?;
+        std::fs::write(&file, format!("{known}\"{name}\"\n"))
+    }
+
+    /// Makes sure that there is the file of such users. It comes and goes with the data.
+    fn keep_token_users(&self) -> io::Result<()> {
+        let file = self.data().join(BY_TOKEN);
+        if file.exists() {
+            return Ok(());
+        }
+        // A field without a name would be none. Of this one, an earlier line says how it comes in.
+        std::fs::write(&file, format!("{ADMIN}\n"))?;
+        give(&file)
+    }
+
     /// Writes a file that the server reads.
     pub(super) fn write(&self, name: &str, content: &str) -> io::Result<()> {
         let path = self.folder.join(name);
@@ -95,6 +132,8 @@ pub(crate) struct Settings {
     pub(crate) flags: Vec<(String, String)>,
     /// Connections without TLS are refused.
     pub(crate) only_tls: bool,
+    /// How a token is looked at that is given for a password, as `pg_hba.conf` has it.
+    pub(crate) token_method: String,
 }
 
 /// A running server. It ends when this is dropped, or when this process ends.
@@ -135,11 +174,8 @@ impl Server {
         settings: &Settings,
         port: u16,
     ) -> io::Result<Option<Self>> {
-        let host = if settings.only_tls { "hostssl" } else { "host" };
-        home.write(
-            "hba",
-            &format!("{ACCESS}{host} all all 127.0.0.1/32 scram-sha-256\n"),
-        )?;
+        home.write("hba", &access(settings))?;
+        home.keep_token_users()?;
         home.write("log", "")?;
         let has_tls = has_tls(programs, home).await?;
         let log = std::fs::OpenOptions::new()

@@ -6,6 +6,7 @@ use google_cloud_sql_v1::model::{Backup, Settings};
 
 use super::InstanceReplacement;
 use super::kept::Side;
+use crate::cloudsql::operation::goes_on;
 use crate::error::{Error, ErrorKind, Result, clean};
 use crate::event::Ctx;
 use crate::google::{GoogleApi, Seen};
@@ -56,7 +57,12 @@ impl InstanceReplacement {
             })
         };
         let google = self.sql.google();
-        let backup = google.wait(ctx, &what, self.limit, look).await?;
+        let waited = google.wait(ctx, &what, self.limit, look).await;
+        let list = format!(
+            "gcloud sql backups list --project {}",
+            self.sql.name().project
+        );
+        let backup = waited.map_err(|e| goes_on(e, &list))?;
         match complaint(&backup) {
             None => Ok(backup),
             Some(why) => Err(Error::new(ErrorKind::Server, format!("{what}: failed"))
@@ -155,20 +161,7 @@ impl InstanceReplacement {
     /// The API refused, or could not be asked.
     pub(super) async fn forget(&self, ctx: &Ctx, side: Side) -> Result<()> {
         for backup in self.all_kept_of(ctx, side).await? {
-            let what = format!("the deletion of {}", backup.name);
-            let delete = || async {
-                let delete = self.sql.kept.delete_backup().set_name(&backup.name);
-                match delete.send().await {
-                    Err(e) if e.http_status_code() == Some(404) => Ok(None),
-                    answered => answered.map(|operation| Some(operation.name)),
-                }
-            };
-            let failed = format!("could not begin {what}");
-            let begun = self.sql.when_free(ctx, &failed, self.limit, delete).await?;
-            if let Some(operation) = begun {
-                let waited = self.sql.wait_for(ctx, &what, &operation, self.limit);
-                waited.await?;
-            }
+            self.sql.delete_kept(ctx, &backup.name, self.limit).await?;
             ctx.events.info(format!("{} is deleted", backup.name));
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Why a connection did not come about, and what to do about it.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 use rustls::CertificateError;
 use tokio_postgres::error::SqlState;
@@ -37,6 +38,24 @@ pub(in crate::postgres) fn connect_timeout(endpoint: &Endpoint) -> Error {
         format!("{} within {limit:?}", message(endpoint)),
     )
     .hint("is the address right, and does a firewall let the port through? connect_timeout=SECONDS waits longer")
+}
+
+/// How long one waits for the word that what a connection goes through has ended: its socket is shut
+/// before its process is gone.
+const END_KNOWN_WITHIN: Duration = Duration::from_millis(500);
+
+/// `e`, or where what the connection goes through has ended, an error that says so.
+pub(in crate::postgres) async fn with_end_of_way(endpoint: &Endpoint, e: Error) -> Error {
+    let Some(mut ended) = endpoint.ended.clone() else {
+        return e;
+    };
+    let known = tokio::time::timeout(END_KNOWN_WITHIN, ended.wait_for(Option::is_some)).await;
+    match known.map(|how| how.map(|how| how.clone())) {
+        Ok(Ok(Some(how))) => Error::new(ErrorKind::Unreachable, message(endpoint))
+            .caused_by(Error::new(ErrorKind::Program, how))
+            .hint("the next command starts it anew"),
+        _ => e,
+    }
 }
 
 pub(super) fn message(endpoint: &Endpoint) -> String {

@@ -31,7 +31,7 @@ use keywords::{KEYWORDS, Keyword};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use conninfo::parse as connection_pairs;
 pub(super) use dial::{Wire, dial};
-pub(super) use failure::{connect_error, connect_timeout};
+pub(super) use failure::{connect_error, connect_timeout, with_end_of_way};
 pub(super) use tls::{Proof, Protection, system_certificates};
 pub(super) use watch::{Watch, Watched, WatchedTls, logins};
 
@@ -100,6 +100,7 @@ impl Environment {
             logins: said.get("require_auth").map(str::parse).transpose()?,
             require_peer: said.get("requirepeer").map(str::to_owned),
             via: None,
+            ended: None,
             connect_timeout: said.connect_timeout()?,
             settings: Vec::new(),
             hidden_settings: Vec::new(),

@@ -140,6 +140,7 @@ impl LocalCluster {
             logins: None,
             require_peer: None,
             via: None,
+            ended: None,
             connect_timeout: Duration::from_secs(10),
             settings: Vec::new(),
             hidden_settings: Vec::new(),

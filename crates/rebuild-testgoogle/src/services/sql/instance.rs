@@ -20,6 +20,8 @@ pub(crate) struct Instance {
     pub(crate) region: String,
     resource: Mutex<Value>,
     machine: OnceLock<Machine>,
+    /// How its server looks at tokens.
+    token_method: String,
     /// What makes it, if a call asked for it.
     maker: OnceLock<Arc<Operation>>,
 }
@@ -37,13 +39,14 @@ pub(crate) struct Order {
 }
 
 impl Instance {
-    pub(super) fn new(order: &Order, programs: &Programs) -> Self {
+    pub(super) fn new(order: &Order, programs: &Programs, token_method: String) -> Self {
         Self {
             project: order.project.clone(),
             name: order.name.clone(),
             region: order.region.clone(),
             resource: Mutex::new(resource::new(order, programs)),
             machine: OnceLock::new(),
+            token_method,
             maker: OnceLock::new(),
         }
     }
@@ -55,6 +58,7 @@ impl Instance {
             region: of.region.clone(),
             resource: Mutex::new(resource::replica(&of.resource(), name)),
             machine: OnceLock::new(),
+            token_method: of.token_method.clone(),
             maker: OnceLock::new(),
         }
     }
@@ -115,6 +119,7 @@ impl Instance {
         Settings {
             flags: flags.collect(),
             only_tls: modes.contains(&mode) || ip["requireSsl"] == true,
+            token_method: self.token_method.clone(),
         }
     }
 }
@@ -127,7 +132,8 @@ impl Sql {
 
     /// Writes an instance down that has no machine yet.
     pub(crate) fn add(&self, order: &Order, programs: &Programs) -> Arc<Instance> {
-        let instance = Arc::new(Instance::new(order, programs));
+        let token_method = self.state.logins.method();
+        let instance = Arc::new(Instance::new(order, programs, token_method));
         let key = (order.project.clone(), order.name.clone());
         self.all().insert(key, instance.clone());
         instance
@@ -161,7 +167,7 @@ impl Sql {
         let _ = instance.machine.set(machine);
         let mut resource = instance.resource();
         resource["serverCaCert"] = certificate;
-        resource["ipAddresses"] = json!([{"type": "PRIMARY", "ipAddress": "127.0.0.1"}]);
+        resource["ipAddresses"] = resource::addresses(&resource);
         resource["state"] = json!("RUNNABLE");
         Ok(())
     }

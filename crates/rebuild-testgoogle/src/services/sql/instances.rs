@@ -147,6 +147,9 @@ async fn change(instance: &Instance, patch: &Value) -> std::io::Result<()> {
         resource::merge(&mut resource["settings"], patch);
         resource["settings"]["settingsVersion"] = json!((version + 1).to_string());
         resource["etag"] = json!(resource::etag());
+        if instance.machine().is_some() {
+            resource["ipAddresses"] = resource::addresses(&resource);
+        }
         resource["settings"]["activationPolicy"] != "NEVER"
     };
     let Some(machine) = instance.machine() else {

@@ -2,8 +2,11 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::Instant;
+use tokio_postgres::NoTls;
 
 use crate::postgres::{self, Authority, Home, Programs, Server, Settings};
 
@@ -121,6 +124,31 @@ impl Machine {
         let admin = postgres::admin(&self.home, &self.password, postgres::ADMIN);
         postgres::take(&self.programs, &self.home, &admin, to).await?;
         postgres::size(to)
+    }
+
+    /// Has a user's password be a token from here on.
+    pub(super) async fn let_in_by_token(&self, user: &str) -> io::Result<()> {
+        self.home.add_token_user(user)?;
+        let admin = self.config(postgres::ADMIN, None);
+        let (client, connection) = admin.connect(NoTls).await.map_err(io::Error::other)?;
+        let connection = tokio::spawn(connection);
+        let reload = client.batch_execute("select pg_reload_conf()").await;
+        reload.map_err(io::Error::other)?;
+        drop(client);
+        let _ = connection.await;
+        // The server says how it has looked at a token that is none.
+        let mut config = self.config("postgres", None);
+        config.user(user).password("none");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < deadline {
+            let said = config.connect(NoTls).await.err();
+            let said = said.and_then(|e| Some(e.as_db_error()?.message().to_owned()));
+            if said.is_some_and(|said| said.contains("RADIUS")) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Err(io::Error::other("the server does not look at tokens"))
     }
 
     /// How the service itself gets in: as the superuser, or with the rights of another role.

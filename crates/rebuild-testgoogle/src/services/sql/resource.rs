@@ -66,6 +66,20 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_default()
 }
 
+/// Where its server is: at an address that everybody sees, at one of a network of its own, or both.
+pub(super) fn addresses(instance: &Value) -> Value {
+    let ip = &instance["settings"]["ipConfiguration"];
+    let public = (ip["ipv4Enabled"] != false).then_some("PRIMARY");
+    let network = ip["privateNetwork"].as_str().unwrap_or_default();
+    let private = (!network.is_empty()).then_some("PRIVATE");
+    let address = |kind| json!({"type": kind, "ipAddress": "127.0.0.1"});
+    [public, private]
+        .into_iter()
+        .flatten()
+        .map(address)
+        .collect()
+}
+
 pub(super) fn etag() -> String {
     Uuid::new_v4().simple().to_string()
 }

@@ -407,6 +407,7 @@ fn plain(port: u16, sslmode: SslMode) -> Endpoint {
         logins: None,
         require_peer: None,
         via: None,
+        ended: None,
         connect_timeout: Duration::from_secs(20),
         settings: Vec::new(),
         hidden_settings: Vec::new(),

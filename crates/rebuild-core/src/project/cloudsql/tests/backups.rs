@@ -63,11 +63,18 @@ async fn a_backup_has_a_run_and_an_export_besides_and_each_is_looked_at() {
 async fn a_run_shows_the_instance_and_rebuilds_in_it_without_a_superuser() {
     let world = World::new().await;
     let spec = world.spec(&everything(&world));
+    let recovery = serde_json::json!({"settings": {"backupConfiguration": {
+        "enabled": true, "pointInTimeRecoveryEnabled": true, "transactionLogRetentionDays": 5,
+    }}});
+    world
+        .admin(reqwest::Method::PATCH, "instances/main", recovery)
+        .await;
     let project = world.project(&spec).await.expect("a project");
     let plan = project.plan(true).await.expect("a plan");
     assert!(plan.refusals.is_empty(), "{:?}", plan.refusals);
     let shown = plan.render();
     for line in [
+        "point-in-time recovery: on, 5 days",
         "shop:europe-west1:main: RUNNABLE, POSTGRES_",
         "deletion protection: off",
         "deletion protection of instance shop:europe-west1:main is off",

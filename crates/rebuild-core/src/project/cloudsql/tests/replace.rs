@@ -54,7 +54,7 @@ async fn said_of_kept(world: &World, key: &str) -> Vec<String> {
     backups.iter().map(word).collect()
 }
 
-async fn run(world: &World, spec: &str) -> Report {
+pub(super) async fn run(world: &World, spec: &str) -> Report {
     let ran = async {
         let project = world.project(spec).await.expect("a project");
         project.run(None, Some("app")).await
@@ -62,7 +62,7 @@ async fn run(world: &World, spec: &str) -> Report {
     Box::pin(ran).await.expect("a run")
 }
 
-async fn rollback(world: &World, spec: &str, run: &RunId) -> Report {
+pub(super) async fn rollback(world: &World, spec: &str, run: &RunId) -> Report {
     let back = async {
         let project = world.project(spec).await.expect("a project");
         project.rollback(run, None, true).await
