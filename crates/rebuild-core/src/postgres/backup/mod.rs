@@ -48,6 +48,7 @@ use crate::postgres::{ClientTool, Environment};
 use crate::store::Store;
 use crate::traits::{Backup, BackupMode, BackupSummary, DestroyPermit};
 
+pub(in crate::postgres) use assemble::tables_alone;
 pub use fingerprints::fingerprints;
 pub(in crate::postgres) use fingerprints::{Compared, compare_rows};
 pub(crate) use held::{Carry, Chooser, Held};

@@ -25,6 +25,7 @@ mod schema;
 mod sequences;
 mod shared;
 mod stream;
+mod stream_shared;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -43,6 +44,7 @@ use crate::model::{BackupId, Endpoint, Identity};
 use crate::store::Store;
 use crate::traits::{RestoreOutline, RestoreReport, Restorer};
 
+pub use against::SharedComparison;
 pub use csv::PgCsvRestorer;
 #[cfg(feature = "cloudsql")]
 pub(crate) use empty::empty_database;
@@ -50,6 +52,7 @@ pub(super) use finish::analyze;
 pub use placement::RestoreChoice;
 pub use schema::PgBackupSchema;
 pub(crate) use shared::RESTORE;
+pub(crate) use stream_shared::COPY;
 
 use placement::Placements;
 use run::Origin;
