@@ -14,7 +14,7 @@ const AT_ONCE: Duration = Duration::ZERO;
 #[tokio::test]
 async fn a_worker_of_another_version_is_turned_away_and_so_is_one_too_many() {
     let folder = tempfile::tempdir().expect("a folder");
-    let url = format!("file://{}", folder.path().display());
+    let url = format!("file://{}/store", folder.path().display());
     let store = Store::open(&url, &Environment::default()).await;
     let work = WorkFolder::new(store.expect("a store"), WorkId::generate());
     let ctx = Ctx::quiet();
@@ -34,7 +34,7 @@ async fn a_worker_of_another_version_is_turned_away_and_so_is_one_too_many() {
     let twice = work.post("verify", &RunId::generate(), 2, &task).await;
     assert!(twice.expect_err("a name is used once").is_refusal());
 
-    let path = folder.path().join("work").join(work.id().as_str());
+    let path = folder.path().join("store/work").join(work.id().as_str());
     let path = path.join("task.json");
     let text = std::fs::read_to_string(&path).expect("the task");
     let own = format!("\"rebuild_version\": \"{}\"", env!("CARGO_PKG_VERSION"));

@@ -78,7 +78,7 @@ fn options() -> RowOptions {
 impl<'a> Hands<'a> {
     async fn new(two: &'a Two, mishap: Mishap) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let url = format!("file://{}", folder.path().display());
+        let url = format!("file://{}/store", folder.path().display());
         let store = Store::open(&url, &crate::Environment::default()).await;
         Self {
             two,
@@ -126,7 +126,11 @@ impl<'a> Hands<'a> {
     }
 
     fn result_of(&self, index: u32) -> PathBuf {
-        let work = self.folder.path().join("work").join(self.work.as_str());
+        let work = self
+            .folder
+            .path()
+            .join("store/work")
+            .join(self.work.as_str());
         work.join(format!("result-{index:05}.json"))
     }
 

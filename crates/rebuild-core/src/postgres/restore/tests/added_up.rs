@@ -87,7 +87,7 @@ async fn workers_find_what_one_process_finds_in_a_restored_kitchen_sink() {
 
     let inside = world.inside(&db).await;
     let changed = "insert into ks.unchecked values (1, 2);
-                   alter table ks.membership rename to elsewhere";
+                   alter table ks.membership rename to in_another_place";
     inside.batch_execute(changed).await.expect("changed");
     for picked in ["", "membership", "unchecked"] {
         let except = |table: &TableName| table.name == picked;
@@ -119,7 +119,7 @@ async fn a_worker_that_finds_another_manifest_adds_nothing_up() {
     let mut manifest = world.backup().manifest(&id).await.expect("the manifest");
     manifest.tables[0].condition = Some("where false".to_owned());
     let folder = tempfile::tempdir().expect("a folder");
-    let url = format!("file://{}", folder.path().display());
+    let url = format!("file://{}/store", folder.path().display());
     let store = Store::open(&url, &crate::Environment::default()).await;
     let store = store.expect("a store");
     let name = crate::store::Name::new(format!("backups/{id}/manifest.json"));

@@ -65,7 +65,7 @@ struct Hands<'a> {
 impl<'a> Hands<'a> {
     async fn new(world: &'a World, source: &'a Endpoint, mishap: Mishap) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = store_in(folder.path(), &world.environment).await;
+        let store = store_in(&folder.path().join("store"), &world.environment).await;
         Self {
             world,
             source,
