@@ -7,7 +7,7 @@ use rebuild_core::model::BackupId;
 use rebuild_core::plan::{
     bytes, cluster_lines, drift_lines, gcp_lines, instance_lines, source_lines,
 };
-use rebuild_core::project::{InfrastructureStatus, Project, Status};
+use rebuild_core::project::{InfrastructureStatus, Project, Sharing, Status};
 
 use super::backups::{checks, code};
 use super::runs;
