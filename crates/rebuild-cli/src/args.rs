@@ -300,7 +300,8 @@ pub(crate) enum Backups {
         to: PathBuf,
     },
     /// Remove old backups of this database, with the volume snapshots that belong to them; never
-    /// the newest full one, which is read back first.
+    /// the newest full one, which is read back first. With them go works of many workers whose
+    /// coordinator was killed a day ago or more, and what those did not finish.
     Prune {
         /// Keep at least this many; without it what the spec says.
         #[arg(long, value_name = "N")]

@@ -63,7 +63,7 @@ impl Share {
 
     /// What kind of work it is.
     pub fn kind(&self) -> &str {
-        &self.posted.head.kind
+        &self.posted.head.posting.kind
     }
 
     /// The run of the coordinator.

@@ -158,7 +158,7 @@ enum Sums {
     /// It is added up here.
     Here(Mutex<Vec<Tally>>),
     /// It is kept with the rows, for the process that holds the database.
-    Kept(Hold),
+    Kept(Box<Hold>),
 }
 
 impl Streams {
@@ -189,7 +189,7 @@ impl Streams {
             encoding: encoding.to_owned(),
             tables,
             chooser: None,
-            sums: Sums::Kept(hold),
+            sums: Sums::Kept(Box::new(hold)),
         }
     }
 

@@ -20,7 +20,7 @@ use crate::postgres::rows::moment::Moment;
 use crate::postgres::rows::scan::Tally;
 use crate::postgres::rows::tables::{LiveTable, refuse_unreadable};
 use crate::store::Store;
-use crate::work::{Crew, Share, share_out, shares};
+use crate::work::{Crew, Posting, Share, share_out, shares};
 
 /// The kind of the work.
 pub(crate) const COPY: &str = "copy";
@@ -80,7 +80,8 @@ impl PgRestorer {
         )
         .await?;
         let task = task_of(db, &held, &items, crew).await?;
-        let brought = share_out::<CopyResult>(ctx, crew, store, COPY, &task);
+        let posting = Posting::new(COPY, [&manifest.of, db]);
+        let brought = share_out::<CopyResult>(ctx, crew, store, &posting, &task);
         // The workers may be elsewhere; the disks are the server's.
         let room = Room::of(ctx, &self.endpoint, db, &self.options.free_space).await?;
         let brought = room.keep(|| "the copy".to_owned(), brought).await?;

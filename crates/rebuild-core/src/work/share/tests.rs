@@ -7,7 +7,7 @@ use crate::Environment;
 use crate::model::RunId;
 use crate::sealed;
 use crate::store::Store;
-use crate::work::WorkId;
+use crate::work::{Posting, WorkId};
 
 const AT_ONCE: Duration = Duration::ZERO;
 
@@ -22,7 +22,8 @@ async fn a_worker_of_another_version_is_turned_away_and_so_is_one_too_many() {
     let nothing = find(0).await.expect_err("nothing is posted");
     assert!(nothing.is_refusal(), "{nothing:?}");
     let task = json!({ "parts": [1, 2] });
-    let posted = work.post("verify", &RunId::generate(), 2, &task).await;
+    let posting = Posting::new("verify", []);
+    let posted = work.post(&posting, &RunId::generate(), 2, &task).await;
     posted.expect("posted");
     for index in 0..2 {
         let share = find(index).await.expect("a share");
@@ -31,7 +32,7 @@ async fn a_worker_of_another_version_is_turned_away_and_so_is_one_too_many() {
     }
     let third = find(2).await.expect_err("there are two");
     assert_eq!(third.kind(), ErrorKind::Usage, "{third:?}");
-    let twice = work.post("verify", &RunId::generate(), 2, &task).await;
+    let twice = work.post(&posting, &RunId::generate(), 2, &task).await;
     assert!(twice.expect_err("a name is used once").is_refusal());
 
     let path = folder.path().join("store/work").join(work.id().as_str());

@@ -15,7 +15,7 @@ use crate::postgres::rows::moment::Moment;
 use crate::postgres::rows::tables::LiveTable;
 use crate::postgres::rows::units::Unit;
 use crate::traits::{BackupMode, BackupSummary};
-use crate::work::{Crew, share_out, shares};
+use crate::work::{Crew, Posting, share_out, shares};
 
 /// What a part costs besides the bytes in it, in bytes.
 const EACH_PART: u64 = 64 << 10;
@@ -142,7 +142,11 @@ impl Taking<'_> {
                 .collect(),
         };
         let store = &self.backup.store;
-        let results = share_out::<BackupResult>(ctx, crew, store, BACKUP, &task).await?;
+        let posting = Posting {
+            backup: Some(self.id.clone()),
+            ..Posting::new(BACKUP, [self.target])
+        };
+        let results = share_out::<BackupResult>(ctx, crew, store, &posting, &task).await?;
         gather(&self.backup.shelf(), &task, results).await
     }
 }

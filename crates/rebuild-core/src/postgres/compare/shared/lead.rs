@@ -11,7 +11,7 @@ use crate::postgres::rows::moment::Moment;
 use crate::postgres::rows::scan::Tally;
 use crate::postgres::rows::units::Unit;
 use crate::store::Store;
-use crate::work::{Counted, Crew, share_out, shares};
+use crate::work::{Counted, Crew, Posting, share_out, shares};
 
 /// What a part costs besides the bytes in it, in bytes.
 const EACH_PART: u64 = 64 << 10;
@@ -39,7 +39,8 @@ pub(in crate::postgres::compare) async fn add_up_by<const N: usize>(
         databases: told,
         shares: dealt(&parts, crew),
     };
-    let results = share_out::<VerifyResult>(ctx, crew, store, VERIFY, &task).await?;
+    let posting = Posting::new(VERIFY, databases.map(|(_, database)| database.of));
+    let results = share_out::<VerifyResult>(ctx, crew, store, &posting, &task).await?;
     for (_, database) in databases {
         // Without it, nothing would have kept the tables from being emptied.
         database.snapshot.still_held("the comparison").await?;

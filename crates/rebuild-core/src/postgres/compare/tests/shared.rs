@@ -338,8 +338,8 @@ async fn a_moment_is_that_of_one_snapshot_and_ends_with_whoever_holds_it() {
         assert!(text.contains(from), "{from}: {text}");
         serde_json::from_str(&text.replace(from, to)).expect("a moment")
     };
-    let sees = format!("\"sees\":\"");
-    let entered = changed(&sees, &format!("{sees}1")).enter(&ctx, at).await;
+    let entered = changed("\"sees\":\"", "\"sees\":\"1");
+    let entered = entered.enter(&ctx, at).await;
     let error = entered.err().expect("another moment");
     assert!(error.is_refusal(), "{error:?}");
     assert!(error.chain().contains("and not 1"), "{error:?}");
