@@ -103,8 +103,10 @@ async fn what_a_killed_coordinator_left_goes_when_it_is_sure_that_it_is_dead() {
 
     let now = Timestamp::now();
     let hours = |hours| now + SignedDuration::from_hours(hours);
+    let later = Ctx::quiet();
     let pruned = async |at: Timestamp, act: bool| -> Vec<(WorkId, Option<BackupId>)> {
-        let pruned = project.prune_works(&ctx, at, act).await.expect("pruned");
+        let pruned = project.prune_works(&later, at, act).await;
+        let pruned = pruned.expect("pruned");
         pruned.into_iter().map(|p| (p.work, p.backup)).collect()
     };
     assert_eq!(pruned(hours(23), true).await, []);
