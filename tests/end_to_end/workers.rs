@@ -1,5 +1,8 @@
-//! Backups and restores whose rows many workers carry: the pods of an Indexed Job in a cluster of this process,
-//! which are the program itself, and tasks that the test starts.
+//! Backups, restores, copies and comparisons whose rows many workers carry: the pods of an Indexed Job in a cluster
+//! of this process, which are the program itself, and tasks that the test starts.
+
+mod between;
+mod orphans;
 
 use std::path::Path;
 use std::time::Duration;

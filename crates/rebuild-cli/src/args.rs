@@ -168,7 +168,8 @@ pub(crate) enum Command {
     ///
     /// All rows are as they were at one moment. The schema and the large objects go by way of a
     /// temporary folder. If anything fails, what was made is removed; a copy that was killed is
-    /// not resumed: drop the database it left, and copy again.
+    /// not resumed: drop the database it left, and copy again. No spec is read, but with --workers:
+    /// its store is where they find their work.
     Copy {
         /// The database to copy: a URL or a conninfo string.
         source: String,
@@ -178,8 +179,10 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NAME", default_value = "postgres")]
         maintenance_database: String,
         /// Copy by way of a proven backup in this folder, which stays there.
-        #[arg(long, value_name = "DIR")]
+        #[arg(long, value_name = "DIR", conflicts_with = "workers")]
         backup_folder: Option<PathBuf>,
+        #[command(flatten)]
+        sharing: SharingArgs,
     },
     /// Verify the target, or compare it with a backup or with another database.
     Verify {
@@ -192,6 +195,8 @@ pub(crate) enum Command {
         /// Name the keys of the rows that differ.
         #[arg(long, requires = "with")]
         rows: bool,
+        #[command(flatten)]
+        sharing: SharingArgs,
     },
     /// Do the share of one worker: for the pods of a Job, and the tasks of other engines, that
     /// `--workers` is told of.
@@ -206,6 +211,8 @@ pub(crate) enum Command {
         /// How long to wait for the work, if it is not there yet.
         #[arg(long, value_name = "TIME", default_value = "0s")]
         wait: Within,
+        #[command(flatten)]
+        databases: DatabaseArgs,
     },
     /// List and show runs.
     #[command(subcommand)]
@@ -245,6 +252,22 @@ impl SharingArgs {
     }
 }
 
+/// Databases that a work is about and the spec does not name.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DatabaseArgs {
+    /// The database that `verify --with` names, as this worker reaches it; without it what
+    /// REBUILD_VERIFY_WITH says. Its password is in REBUILD_VERIFY_WITH_PASSWORD, or where libpq looks
+    /// for one.
+    #[arg(long, value_name = "URL")]
+    pub(crate) with: Option<String>,
+    /// The source of a `copy`; without it what REBUILD_COPY_SOURCE says.
+    #[arg(long, value_name = "URL")]
+    pub(crate) source: Option<String>,
+    /// The target of a `copy`; without it what REBUILD_COPY_TARGET says.
+    #[arg(long, value_name = "URL")]
+    pub(crate) target: Option<String>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Backups {
     /// Every finished backup, newest first.
@@ -277,7 +300,8 @@ pub(crate) enum Backups {
         to: PathBuf,
     },
     /// Remove old backups of this database, with the volume snapshots that belong to them; never
-    /// the newest full one, which is read back first.
+    /// the newest full one, which is read back first. With them go works of many workers whose
+    /// coordinator was killed a day ago or more, and what those did not finish.
     Prune {
         /// Keep at least this many; without it what the spec says.
         #[arg(long, value_name = "N")]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use rebuild_core::Result;
 use rebuild_core::postgres::compare::{Difference, Differs, KeyDifferences};
 use rebuild_core::postgres::{Comparison, Environment};
-use rebuild_core::project::Project;
+use rebuild_core::project::{Project, Sharing};
 
 use crate::exit::Code;
 use crate::output::Output;
@@ -14,11 +14,17 @@ pub(super) async fn compare(
     project: &Project,
     other: &str,
     rows: bool,
+    sharing: Option<&Sharing>,
     output: &Output,
 ) -> Result<Code> {
     crate::keep::warn_of_password(other, output);
-    let other = Environment::from_process().endpoint(other, false)?;
-    let comparison = project.compare(&other, rows).await?;
+    let comparison = match sharing {
+        Some(sharing) => project.compare_shared(other, rows, sharing).await?,
+        None => {
+            let other = Environment::from_process().endpoint(other, false)?;
+            project.compare(&other, rows).await?
+        }
+    };
     output.data(&comparison, text);
     Ok(if comparison.same() {
         Code::Done

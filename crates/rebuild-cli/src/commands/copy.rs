@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use rebuild_core::Result;
+use rebuild_core::model::{Identity, Verdict};
 use rebuild_core::postgres::Environment;
-use rebuild_core::project;
+use rebuild_core::project::{self, Project, Sharing};
 
 use super::backups::{checks, code};
 use crate::exit::Code;
@@ -12,8 +13,7 @@ use crate::keep;
 use crate::output::Output;
 
 pub(super) async fn copy(
-    source: &str,
-    target: &str,
+    (source, target): (&str, &str),
     maintenance: &str,
     folder: Option<&Path>,
     output: &Output,
@@ -35,8 +35,30 @@ pub(super) async fn copy(
         stop,
     )
     .await?;
-    output.data(&(&db, &verdict), |(db, verdict)| {
-        format!("copied {} into {db}\n", source.describe()) + &checks(verdict)
+    Ok(told(&source.describe(), &db, &verdict, output))
+}
+
+/// The same, with rows that workers bring.
+pub(super) async fn copy_shared(
+    project: &Project,
+    (source, target): (&str, &str),
+    maintenance: &str,
+    sharing: &Sharing,
+    output: &Output,
+) -> Result<Code> {
+    for url in [source, target] {
+        keep::warn_of_password(url, output);
+    }
+    let (db, verdict) = project
+        .copy_shared(source, target, maintenance, sharing)
+        .await?;
+    let source = Environment::from_process().endpoint(source, false)?;
+    Ok(told(&source.describe(), &db, &verdict, output))
+}
+
+fn told(source: &str, db: &Identity, verdict: &Verdict, output: &Output) -> Code {
+    output.data(&(db, verdict), |(db, verdict)| {
+        format!("copied {source} into {db}\n") + &checks(verdict)
     });
-    Ok(code(&verdict))
+    code(verdict)
 }

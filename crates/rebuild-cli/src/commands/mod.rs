@@ -15,11 +15,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::CommandFactory;
-use rebuild_core::Result;
 use rebuild_core::postgres::{Environment, RoleMap};
 use rebuild_core::project::Project;
 use rebuild_core::spec::{self, Spec};
 use rebuild_core::traits::Functions;
+use rebuild_core::{Error, Result};
 
 use crate::args::{Args, Command};
 use crate::exit::Code;
@@ -101,25 +101,43 @@ pub(crate) async fn dispatch(
             target,
             maintenance_database,
             backup_folder,
+            sharing,
         } => {
-            copy::copy(
-                &source,
-                &target,
-                &maintenance_database,
-                backup_folder.as_deref(),
-                output,
-            )
-            .await
+            let (databases, server) = ((&*source, &*target), &*maintenance_database);
+            let Some(sharing) = sharing.sharing() else {
+                return copy::copy(databases, server, backup_folder.as_deref(), output).await;
+            };
+            copy::copy_shared(&open().await?, databases, server, &sharing, output).await
         }
         Command::Verify {
             with: Some(other),
             rows,
+            sharing,
             ..
-        } => compare::compare(&open().await?, &other, rows, output).await,
-        Command::Verify { backup, .. } => status::verify(&open().await?, backup, output).await,
-        Command::Worker { work, index, wait } => {
+        } => {
+            let sharing = sharing.sharing();
+            compare::compare(&open().await?, &other, rows, sharing.as_ref(), output).await
+        }
+        Command::Verify {
+            backup, sharing, ..
+        } => {
+            let sharing = sharing.sharing();
+            if sharing.is_some() && backup.is_none() {
+                return Err(
+                    Error::usage("without rows to compare there is nothing to share")
+                        .hint("give --backup ID or --with URL"),
+                );
+            }
+            status::verify(&open().await?, backup, sharing.as_ref(), output).await
+        }
+        Command::Worker {
+            work,
+            index,
+            wait,
+            databases,
+        } => {
             let project = open_worker(&file, output).await?;
-            worker::worker(&project, work, index, wait.0, output).await
+            worker::worker(&project, (work, index, wait.0), databases, output).await
         }
         Command::Runs(command) => runs::runs(&store().await?, command, output).await,
         Command::Schema => {

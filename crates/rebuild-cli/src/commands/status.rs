@@ -7,7 +7,7 @@ use rebuild_core::model::BackupId;
 use rebuild_core::plan::{
     bytes, cluster_lines, drift_lines, gcp_lines, instance_lines, source_lines,
 };
-use rebuild_core::project::{InfrastructureStatus, Project, Status};
+use rebuild_core::project::{InfrastructureStatus, Project, Sharing, Status};
 
 use super::backups::{checks, code};
 use super::runs;
@@ -23,9 +23,13 @@ pub(super) async fn status(project: &Project, drift: bool, output: &Output) -> R
 pub(super) async fn verify(
     project: &Project,
     backup: Option<BackupId>,
+    sharing: Option<&Sharing>,
     output: &Output,
 ) -> Result<Code> {
-    let verdict = project.verify(backup.as_ref()).await?;
+    let verdict = match (&backup, sharing) {
+        (Some(backup), Some(sharing)) => project.verify_shared(backup, sharing).await?,
+        _ => project.verify(backup.as_ref()).await?,
+    };
     output.data(&verdict, checks);
     Ok(code(&verdict))
 }

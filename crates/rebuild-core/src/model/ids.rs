@@ -30,6 +30,14 @@ macro_rules! id {
                 &self.0
             }
 
+            /// When it was made, by the clock of the machine that made it; a time that there is not
+            /// is none.
+            pub fn made_at(&self) -> Option<jiff::Timestamp> {
+                let time = self.0.split('-').nth(1)?;
+                let time = jiff::civil::DateTime::strptime("%Y%m%dt%H%M%Sz", time).ok()?;
+                Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+            }
+
             /// The last 12 hexadecimal digits, for names with little room.
             pub fn short(&self) -> &str {
                 &self.0[self.0.len() - 12..]

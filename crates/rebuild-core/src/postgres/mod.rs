@@ -46,6 +46,7 @@ pub use client_tools::{ClientTool, ToolInput, ToolOutput, ToolRun};
 pub use compare::{Comparison, compare};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use connect::connection_pairs;
+pub(crate) use connect::says_password;
 #[cfg(feature = "cloudsql")]
 pub(crate) use dump::{DumpContents, read_gzip};
 pub use dump::{DumpFrom, DumpReport, DumpStream, MANAGED_ROLES, PgDump, RoleMap};
@@ -69,10 +70,10 @@ pub(crate) use provision::Marked;
 pub use provision::{PgProvision, ProvisionOptions, ScratchDatabase};
 pub use refresh::{CatchUp, PgPreserver, PgRefresh, Source, SourceSurveyor};
 pub(crate) use refresh::{Preserved, RefreshRules};
-pub(crate) use restore::RESTORE;
 #[cfg(feature = "cloudsql")]
 pub(crate) use restore::empty_database;
-pub use restore::{PgBackupSchema, PgCsvRestorer, PgRestorer, RestoreChoice};
+pub(crate) use restore::{COPY, RESTORE};
+pub use restore::{PgBackupSchema, PgCsvRestorer, PgRestorer, RestoreChoice, SharedComparison};
 pub use room::{FreeSpace, TaskWithRoom};
 pub use rows::RowOptions;
 pub use schema::{PgSqlFiles, SqlPart};

@@ -12,12 +12,12 @@ use crate::model::{Endpoint, Identity};
 use crate::plan::Plan;
 use crate::postgres::{
     CommandMigrator, DatabaseKey, Environment, PgBackup, PgBackupSchema, PgCsvRestorer,
-    PgProvision, PgRestorer, PgSqlFiles, PgSurveyor, PgVerifier, ProvisionOptions, RestoreChoice,
-    RowOptions, Session, SqlPart, TargetLock, TaskWithRoom, application, database_facts,
+    PgProvision, PgRestorer, PgSqlFiles, PgSurveyor, ProvisionOptions, RestoreChoice, RowOptions,
+    Session, SqlPart, TargetLock, TaskWithRoom, application, database_facts,
 };
 use crate::secret::Secret;
 use crate::spec::{FileOrder, MigratorSpec, RestoreFrom, SchemaSource, Spec, TablePatterns};
-use crate::traits::{Backup, Restorer, SchemaApplier, Task, Verifier};
+use crate::traits::{Backup, Restorer, SchemaApplier, Task};
 
 /// How long one schema file may take.
 const FILE_LIMIT: Duration = Duration::from_secs(3600);
@@ -218,28 +218,6 @@ impl Project {
                 limit: FILE_LIMIT,
             }) as Arc<dyn SchemaApplier>
         })
-    }
-
-    /// Functions, the cluster and Google Cloud are asked besides the server, so where there are no other checks,
-    /// what is checked without any is checked all the same.
-    pub(super) fn verifier(&self) -> Result<Arc<dyn Verifier>> {
-        let mut checks = self.spec.checks.clone();
-        checks.retain(|check| !check.is_elsewhere());
-        if checks.is_empty() {
-            checks = PgVerifier::default_checks(self.spec.rows_from() == RestoreFrom::Backup);
-        }
-        let verifier = PgVerifier::new(
-            self.endpoint.clone(),
-            checks,
-            Arc::new(self.restorer(self.spec.schema_from() == SchemaSource::Backup)?),
-            row_options(&self.spec).jobs,
-        )?;
-        let verifier = self.with_function_checks(Arc::new(verifier));
-        #[cfg(feature = "k8s")]
-        let verifier = self.with_cluster_checks(verifier)?;
-        #[cfg(feature = "gcp")]
-        let verifier = self.with_gcp_checks(verifier)?;
-        Ok(verifier)
     }
 
     pub(super) fn restorer(&self, own_schema: bool) -> Result<PgRestorer> {

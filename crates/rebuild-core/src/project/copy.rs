@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::into::Destination;
+use super::into::{Bringers, Destination};
 use crate::error::{Error, Result};
 use crate::event::{Ctx, Events};
 use crate::model::{BackupId, Endpoint, Identity, RunId, Verdict};
@@ -38,33 +38,7 @@ pub async fn copy(
 ) -> Result<(Identity, Verdict)> {
     let mut ctx = Ctx::new(RunId::generate(), events);
     ctx.stop = stop;
-    let session = Session::open(source, &application(&ctx)).await?;
-    let from = database_facts(&session, DatabaseKey::Current)
-        .await?
-        .identity;
-    session.close().await;
-    let server = target.with_database(maintenance);
-    let session = Session::open(&server, &application(&ctx)).await?;
-    let taken = find_database(&session, DatabaseKey::Name(&target.database)).await?;
-    session.close().await;
-    if let Some(taken) = taken {
-        let what = if taken.is_same_thing(&from) {
-            format!("{from} cannot be copied onto itself")
-        } else {
-            format!("{taken} exists already, and a copy never replaces anything")
-        };
-        return Err(Error::refused(what).hint("give the copy a name that is free"));
-    }
-    let copying = Copying {
-        source,
-        from,
-        server,
-        name: &target.database,
-        options: RowOptions::default(),
-        tools: None,
-        mark: None,
-        environment,
-    };
+    let copying = Copying::begin(&ctx, source, target, maintenance, environment).await?;
     match folder {
         Some(folder) => copying.by_backup(&ctx, folder).await,
         None => copying.straight(&ctx).await,
@@ -86,22 +60,80 @@ pub(super) struct Copying<'a> {
     pub(super) environment: &'a Environment,
 }
 
-impl Copying<'_> {
+impl<'a> Copying<'a> {
+    /// A copy of the database at `source` as the one at `target`.
+    ///
+    /// # Errors
+    /// Both are the same database; the target exists; either server failed.
+    pub(super) async fn begin(
+        ctx: &Ctx,
+        source: &'a Endpoint,
+        target: &'a Endpoint,
+        maintenance: &str,
+        environment: &'a Environment,
+    ) -> Result<Self> {
+        let session = Session::open(source, &application(ctx)).await?;
+        let from = database_facts(&session, DatabaseKey::Current)
+            .await?
+            .identity;
+        session.close().await;
+        let server = target.with_database(maintenance);
+        let session = Session::open(&server, &application(ctx)).await?;
+        let taken = find_database(&session, DatabaseKey::Name(&target.database)).await?;
+        session.close().await;
+        if let Some(taken) = taken {
+            let what = if taken.is_same_thing(&from) {
+                format!("{from} cannot be copied onto itself")
+            } else {
+                format!("{taken} exists already, and a copy never replaces anything")
+            };
+            return Err(Error::refused(what).hint("give the copy a name that is free"));
+        }
+        Ok(Self {
+            source,
+            from,
+            server,
+            name: &target.database,
+            options: RowOptions::default(),
+            tools: None,
+            mark: None,
+            environment,
+        })
+    }
+
     async fn straight(self, ctx: &Ctx) -> Result<(Identity, Verdict)> {
         let folder = crate::private::folder()?;
         let store = store_in(folder.path(), self.environment).await?;
-        self.by_way_of(ctx, store).await
+        self.by_way_of(ctx, store, None).await
+    }
+
+    /// Makes it, with rows that `bringers` bring.
+    pub(super) async fn shared(
+        self,
+        ctx: &Ctx,
+        bringers: Bringers<'_>,
+    ) -> Result<(Identity, Verdict)> {
+        let folder = crate::private::folder()?;
+        let store = store_in(folder.path(), self.environment).await?;
+        self.by_way_of(ctx, store, Some(bringers)).await
     }
 
     /// Makes it, with everything but the rows by way of `store`, where that stays.
-    pub(super) async fn by_way_of(self, ctx: &Ctx, store: Store) -> Result<(Identity, Verdict)> {
+    pub(super) async fn by_way_of(
+        self,
+        ctx: &Ctx,
+        store: Store,
+        bringers: Option<Bringers<'_>>,
+    ) -> Result<(Identity, Verdict)> {
         let id = BackupId::generate();
         let backup = self.backup(&store);
         let holding = backup.hold(ctx, &self.from, &id, Carry::ALL);
         let title = "hold the source at one moment and read its schema";
         let held = ctx.step("source", title, holding).await?;
         let destination = self.destination(store);
-        destination.copy(ctx, held, self.name, self.mark).await
+        destination
+            .copy(ctx, held, self.name, self.mark, bringers)
+            .await
     }
 
     async fn by_backup(self, ctx: &Ctx, folder: &Path) -> Result<(Identity, Verdict)> {

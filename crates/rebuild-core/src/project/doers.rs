@@ -3,15 +3,44 @@
 use std::sync::Arc;
 
 use super::Project;
+use super::compose;
 use super::teardown::policy;
 use crate::command::{CommandTask, CommandWorkload};
 use crate::error::Result;
 use crate::model::{Identity, StepMark};
-use crate::postgres::{ReadOnlyGate, TargetLock};
-use crate::spec::{CommandSpec, WorkloadSpec};
-use crate::traits::{Task, Workload};
+use crate::postgres::{BackedUp, PgVerifier, ReadOnlyGate, TargetLock};
+use crate::spec::{CommandSpec, RestoreFrom, SchemaSource, WorkloadSpec};
+use crate::traits::{Task, Verifier, Workload};
 
 impl Project {
+    /// Functions, the cluster and Google Cloud are asked besides the server, so where there are no other checks,
+    /// what is checked without any is checked all the same.
+    pub(super) fn verifier(&self) -> Result<Arc<dyn Verifier>> {
+        let restorer = self.restorer(self.spec.schema_from() == SchemaSource::Backup)?;
+        self.verifier_by(Arc::new(restorer))
+    }
+
+    /// The same, with what `backups` know of backups.
+    pub(super) fn verifier_by(&self, backups: Arc<dyn BackedUp>) -> Result<Arc<dyn Verifier>> {
+        let mut checks = self.spec.checks.clone();
+        checks.retain(|check| !check.is_elsewhere());
+        if checks.is_empty() {
+            checks = PgVerifier::default_checks(self.spec.rows_from() == RestoreFrom::Backup);
+        }
+        let verifier = PgVerifier::new(
+            self.endpoint.clone(),
+            checks,
+            backups,
+            compose::row_options(&self.spec).jobs,
+        )?;
+        let verifier = self.with_function_checks(Arc::new(verifier));
+        #[cfg(feature = "k8s")]
+        let verifier = self.with_cluster_checks(verifier)?;
+        #[cfg(feature = "gcp")]
+        let verifier = self.with_gcp_checks(verifier)?;
+        Ok(verifier)
+    }
+
     pub(super) fn commands(
         &self,
         kind: &str,

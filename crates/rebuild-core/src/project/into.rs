@@ -59,12 +59,18 @@ pub(super) struct Loaders<'a> {
     pub(super) tables: &'a [String],
 }
 
+/// Who brings the rows from server to server, and the store in which they find their work.
+pub(super) struct Bringers<'a> {
+    pub(super) crew: &'a dyn Crew,
+    pub(super) store: &'a Store,
+}
+
 /// Where the rows are.
 enum Rows<'a> {
     /// In the backup; those that are chosen. They are loaded by somebody else, or by us.
     Stored(RestoreChoice, Option<Loaders<'a>>),
-    /// In the database they are brought from.
-    Held(Box<Held>),
+    /// In the database they are brought from, by somebody else or by us.
+    Held(Box<Held>, Option<Bringers<'a>>),
 }
 
 impl Destination {
@@ -117,20 +123,21 @@ impl Destination {
 
     /// As [`restore`](Self::restore), with the rows straight from the database that is `held`;
     /// everything else is in the store. The new database has the comment `mark`, if there is one, in the
-    /// place of the other's.
+    /// place of the other's. The rows are brought by `bringers`, or by this process.
     pub(super) async fn copy(
         &self,
         ctx: &Ctx,
         held: Held,
         name: &str,
         mark: Option<String>,
+        bringers: Option<Bringers<'_>>,
     ) -> Result<(Identity, Verdict)> {
         let mut manifest = held.manifest().clone();
         if mark.is_some() {
             manifest.database.comment = mark;
         }
-        self.make(ctx, name, &manifest, Rows::Held(Box::new(held)))
-            .await
+        let rows = Rows::Held(Box::new(held), bringers);
+        self.make(ctx, name, &manifest, rows).await
     }
 
     async fn make(
@@ -201,9 +208,9 @@ impl Destination {
         let applying = schema.apply(ctx, db, id);
         ctx.step("schema", "apply the schema from the backup", applying)
             .await?;
-        let (choice, loaders, held) = match rows {
-            Rows::Stored(choice, loaders) => (choice, loaders, None),
-            Rows::Held(held) => (RestoreChoice::default(), None, Some(held)),
+        let choice = match &rows {
+            Rows::Stored(choice, _) => choice.clone(),
+            Rows::Held(..) => RestoreChoice::default(),
         };
         let restorer = PgRestorer {
             endpoint: self.maintenance.clone(),
@@ -214,22 +221,7 @@ impl Destination {
             tools: self.tools.clone(),
             environment: self.environment.clone(),
         };
-        match (held, loaders) {
-            (Some(held), _) => {
-                let bringing = restorer.stream(ctx, db, *held, None);
-                ctx.step("rows", "bring the rows from server to server", bringing)
-                    .await?;
-            }
-            (None, Some(Loaders { crew, tables })) => {
-                let restoring = restorer.restore_shared(ctx, db, id, tables, crew);
-                let title = format!("restore the rows, by {} workers", crew.size());
-                ctx.step("restore", &title, restoring).await?;
-            }
-            (None, None) => {
-                let restoring = restorer.restore(ctx, db, id);
-                ctx.step("restore", "restore the rows", restoring).await?;
-            }
-        }
+        Self::fill_rows(ctx, &restorer, db, id, rows).await?;
         let finishing = restorer.finish(ctx, db, id);
         let title = "refresh materialised views and gather statistics";
         ctx.step("finish", title, finishing).await?;
@@ -251,5 +243,38 @@ impl Destination {
         };
         let verifying = verifier.verify(ctx, &request);
         ctx.step("verify", "compare every row", verifying).await
+    }
+
+    async fn fill_rows(
+        ctx: &Ctx,
+        restorer: &PgRestorer,
+        db: &Identity,
+        id: &BackupId,
+        rows: Rows<'_>,
+    ) -> Result<()> {
+        match rows {
+            Rows::Held(held, None) => {
+                let bringing = restorer.stream(ctx, db, *held, None);
+                ctx.step("rows", "bring the rows from server to server", bringing)
+                    .await
+            }
+            Rows::Held(held, Some(Bringers { crew, store })) => {
+                let bringing = Box::pin(restorer.stream_shared(ctx, db, *held, crew, store));
+                let size = crew.size();
+                let title = format!("bring the rows from server to server, by {size} workers");
+                ctx.step("rows", &title, bringing).await
+            }
+            Rows::Stored(_, Some(Loaders { crew, tables })) => {
+                let restoring = restorer.restore_shared(ctx, db, id, tables, crew);
+                let title = format!("restore the rows, by {} workers", crew.size());
+                ctx.step("restore", &title, restoring).await.map(drop)
+            }
+            Rows::Stored(_, None) => {
+                let restoring = restorer.restore(ctx, db, id);
+                ctx.step("restore", "restore the rows", restoring)
+                    .await
+                    .map(drop)
+            }
+        }
     }
 }

@@ -320,14 +320,14 @@ impl Project {
         }))
     }
 
-    /// The Job of the workers, with `variable`, and how long it may take. Where the database is
+    /// The Job of the workers, with `variables`, and how long it may take. Where the database is
     /// behind a Service, its pods are told so.
     ///
     /// # Errors
     /// The spec names no cluster, or no workers in it.
     pub(super) fn job_of_workers(
         &self,
-        variable: (String, String),
+        variables: Vec<(String, String)>,
     ) -> Result<(ClusterJob, Duration)> {
         let named = self.spec.kubernetes.as_ref();
         let workers = named.and_then(|k| k.workers.as_ref()).ok_or_else(|| {
@@ -336,7 +336,7 @@ impl Project {
         let source = workers_source(&self.spec, workers)
             .ok_or_else(|| Error::internal("the workers are made from nothing"))?;
         let address = self.service_address();
-        let mut env = vec![variable];
+        let mut env = variables;
         if let Some((service, port)) = address.service {
             env.push(("PGHOST".to_owned(), service));
             env.push(("PGPORT".to_owned(), port.to_string()));

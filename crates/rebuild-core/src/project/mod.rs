@@ -51,7 +51,7 @@ pub use rehearse::{Rehearsal, RehearsedStep};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use rules::with_rules;
 pub use verbs::Status;
-pub use workers::{ShareDone, Sharing, Workers};
+pub use workers::{Addresses, ShareDone, Sharing, Workers};
 
 /// A spec with everything it needs to act. Opening it connects to nothing but the store, and the
 /// cluster that the database is in.

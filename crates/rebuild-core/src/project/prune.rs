@@ -1,5 +1,7 @@
 //! `backups prune`: which backups go.
 
+mod works;
+
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +15,9 @@ use crate::traits::{BackupMode, BackupSummary, DestroyPermit};
 impl Project {
     /// Removes the backups of databases called like the target that neither rule keeps; without a
     /// rule given, the spec's. With `act` false it only says which. The newest full backup is
-    /// always kept, and is read back before anything is removed.
+    /// always kept, and is read back before anything is removed. Works of many workers whose coordinator was
+    /// killed at least a day ago go as well, with the backups that they did not finish; of each an
+    /// event tells.
     ///
     /// *Destroys:* those copies of the data.
     ///
@@ -42,6 +46,7 @@ impl Project {
         all.retain(|b| b.of.name == self.endpoint.database);
         let doomed = doomed(&all, rules, Timestamp::now());
         if !act {
+            self.prune_works(&ctx, Timestamp::now(), false).await?;
             return Ok(doomed.into_iter().map(|b| b.id).collect());
         }
         if let Some(run) = self.runs().await?.into_iter().find(RunSummary::is_open) {
@@ -61,6 +66,7 @@ impl Project {
             backup.remove(&ctx, &summary.id, permit).await?;
             gone.push(summary.id);
         }
+        self.prune_works(&ctx, Timestamp::now(), true).await?;
         Ok(gone)
     }
 

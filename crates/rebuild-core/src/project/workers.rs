@@ -1,4 +1,7 @@
-//! Verbs whose work many workers share, and what each of them does.
+//! Works that many workers share: who does them, and what each worker does.
+
+mod addresses;
+mod verbs;
 
 use std::num::NonZeroU32;
 use std::str::FromStr;
@@ -7,15 +10,17 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Project;
+use super::{Project, compose};
 use crate::Environment;
 use crate::error::{Error, Result};
 use crate::event::{Ctx, Events};
-use crate::model::{BackupId, Identity, Verdict};
-use crate::postgres::{BACKUP, CHECK, PgSharedBackup, RESTORE};
+use crate::postgres::compare::{Place, VERIFY, add_up_share};
+use crate::postgres::{BACKUP, CHECK, COPY, PgRestorer, RESTORE, RestoreChoice};
 use crate::spec::Spec;
-use crate::traits::BackupSummary;
 use crate::work::{AwaitedCrew, Crew, MOST_WORKERS, Share, WorkFolder, WorkId, index_from};
+
+pub use addresses::Addresses;
+use addresses::{Named, for_pods};
 
 /// The variable that names the work to a worker.
 const WORK: &str = "REBUILD_WORK";
@@ -91,75 +96,22 @@ impl Project {
         Self::assemble(spec, environment, events, stop).await
     }
 
-    /// Takes a backup of the target as [`backup`](Self::backup) does, with rows that workers read,
-    /// store and read back, each its share.
-    ///
-    /// *Destroys:* nothing.
-    ///
-    /// # Errors
-    /// As `backup`; the spec has another mode than a full backup, or names no workers; a worker
-    /// failed for good, or left no whole result.
-    pub async fn backup_shared(&self, sharing: &Sharing) -> Result<(BackupSummary, Verdict)> {
-        let ctx = self.ctx();
-        let crew = self.crew(&ctx, sharing)?;
-        let title = format!("back up schema and rows, by {} workers", crew.size());
-        let backup = Arc::new(PgSharedBackup::new(self.pg_backup(), crew));
-        let backup = self.backup_with(backup)?;
-        self.backup_by(&ctx, &*backup, &title).await
-    }
-
-    /// Reads a backup back as [`check_backup`](Self::check_backup) does, with chunks that workers
-    /// read, each its share.
-    ///
-    /// *Destroys:* nothing.
-    ///
-    /// # Errors
-    /// As `check_backup`; the spec names no workers; a worker failed for good, or left no whole
-    /// result.
-    pub async fn check_backup_shared(
-        &self,
-        id: &BackupId,
-        sharing: &Sharing,
-    ) -> Result<(BackupSummary, Verdict)> {
-        let ctx = self.ctx();
-        let crew = self.crew(&ctx, sharing)?;
-        let backup = PgSharedBackup::new(self.pg_backup(), crew);
-        self.backup_with(Arc::new(backup))?.check(&ctx, id).await
-    }
-
-    /// Restores a backup as [`restore`](Self::restore) does, with rows that workers load, each its
-    /// share. They are compared by this process.
-    ///
-    /// *Repeats:* a database of that name is a refusal. *Destroys:* nothing.
-    ///
-    /// # Errors
-    /// As `restore`; the spec names no workers; a worker failed for good, or left no whole result.
-    pub async fn restore_shared(
-        &self,
-        id: &BackupId,
-        into: &str,
-        tables: &[String],
-        sharing: &Sharing,
-    ) -> Result<(Identity, Verdict)> {
-        let ctx = self.ctx();
-        let crew = self.crew(&ctx, sharing)?;
-        self.restore_by(&ctx, id, into, tables, Some(&*crew)).await
-    }
-
     /// Does the share of one worker: of the work that is named, or that REBUILD_WORK names. `index`
     /// is its number, or else the number that the engine gave it in its environment. The work is
-    /// waited for as long as `wait`, if it is not there yet.
+    /// waited for as long as `wait`, if it is not there yet. Databases that the spec does not name are
+    /// where `addresses` says.
     ///
     /// *Repeats:* a share that was done is not done again. *Destroys:* nothing.
     ///
     /// # Errors
-    /// There is no such work or share; the work is one of another version or server; what is done
-    /// in it failed.
+    /// There is no such work or share; the work is one of another version or server; nothing says where
+    /// a database of it is; what is done in it failed.
     pub async fn work(
         &self,
         work: Option<WorkId>,
         index: Option<u32>,
         wait: Duration,
+        addresses: &Addresses,
     ) -> Result<ShareDone> {
         let work = match (work, self.environment.get(WORK)) {
             (Some(work), _) => work,
@@ -177,7 +129,7 @@ impl Project {
             run: share.run().clone(),
             ..ctx
         };
-        let counts = !share.is_done().await? && self.work_on(&ctx, &share).await?;
+        let counts = !share.is_done().await? && self.work_on(&ctx, &share, addresses).await?;
         Ok(ShareDone {
             work,
             index,
@@ -185,23 +137,34 @@ impl Project {
         })
     }
 
-    async fn work_on(&self, ctx: &Ctx, share: &Share) -> Result<bool> {
+    async fn work_on(&self, ctx: &Ctx, share: &Share, addresses: &Addresses) -> Result<bool> {
         let title = format!("share {} of {}", share.index(), share.kind());
+        let work = self.doing(ctx, share, addresses);
+        ctx.step("share", &title, Box::pin(work)).await
+    }
+
+    async fn doing(&self, ctx: &Ctx, share: &Share, addresses: &Addresses) -> Result<bool> {
+        let named = |named| addresses.endpoint(named, &self.environment);
         match share.kind() {
-            BACKUP => {
-                let backup = self.pg_backup();
-                let taking = backup.take_share(ctx, share);
-                ctx.step("share", &title, taking).await
+            BACKUP => self.pg_backup().take_share(ctx, share).await,
+            CHECK => self.pg_backup().check_share(ctx, share).await,
+            RESTORE => self.restorer(true)?.restore_share(ctx, share).await,
+            VERIFY => {
+                let endpoint_of = |place| match place {
+                    Place::Target => Ok(self.endpoint.clone()),
+                    Place::With => named(Named::VerifyWith),
+                };
+                let options = compose::row_options(&self.spec);
+                add_up_share(ctx, share, &self.store, &endpoint_of, &options).await
             }
-            CHECK => {
-                let backup = self.pg_backup();
-                let checking = backup.check_share(ctx, share);
-                ctx.step("share", &title, checking).await
-            }
-            RESTORE => {
-                let restorer = self.restorer(true)?;
-                let restoring = restorer.restore_share(ctx, share);
-                ctx.step("share", &title, restoring).await
+            COPY => {
+                let source = named(Named::CopySource)?;
+                let restorer = PgRestorer {
+                    endpoint: named(Named::CopyTarget)?,
+                    choice: RestoreChoice::default(),
+                    ..self.restorer(true)?
+                };
+                restorer.stream_share(ctx, share, &source).await
             }
             other => Err(Error::corrupt(format!(
                 "there is no work of kind {other:?}"
@@ -209,7 +172,13 @@ impl Project {
         }
     }
 
-    fn crew(&self, ctx: &Ctx, sharing: &Sharing) -> Result<Arc<dyn Crew>> {
+    /// Who does a work. `databases` are those that the command names and the spec does not.
+    fn crew(
+        &self,
+        ctx: &Ctx,
+        sharing: &Sharing,
+        databases: &[(Named, &str)],
+    ) -> Result<Arc<dyn Crew>> {
         let work = sharing.work.clone().unwrap_or_else(WorkId::generate);
         match sharing.workers {
             Workers::Tasks(size) => Ok(Arc::new(AwaitedCrew {
@@ -217,7 +186,10 @@ impl Project {
                 work,
                 limit: sharing.limit.unwrap_or(LIMIT),
             })),
-            Workers::Kubernetes(size) => self.crew_of_cluster(ctx, size, work, sharing.limit),
+            Workers::Kubernetes(size) => {
+                let told = for_pods(databases)?;
+                self.crew_of_cluster(ctx, size, work, sharing.limit, told)
+            }
         }
     }
 
@@ -228,6 +200,7 @@ impl Project {
         _: NonZeroU32,
         _: WorkId,
         _: Option<Duration>,
+        _: Vec<(String, String)>,
     ) -> Result<Arc<dyn Crew>> {
         Err(Error::usage(
             "this program was built without the Kubernetes backend",
@@ -241,6 +214,7 @@ impl Project {
         size: NonZeroU32,
         work: WorkId,
         limit: Option<Duration>,
+        mut variables: Vec<(String, String)>,
     ) -> Result<Arc<dyn Crew>> {
         if self.store.folder().is_some() {
             ctx.events.warn(
@@ -248,8 +222,8 @@ impl Project {
                  mounted in their pods, too",
             );
         }
-        let variable = (WORK.to_owned(), work.to_string());
-        let (job, said) = self.job_of_workers(variable)?;
+        variables.push((WORK.to_owned(), work.to_string()));
+        let (job, said) = self.job_of_workers(variables)?;
         Ok(Arc::new(crate::k8s::ClusterCrew {
             size,
             work,

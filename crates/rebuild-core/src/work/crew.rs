@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::folder::{Counted, WorkFolder};
+use super::folder::{Counted, Posting, WorkFolder};
 use super::{MOST_WORKERS, WorkId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Ctx, Unit};
@@ -100,7 +100,7 @@ pub(crate) async fn share_out<R: DeserializeOwned>(
     ctx: &Ctx,
     crew: &dyn Crew,
     store: &Store,
-    kind: &str,
+    posting: &Posting,
     task: &impl Serialize,
 ) -> Result<Vec<Counted<R>>> {
     let size = crew.size().get();
@@ -110,7 +110,7 @@ pub(crate) async fn share_out<R: DeserializeOwned>(
         )));
     }
     let folder = WorkFolder::new(store.clone(), crew.work().clone());
-    let digest = folder.post(kind, &ctx.run, size, task).await?;
+    let digest = folder.post(posting, &ctx.run, size, task).await?;
     let done = async {
         crew.run(ctx, &folder).await?;
         let mut results = Vec::new();

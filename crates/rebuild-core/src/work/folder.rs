@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Share, WorkId};
 use crate::error::{Error, Result};
-use crate::model::RunId;
+use crate::model::{BackupId, Identity, RunId};
 use crate::sealed;
 use crate::store::{Name, Store};
 
@@ -26,6 +26,31 @@ pub struct WorkFolder {
     id: WorkId,
 }
 
+/// What kind of work is posted, and how it is known later whether anybody waits for it still.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Posting {
+    /// What kind of work it is.
+    pub(crate) kind: String,
+    /// The servers on which the coordinator has a session until the work is done, by their system
+    /// identifiers.
+    pub(crate) servers: Vec<String>,
+    /// The backup that is unfinished until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) backup: Option<BackupId>,
+}
+
+impl Posting {
+    /// Of a work of that kind, whose coordinator has sessions on `servers`.
+    pub(crate) fn new<'a>(kind: &str, servers: impl IntoIterator<Item = &'a Identity>) -> Self {
+        let servers = servers.into_iter().map(|of| of.server.clone());
+        Self {
+            kind: kind.to_owned(),
+            servers: servers.collect(),
+            backup: None,
+        }
+    }
+}
+
 /// What a task says besides what is to be done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Head {
@@ -33,8 +58,8 @@ pub(super) struct Head {
     /// The version of the coordinator: shares are only done by workers of the same one, for what
     /// they return is added up.
     rebuild_version: String,
-    /// What kind of work it is.
-    pub(super) kind: String,
+    #[serde(flatten)]
+    pub(super) posting: Posting,
     pub(super) work: WorkId,
     /// The coordinator's run, whose name the workers' sessions have.
     pub(super) run: RunId,
@@ -118,7 +143,7 @@ impl WorkFolder {
     /// A refusal if there is one; the store could not be written.
     pub(super) async fn post<T: Serialize>(
         &self,
-        kind: &str,
+        posting: &Posting,
         run: &RunId,
         workers: u32,
         task: &T,
@@ -127,7 +152,7 @@ impl WorkFolder {
             head: Head {
                 format: FORMAT,
                 rebuild_version: env!("CARGO_PKG_VERSION").to_owned(),
-                kind: kind.to_owned(),
+                posting: posting.clone(),
                 work: self.id.clone(),
                 run: run.clone(),
                 workers,
@@ -172,6 +197,17 @@ impl WorkFolder {
             digest,
             bytes,
         }))
+    }
+
+    /// Every work of which anything is in `store`.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub(super) async fn all(store: &Store) -> Result<Vec<Self>> {
+        let names = store.folders(&Name::new(WORK)?).await?;
+        // What has another name is nothing that was put there as a work.
+        let ids = names.iter().filter_map(|name| name.parse().ok());
+        Ok(ids.map(|id| Self::new(store.clone(), id)).collect())
     }
 
     /// Makes sure that the work is not over.

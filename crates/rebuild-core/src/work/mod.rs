@@ -14,6 +14,7 @@ mod crew;
 mod folder;
 mod id;
 mod index;
+mod left;
 mod share;
 
 pub use crew::{AwaitedCrew, Crew};
@@ -22,7 +23,10 @@ pub use id::WorkId;
 pub use index::index_from;
 pub use share::Share;
 #[cfg(feature = "postgres")]
-pub(crate) use {crew::share_out, folder::Counted, share::is_attempt};
+pub(crate) use {
+    crew::share_out, folder::Counted, folder::Posting, left::Left, left::works_left,
+    share::is_attempt,
+};
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

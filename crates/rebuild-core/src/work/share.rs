@@ -63,7 +63,7 @@ impl Share {
 
     /// What kind of work it is.
     pub fn kind(&self) -> &str {
-        &self.posted.head.kind
+        &self.posted.head.posting.kind
     }
 
     /// The run of the coordinator.
@@ -128,3 +128,6 @@ const ATTEMPT: usize = 12;
 pub(crate) fn is_attempt(text: &str) -> bool {
     text.len() == ATTEMPT && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
+
+#[cfg(all(test, feature = "postgres"))]
+mod tests;

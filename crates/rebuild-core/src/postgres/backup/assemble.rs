@@ -1,5 +1,7 @@
 //! From what was read to the manifest.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::files::put;
@@ -11,10 +13,11 @@ use super::roles::roles_sql;
 use super::rows_out::StoredRows;
 use super::schema_dump::Dumped;
 use super::script::{refresh_sql, restore_script, sequences_sql};
-use super::take::{Rest, Taking};
+use super::take::{Rest, Taking, counted};
 use crate::error::{Error, Result};
-use crate::model::TableKind;
+use crate::model::{BackupId, TableKind};
 use crate::postgres::rows::tables::LiveTable;
+use crate::postgres::{DatabaseKey, Session, WriteMarks, database_facts, server_facts};
 use crate::traits::BackupMode;
 
 impl Taking<'_> {
@@ -27,32 +30,13 @@ impl Taking<'_> {
         tables
             .into_iter()
             .zip(stored)
-            .map(|(table, stored)| {
-                let entry = TableEntry {
-                    form: table.form(),
-                    estimated_rows: self.estimates.get(&table.table).copied().flatten(),
-                    csv: stored.csv.as_ref().map(|f| f.file.clone()),
-                    columns: table
-                        .columns
-                        .into_iter()
-                        .zip(&stored.tally.non_null)
-                        .map(|(column, filled)| ColumnEntry {
-                            name: column.name,
-                            type_name: column.type_name,
-                            base: column.base_name,
-                            filled: *filled,
-                        })
-                        .collect(),
-                    table: table.table,
-                    kind: table.kind,
-                    root: table.root,
-                    partition_of: table.ancestors.last().cloned(),
-                    condition: table.condition,
-                    rows: stored.tally.rows,
-                    hash: stored.tally.hash,
-                    chunks: stored.chunks,
-                };
-                (entry, stored.csv)
+            .map(|(table, mut stored)| {
+                let estimate = self.estimates.get(&table.table).copied().flatten();
+                let csv = stored.csv.take();
+                let mut entry = entry_of(table, stored);
+                entry.estimated_rows = estimate;
+                entry.csv = csv.as_ref().map(|file| file.file.clone());
+                (entry, csv)
             })
             .collect()
     }
@@ -150,4 +134,70 @@ impl Taking<'_> {
         }
         Ok(files)
     }
+}
+
+fn entry_of(table: LiveTable, stored: StoredRows) -> TableEntry {
+    let form = table.form();
+    let columns = table.columns.into_iter().zip(&stored.tally.non_null);
+    let columns = columns.map(|(column, filled)| ColumnEntry {
+        name: column.name,
+        type_name: column.type_name,
+        base: column.base_name,
+        filled: *filled,
+    });
+    TableEntry {
+        form,
+        estimated_rows: None,
+        csv: None,
+        columns: columns.collect(),
+        table: table.table,
+        kind: table.kind,
+        root: table.root,
+        partition_of: table.ancestors.last().cloned(),
+        condition: table.condition,
+        rows: stored.tally.rows,
+        hash: stored.tally.hash,
+        chunks: stored.chunks,
+    }
+}
+
+/// What somebody who brings rows has to know of the database that `session` is in and that another
+/// process holds: a manifest that says nothing but which tables there are.
+///
+/// # Errors
+/// The server could not be asked.
+pub(in crate::postgres) async fn tables_alone(
+    session: &Session,
+    tables: &[LiveTable],
+) -> Result<Manifest> {
+    let database = database_facts(session, DatabaseKey::Current).await?;
+    let now = Timestamp::now();
+    Ok(Manifest {
+        format: FORMAT,
+        id: BackupId::generate(),
+        of: database.identity.clone(),
+        mode: BackupMode::Full,
+        taken_at: now,
+        finished_at: now,
+        rebuild_version: env!("CARGO_PKG_VERSION").to_owned(),
+        server_version: server_facts(session).await?.version_num,
+        tools: Vec::new(),
+        encoding: database.encoding.clone(),
+        database,
+        marks: WriteMarks::read(session).await?,
+        catalog_tables: tables.len() as u64,
+        tables: counted(tables, &BTreeMap::new())
+            .into_iter()
+            .zip(tables)
+            .map(|(nothing, table)| entry_of(table.clone(), nothing))
+            .collect(),
+        partitioned: Vec::new(),
+        foreign_tables: Vec::new(),
+        materialized_views: Vec::new(),
+        sequences: Vec::new(),
+        large_objects: LargeObjectEntry::default(),
+        extensions: Vec::new(),
+        public_rights: None,
+        files: Vec::new(),
+    })
 }

@@ -8,13 +8,12 @@ use crate::error::Result;
 use crate::event::Ctx;
 use crate::model::{ContentHash, Endpoint, Identity, TableFingerprint, TableName};
 use crate::postgres::Session;
+use crate::postgres::compare::Adders;
 use crate::postgres::rows::RowOptions;
-use crate::postgres::rows::fingerprint::{Wanted, add_up};
-use crate::postgres::rows::names::Names;
+use crate::postgres::rows::fingerprint::{ToAddUp, Wanted};
 use crate::postgres::rows::scan::Tally;
 use crate::postgres::rows::snapshot::Snapshot;
 use crate::postgres::rows::tables::{LiveTable, list_tables};
-use crate::postgres::rows::units::Extent;
 
 /// Adds up every table of the manifest `like` as it is now in the database `db` on the server of
 /// `endpoint`, in one snapshot: the manifest's columns, in its form and encoding. The result
@@ -33,7 +32,7 @@ pub async fn fingerprints(
     options: &RowOptions,
 ) -> Result<Vec<TableFingerprint>> {
     let all: Vec<&TableEntry> = like.tables.iter().collect();
-    let compared = compare_rows(ctx, endpoint, db, &like.encoding, &all, options).await?;
+    let compared = compare_rows(ctx, (endpoint, db), like, &all, options, Adders::Here).await?;
     Ok(compared.into_iter().filter_map(|c| c.now).collect())
 }
 
@@ -45,18 +44,18 @@ pub(in crate::postgres) struct Compared {
     pub(in crate::postgres) now: Option<TableFingerprint>,
 }
 
-/// As [`fingerprints`], of some of the tables, beside what they were. Of a table that is
+/// As [`fingerprints`], of some of the tables, beside what they were, by `adders`. Of a table that is
 /// partitioned now, the rows are those of all its partitions.
 ///
 /// # Errors
-/// As [`fingerprints`].
+/// As [`fingerprints`]; a worker failed.
 pub(in crate::postgres) async fn compare_rows(
     ctx: &Ctx,
-    endpoint: &Endpoint,
-    db: &Identity,
-    encoding: &str,
+    (endpoint, db): (&Endpoint, &Identity),
+    like: &Manifest,
     entries: &[&TableEntry],
     options: &RowOptions,
+    adders: Adders<'_>,
 ) -> Result<Vec<Compared>> {
     let session = Session::open_at(endpoint, db, ctx).await?;
     let snapshot = Snapshot::export_from(session).await?;
@@ -68,13 +67,13 @@ pub(in crate::postgres) async fn compare_rows(
         .collect();
     let groups = grouped(entries, |table| listed.contains_key(table));
     let homes: BTreeSet<&TableName> = groups.iter().map(|(home, _)| *home).collect();
-    let wanted = |t: &LiveTable| {
+    let of_a_home = |t: &LiveTable| {
         let mut names = t.ancestors.iter().chain([&t.table]);
         t.holds_rows() && names.any(|name| homes.contains(name))
     };
-    let live = snapshot.hold(wanted, options).await?;
+    let live = snapshot.hold(of_a_home, options).await?;
     let parts = parts_of(&live);
-    let mut readings = Vec::new();
+    let mut wanted = Vec::new();
     let mut compared = Vec::new();
     for (home, entries) in groups {
         let then = sum_of(home, &entries);
@@ -82,14 +81,20 @@ pub(in crate::postgres) async fn compare_rows(
         let mut count = 0;
         if let Some(now) = &now {
             for &part in parts.get(home).into_iter().flatten() {
-                readings.push(reading(entries[0], &now.columns, part, encoding)?);
+                wanted.push(wanted_of(like, entries[0], &now.columns, part));
                 count += 1;
             }
         }
         compared.push((Compared { then, now }, count));
     }
-    let endpoint = endpoint.with_database(&db.name);
-    let sums = add_up(ctx, &endpoint, &snapshot, encoding, readings, options).await?;
+    let tables = ToAddUp {
+        endpoint: &endpoint.with_database(&db.name),
+        of: db,
+        snapshot: &snapshot,
+        encoding: &like.encoding,
+        wanted,
+    };
+    let sums = adders.of_one(ctx, &tables, like, options).await?;
     Ok(with_sums(compared, sums))
 }
 
@@ -164,30 +169,13 @@ fn nothing_of(then: &TableFingerprint, table: &LiveTable) -> TableFingerprint {
     }
 }
 
-fn reading(
-    entry: &TableEntry,
-    columns: &[String],
-    live: &LiveTable,
-    encoding: &str,
-) -> Result<Wanted> {
-    let names = Names::under(encoding);
-    Ok(Wanted {
-        table: live.table.clone(),
-        columns: columns
-            .iter()
-            .map(|name| names.ident(name))
-            .collect::<Result<_>>()?,
-        plain: true,
+/// Reads `live` as `entry` of the manifest `like` was read.
+fn wanted_of(like: &Manifest, entry: &TableEntry, columns: &[String], live: &LiveTable) -> Wanted {
+    Wanted {
+        table: live.clone(),
+        columns: columns.to_vec(),
         form: entry.form,
         condition: entry.condition.clone(),
-        extent: Extent {
-            bytes: live.bytes,
-            // A condition and a range of pages cannot both pick the rows.
-            pages: if entry.condition.is_some() {
-                0
-            } else {
-                live.pages
-            },
-        },
-    })
+        entry: like.tables.iter().position(|e| e.table == entry.table),
+    }
 }

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity};
 use crate::postgres::Session;
+use crate::postgres::rows::moment::Moment;
 use crate::postgres::rows::scan::Tally;
 use crate::postgres::rows::snapshot::Snapshot;
 use crate::postgres::rows::tables::LiveTable;
@@ -107,6 +108,14 @@ impl Held {
     /// The session that holds the database, in its transaction.
     pub(in crate::postgres) fn session(&self) -> &Session {
         self.snapshot.session()
+    }
+
+    /// The database as its workers are told of it.
+    ///
+    /// # Errors
+    /// The server could not be asked.
+    pub(in crate::postgres) async fn moment(&self) -> Result<Moment> {
+        Moment::held_by(&self.snapshot, &self.manifest.of, &self.tables).await
     }
 
     /// Writes into the manifest what the rows of each table added up to, and lets the database

@@ -39,7 +39,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity, Verdict};
 use crate::plan::ToolFacts;
@@ -48,6 +48,7 @@ use crate::postgres::{ClientTool, Environment};
 use crate::store::Store;
 use crate::traits::{Backup, BackupMode, BackupSummary, DestroyPermit};
 
+pub(in crate::postgres) use assemble::tables_alone;
 pub use fingerprints::fingerprints;
 pub(in crate::postgres) use fingerprints::{Compared, compare_rows};
 pub(crate) use held::{Carry, Chooser, Held};
@@ -160,6 +161,27 @@ impl PgBackup {
             found.push(tool.facts());
         }
         Ok(found)
+    }
+
+    /// True if there is a finished backup `id`.
+    ///
+    /// # Errors
+    /// Its manifest is damaged, or the store could not be read.
+    pub(crate) async fn is_finished(&self, id: &BackupId) -> Result<bool> {
+        Ok(self.shelf().find(id).await?.is_some())
+    }
+
+    /// Removes what there is of the backup `id`, which was never finished: it is no copy of anything.
+    ///
+    /// *Destroys:* nothing.
+    ///
+    /// # Errors
+    /// A refusal if it is finished; the store failed.
+    pub(crate) async fn remove_unfinished(&self, id: &BackupId) -> Result<()> {
+        if self.is_finished(id).await? {
+            return Err(Error::refused(format!("backup {id} is finished")));
+        }
+        self.shelf().clear(id).await
     }
 
     fn shelf(&self) -> Shelf {

@@ -18,6 +18,7 @@ use crate::event::{Ctx, Unit as Counted};
 use crate::model::{Endpoint, RowForm};
 use crate::postgres::rows::RowOptions;
 use crate::postgres::rows::copy_out::{Patience, PieceWork, copy_out};
+use crate::postgres::rows::moment::Hold;
 use crate::postgres::rows::names::Names;
 use crate::postgres::rows::pack::{PackedChunk, Packer};
 use crate::postgres::rows::scan::Tally;
@@ -50,6 +51,8 @@ pub(super) struct RowsOut {
     pub(super) folder: Name,
     /// The share of a work that this is, if it is one.
     pub(super) share: Option<Share>,
+    /// Whether the coordinator of that work is there still.
+    pub(super) hold: Option<Hold>,
 }
 
 /// The rows of one table, stored.
@@ -185,6 +188,9 @@ impl Work {
     }
 
     async fn rows_of(&self, session: &Session, unit: &Unit) -> Result<Done> {
+        if let Some(hold) = &self.out.hold {
+            hold.require().await?;
+        }
         let table = &self.out.tables[unit.table];
         let form = table.form();
         let names = Names::under(&self.out.encoding);

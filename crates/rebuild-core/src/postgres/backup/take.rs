@@ -283,6 +283,7 @@ impl<'a> Taking<'a> {
             store: self.backup.store.clone(),
             folder: self.folder.clone(),
             share: None,
+            hold: None,
         }
     }
 
@@ -328,7 +329,7 @@ impl<'a> Taking<'a> {
 }
 
 /// Rows that are not stored: those of each table that were counted.
-fn counted(tables: &[LiveTable], counts: &BTreeMap<TableName, u64>) -> Vec<StoredRows> {
+pub(super) fn counted(tables: &[LiveTable], counts: &BTreeMap<TableName, u64>) -> Vec<StoredRows> {
     let of = |t: &LiveTable| {
         let mut tally = Tally::new(t.columns.len());
         tally.rows = counts.get(&t.table).copied().unwrap_or(0);

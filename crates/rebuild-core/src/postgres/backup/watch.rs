@@ -11,6 +11,7 @@ use super::{PgBackup, contents, large_objects};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Identity, TableName};
+use crate::postgres::compare::Adders;
 use crate::postgres::rows::snapshot::limit_lock_wait;
 use crate::postgres::rows::tables::list_tables;
 use crate::postgres::{Change, Session, WriteMarks, WriteWatch};
@@ -163,11 +164,11 @@ impl Comparing<'_> {
         }
         let compared = compare_rows(
             self.ctx,
-            &self.backup.endpoint,
-            self.target,
-            &self.manifest.encoding,
+            (&self.backup.endpoint, self.target),
+            self.manifest,
             suspects,
             &self.backup.options,
+            Adders::Here,
         )
         .await?;
         Ok(compared

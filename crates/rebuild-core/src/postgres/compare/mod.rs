@@ -1,6 +1,8 @@
 //! Comparing the rows of two databases.
 
+mod adders;
 mod keys;
+mod shared;
 mod side;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::adders::Adders;
 use self::keys::Keys;
+pub(crate) use self::shared::{Place, VERIFY, add_up_share};
 use self::side::{Group, Side};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
@@ -132,9 +136,24 @@ pub async fn compare(
     rows: bool,
 ) -> Result<Comparison> {
     let options = RowOptions::default();
+    compare_by(ctx, [first, second], rows, Adders::Here, &options).await
+}
+
+/// As [`compare`], with rows that `adders` add up. The keys of rows that differ are found by this
+/// process.
+///
+/// # Errors
+/// As [`compare`]; a worker failed, or its result is missing, damaged or not of its share.
+pub(crate) async fn compare_by(
+    ctx: &Ctx,
+    [first, second]: [&Endpoint; 2],
+    rows: bool,
+    adders: Adders<'_>,
+    options: &RowOptions,
+) -> Result<Comparison> {
     let (a, b) = tokio::try_join!(
-        Side::open(ctx, first, &options),
-        Side::open(ctx, second, &options)
+        Side::open(ctx, first, options),
+        Side::open(ctx, second, options)
     )?;
     if a.identity.is_same_thing(&b.identity) {
         return Err(Error::refused(format!(
@@ -152,20 +171,10 @@ pub async fn compare(
         .iter()
         .filter_map(|(name, first)| Some(Pair::new(name, first, b.groups.get(name)?)))
         .collect();
-    let (sums_a, sums_b) = tokio::try_join!(
-        a.add_up(
-            ctx,
-            &encoding,
-            pairs.iter().map(|p| p.reading(p.first)),
-            &options
-        ),
-        b.add_up(
-            ctx,
-            &encoding,
-            pairs.iter().map(|p| p.reading(p.second)),
-            &options
-        ),
-    )?;
+    let (in_a, places_a) = a.to_add_up(&encoding, pairs.iter().map(|p| p.reading(p.first)));
+    let (in_b, places_b) = b.to_add_up(&encoding, pairs.iter().map(|p| p.reading(p.second)));
+    let [sums_a, sums_b] = adders.of_both(ctx, [&in_a, &in_b], options).await?;
+    let (sums_a, sums_b) = (places_a.sums(&sums_a), places_b.sums(&sums_b));
     let mut differing = only_in_one(&a.groups, &b.groups);
     for ((pair, in_a), in_b) in pairs.iter().zip(&sums_a).zip(&sums_b) {
         let mut differences: Vec<Difference> = pair.columns_differ().into_iter().collect();
@@ -173,7 +182,7 @@ pub async fn compare(
             let keys = match pair.key() {
                 Some(key) if rows => {
                     let keys = Keys::new(pair, key);
-                    Some(keys.compare(ctx, &a, &b, &options).await?)
+                    Some(keys.compare(ctx, &a, &b, options).await?)
                 }
                 _ => None,
             };

@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::event::Ctx;
 use crate::model::{ContentHash, Endpoint, Identity, RowForm, TableName};
 use crate::postgres::rows::RowOptions;
-use crate::postgres::rows::fingerprint::{Wanted, add_up};
-use crate::postgres::rows::names::Names;
+use crate::postgres::rows::fingerprint::{ToAddUp, Wanted};
+use crate::postgres::rows::scan::Tally;
 use crate::postgres::rows::snapshot::{Snapshot, reader};
 use crate::postgres::rows::tables::LiveTable;
 use crate::postgres::{DatabaseKey, Session, application, database_facts, qualified, server_error};
@@ -67,6 +67,25 @@ pub(super) struct Sum {
     hash: ContentHash,
 }
 
+/// Of which reading each of the tables is that are added up.
+#[derive(Default)]
+pub(super) struct Places {
+    of_parts: Vec<usize>,
+    count: usize,
+}
+
+impl Places {
+    /// What each reading comes to.
+    pub(super) fn sums(&self, tallies: &[Tally]) -> Vec<Sum> {
+        let mut sums = vec![Sum::default(); self.count];
+        for (&place, tally) in self.of_parts.iter().zip(tallies) {
+            sums[place].rows += tally.rows;
+            sums[place].hash.merge(tally.hash);
+        }
+        sums
+    }
+}
+
 impl Side {
     /// Takes a snapshot of the database, and keeps everyone from dropping or rewriting its tables.
     pub(super) async fn open(ctx: &Ctx, endpoint: &Endpoint, options: &RowOptions) -> Result<Self> {
@@ -85,40 +104,35 @@ impl Side {
         })
     }
 
-    /// Adds up the rows of each table, in the order of `readings`.
-    pub(super) async fn add_up<'a>(
-        &self,
-        ctx: &Ctx,
-        encoding: &str,
+    /// What is to be added up for `readings`, in `encoding`.
+    pub(super) fn to_add_up<'a>(
+        &'a self,
+        encoding: &'a str,
         readings: impl Iterator<Item = Reading<'a>>,
-        options: &RowOptions,
-    ) -> Result<Vec<Sum>> {
-        let names = Names::under(encoding);
+    ) -> (ToAddUp<'a>, Places) {
         let mut wanted = Vec::new();
-        let mut place = Vec::new();
-        let mut count = 0;
+        let mut places = Places::default();
         for reading in readings {
             for part in &reading.group.parts {
-                wanted.push(wanted_of(&reading, part, names)?);
-                place.push(count);
+                wanted.push(Wanted {
+                    table: part.clone(),
+                    columns: reading.columns.to_vec(),
+                    form: reading.form,
+                    condition: part.condition.clone(),
+                    entry: None,
+                });
+                places.of_parts.push(places.count);
             }
-            count += 1;
+            places.count += 1;
         }
-        let tallies = add_up(
-            ctx,
-            &self.endpoint,
-            &self.snapshot,
+        let tables = ToAddUp {
+            endpoint: &self.endpoint,
+            of: &self.identity,
+            snapshot: &self.snapshot,
             encoding,
             wanted,
-            options,
-        )
-        .await?;
-        let mut sums = vec![Sum::default(); count];
-        for (place, tally) in place.into_iter().zip(tallies) {
-            sums[place].rows += tally.rows;
-            sums[place].hash.merge(tally.hash);
-        }
-        Ok(sums)
+        };
+        (tables, places)
     }
 
     /// Another session that sees the same moment, in UTF8.
@@ -168,19 +182,4 @@ async fn groups(session: &Session, tables: Vec<LiveTable>) -> Result<BTreeMap<Ta
         groups.insert(name, group);
     }
     Ok(groups)
-}
-
-fn wanted_of(reading: &Reading<'_>, part: &LiveTable, names: Names) -> Result<Wanted> {
-    Ok(Wanted {
-        table: part.table.clone(),
-        columns: reading
-            .columns
-            .iter()
-            .map(|name| names.ident(name))
-            .collect::<Result<_>>()?,
-        plain: true,
-        form: reading.form,
-        condition: part.condition.clone(),
-        extent: part.extent(),
-    })
 }

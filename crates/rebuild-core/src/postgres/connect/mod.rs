@@ -41,6 +41,15 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 /// Where builds of PostgreSQL put the socket when nothing else is said: packages, the sources.
 const SOCKET_DIRS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
+/// True if a password stands in the connection string `text`, or may do so: one that cannot be
+/// understood is not known to have none.
+pub(crate) fn says_password(text: &str) -> bool {
+    let said = conninfo::parse(text);
+    said.map_or(true, |pairs| {
+        pairs.iter().any(|(name, _)| name.contains("password"))
+    })
+}
+
 impl Environment {
     /// The server, database and role that `text` means in this environment.
     ///

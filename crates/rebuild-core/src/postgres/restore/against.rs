@@ -1,6 +1,7 @@
 //! What a verification compares with: the rows that were restored, and no others.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -11,8 +12,10 @@ use crate::event::Ctx;
 use crate::model::{BackupId, Identity, TableName};
 use crate::postgres::Session;
 use crate::postgres::backup::{Compared, Manifest, TableEntry, add_up, compare_rows, homes};
+use crate::postgres::compare::Adders;
 use crate::postgres::rows::tables::list_tables;
 use crate::postgres::verify::{BackedUp, ContentReport, Picks};
+use crate::work::Crew;
 
 #[async_trait]
 impl BackedUp for PgRestorer {
@@ -59,6 +62,54 @@ impl BackedUp for PgRestorer {
         backup: &BackupId,
         except: Picks<'_>,
     ) -> Result<ContentReport> {
+        self.differences_by(ctx, db, backup, except, Adders::Here)
+            .await
+    }
+}
+
+/// What a verification compares with, with rows that a crew adds up. The crew does one work, so
+/// content is compared once.
+pub struct SharedComparison {
+    /// What everything else is done by.
+    pub restorer: PgRestorer,
+    /// Who adds up rows.
+    pub crew: Arc<dyn Crew>,
+}
+
+#[async_trait]
+impl BackedUp for SharedComparison {
+    async fn counts(
+        &self,
+        ctx: &Ctx,
+        db: &Identity,
+        backup: &BackupId,
+    ) -> Result<Vec<(TableName, u64)>> {
+        self.restorer.counts(ctx, db, backup).await
+    }
+
+    async fn differences(
+        &self,
+        ctx: &Ctx,
+        db: &Identity,
+        backup: &BackupId,
+        except: Picks<'_>,
+    ) -> Result<ContentReport> {
+        let adders = Adders::Crew(&*self.crew, &self.restorer.store);
+        self.restorer
+            .differences_by(ctx, db, backup, except, adders)
+            .await
+    }
+}
+
+impl PgRestorer {
+    async fn differences_by(
+        &self,
+        ctx: &Ctx,
+        db: &Identity,
+        backup: &BackupId,
+        except: Picks<'_>,
+        adders: Adders<'_>,
+    ) -> Result<ContentReport> {
         let manifest = self.manifest(backup).await?;
         let session = Session::open_at(&self.endpoint, db, ctx).await?;
         let placements = self.placements(&session, &manifest).await?;
@@ -77,11 +128,11 @@ impl BackedUp for PgRestorer {
             .collect();
         let compared = compare_rows(
             ctx,
-            &self.endpoint,
-            db,
-            &manifest.encoding,
+            (&self.endpoint, db),
+            &manifest,
             &entries,
             &self.options,
+            adders,
         )
         .await?;
         let mut differing: Vec<String> = compared.iter().filter_map(difference).collect();
@@ -95,9 +146,7 @@ impl BackedUp for PgRestorer {
             differing,
         })
     }
-}
 
-impl PgRestorer {
     /// Whether the large objects that were restored are others than those of the backup. They are
     /// left out of a comparison by the name of the table that the server keeps them in.
     async fn large_objects_differ(

@@ -26,6 +26,7 @@ mod sequences;
 mod settings;
 mod shared;
 mod stream;
+mod stream_shared;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -44,6 +45,7 @@ use crate::model::{BackupId, Endpoint, Identity};
 use crate::store::Store;
 use crate::traits::{RestoreOutline, RestoreReport, Restorer};
 
+pub use against::SharedComparison;
 pub use csv::PgCsvRestorer;
 #[cfg(feature = "cloudsql")]
 pub(crate) use empty::empty_database;
@@ -51,6 +53,7 @@ pub(super) use finish::analyze;
 pub use placement::RestoreChoice;
 pub use schema::PgBackupSchema;
 pub(crate) use shared::RESTORE;
+pub(crate) use stream_shared::COPY;
 
 use placement::Placements;
 use run::Origin;

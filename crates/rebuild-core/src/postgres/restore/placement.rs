@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::error::{Error, Result};
 use crate::model::{TableKind, TableName};
 use crate::postgres::backup::{Manifest, TableEntry, homes};
-use crate::postgres::rows::tables::{LiveColumn, LiveTable, read_tables};
+use crate::postgres::rows::tables::{LiveColumn, LiveTable, list_tables};
 use crate::postgres::{Session, qualified, server_error};
 use crate::spec::TablePatterns;
 use crate::traits::{RestoreOutline, Unplaced};
@@ -124,7 +124,8 @@ impl Placements {
         own_schema: bool,
     ) -> Result<Self> {
         choice.require_some(manifest)?;
-        let live = read_tables(session).await?;
+        // Without their sizes, for which one would wait for whoever is loading one of them.
+        let live = list_tables(session).await?;
         let mut found = Self::default();
         let by_name: BTreeMap<&TableName, &LiveTable> =
             live.iter().map(|t| (&t.table, t)).collect();

@@ -300,9 +300,17 @@ impl Shared {
                     None => source.insert(streams.reader(&self.ctx).await?),
                 };
                 let sessions = (from.next().await?, session);
-                streams
-                    .bring(&self.copying(), sessions, placement, *pages, *whole)
-                    .await
+                let table = (&self.manifest.tables[*entry], placement);
+                let copying = self.copying();
+                let bringing = streams.bring(&copying, sessions, table, *pages, *whole);
+                let tally = bringing.await?;
+                match streams.add(*entry, tally) {
+                    None => Ok(()),
+                    Some(tally) => {
+                        let kept = work::keep(item.id, &item.work.with_sum(tally))?;
+                        self.statement(session, &kept).await
+                    }
+                }
             }
             Work::CsvFile { entry, whole, .. } => {
                 let (Origin::Csv(csv), Some(placement)) = (&self.origin, self.placed.get(entry))

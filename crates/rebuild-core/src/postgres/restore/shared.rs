@@ -17,7 +17,7 @@ use crate::postgres::backup::Manifest;
 use crate::postgres::room::Room;
 use crate::spec::TablePatterns;
 use crate::traits::RestoreReport;
-use crate::work::{Crew, Share, share_out, shares};
+use crate::work::{Crew, Posting, Share, share_out, shares};
 
 /// The kind of the work.
 pub(crate) const RESTORE: &str = "restore";
@@ -97,7 +97,8 @@ impl PgRestorer {
                 .map(numbers)
                 .collect(),
         };
-        let done = share_out::<RestoreResult>(ctx, loaders.crew, &self.store, RESTORE, &task);
+        let posting = Posting::new(RESTORE, [db]);
+        let done = share_out::<RestoreResult>(ctx, loaders.crew, &self.store, &posting, &task);
         // The workers may be elsewhere; the disks are the server's.
         let room = Room::of(ctx, &self.endpoint, db, &self.options.free_space).await?;
         let done = room.keep(|| "the load".to_owned(), done).await?;

@@ -11,13 +11,14 @@ use super::load::empty;
 use super::placement::{Placement, Placements};
 use super::prepare::NOT_FROZEN;
 use super::run::{Origin, run};
-use super::work::Work;
+use super::work::{Item, Work};
 use super::{PgRestorer, sequences};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
-use crate::model::Identity;
-use crate::postgres::backup::{Held, Manifest, both};
+use crate::model::{Endpoint, Identity};
+use crate::postgres::backup::{Held, Manifest, TableEntry, both};
 use crate::postgres::rows::copy_out::{Patience, PieceWork, copy_out};
+use crate::postgres::rows::moment::{Hold, Moment};
 use crate::postgres::rows::names::Names;
 use crate::postgres::rows::scan::{Sum, Tally};
 use crate::postgres::rows::snapshot::{TableReader, reader};
@@ -45,28 +46,43 @@ impl PgRestorer {
         held: Held,
         chooser: Option<Arc<dyn Chooser>>,
     ) -> Result<()> {
-        let session = self.open(ctx, db).await?;
+        let jobs = self.options.jobs.get();
+        let (session, placements, items) = self.list_streams(ctx, db, &held, jobs).await?;
         let manifest = held.manifest().clone();
-        let placements = self.placements(&session, &manifest).await?;
-        require_all(&manifest, &placements)?;
-        let rows = self.streams(&held, &placements)?;
-        let items = self.record(&session, &manifest, &placements, rows).await?;
-        let streams = Arc::new(Streams::new(held, chooser));
+        let streams = Arc::new(Streams::of_held(&held, chooser));
         let origin = Origin::Source(streams.clone());
         run(self, ctx, db, &manifest, &placements, items, origin).await?;
         sequences::restore(&session, &manifest.sequences).await?;
         session.close().await;
-        let streams = Arc::into_inner(streams)
-            .ok_or_else(|| Error::internal("rows are still on their way"))?;
-        streams.complete().await
+        held.complete(&streams.tallies()).await
+    }
+
+    /// Makes the list of work in `db`, for `jobs` sessions in all.
+    ///
+    /// # Errors
+    /// The server failed; rows have no place in `db`.
+    pub(super) async fn list_streams(
+        &self,
+        ctx: &Ctx,
+        db: &Identity,
+        held: &Held,
+        jobs: usize,
+    ) -> Result<(Session, Placements, Vec<Item>)> {
+        let session = self.open(ctx, db).await?;
+        let manifest = held.manifest();
+        let placements = self.placements(&session, manifest).await?;
+        require_all(manifest, &placements)?;
+        let rows = self.streams(held, &placements, jobs)?;
+        let items = self.record(&session, manifest, &placements, rows).await?;
+        Ok((session, placements, items))
     }
 
     /// The work that brings the rows and the large objects.
-    fn streams(&self, held: &Held, placements: &Placements) -> Result<Vec<Work>> {
+    fn streams(&self, held: &Held, placements: &Placements, jobs: usize) -> Result<Vec<Work>> {
         let extents: Vec<Extent> = held.tables.iter().map(LiveTable::extent).collect();
         let total: u64 = extents.iter().map(|e| e.bytes).sum();
-        let jobs = self.options.jobs.get() as u64;
-        // What is no more than one worker's share of the whole is not divided: only rows that
+        let jobs = jobs as u64;
+        // What is no more than one session's share of the whole is not divided: only rows that
         // come in one piece can be written as frozen.
         let share = match jobs {
             1 => u64::MAX,
@@ -90,6 +106,7 @@ impl PgRestorer {
                 pages: unit.pages,
                 bytes: unit.weight,
                 whole,
+                sum: None,
             });
         }
         if held.manifest().large_objects.count > 0 {
@@ -125,25 +142,84 @@ fn require_all(manifest: &Manifest, placements: &Placements) -> Result<()> {
 
 /// The rows of a database, on their way to another.
 pub(super) struct Streams {
-    held: Held,
+    /// The database itself.
+    endpoint: Endpoint,
+    /// The name of the snapshot that sees the rows, and the encoding to read them in.
+    snapshot: String,
+    encoding: String,
+    /// The tables, in the order of the manifest.
+    tables: Vec<LiveTable>,
     chooser: Option<Arc<dyn Chooser>>,
-    tallies: Mutex<Vec<Tally>>,
+    sums: Sums,
+}
+
+/// What becomes of what the rows add up to.
+enum Sums {
+    /// It is added up here.
+    Here(Mutex<Vec<Tally>>),
+    /// It is kept with the rows, for the process that holds the database.
+    Kept(Box<Hold>),
 }
 
 impl Streams {
-    fn new(held: Held, chooser: Option<Arc<dyn Chooser>>) -> Self {
+    /// The rows of a database that this process holds.
+    fn of_held(held: &Held, chooser: Option<Arc<dyn Chooser>>) -> Self {
         let nothing = |t: &LiveTable| Tally::new(t.columns.len());
         Self {
-            tallies: Mutex::new(held.tables.iter().map(nothing).collect()),
-            held,
+            endpoint: held.endpoint.clone(),
+            snapshot: held.snapshot.id().to_owned(),
+            encoding: held.manifest().encoding.clone(),
+            tables: held.tables.clone(),
             chooser,
+            sums: Sums::Here(Mutex::new(held.tables.iter().map(nothing).collect())),
         }
     }
 
-    async fn complete(self) -> Result<()> {
-        let tallies = self.tallies.into_inner();
-        let tallies = tallies.unwrap_or_else(PoisonError::into_inner);
-        self.held.complete(&tallies).await
+    /// The rows of `tables` of the database at `endpoint`, which another process holds at `moment`.
+    pub(super) fn held_elsewhere(
+        endpoint: &Endpoint,
+        moment: &Moment,
+        encoding: &str,
+        tables: Vec<LiveTable>,
+        hold: Hold,
+    ) -> Self {
+        Self {
+            endpoint: endpoint.with_database(&moment.of.name),
+            snapshot: moment.snapshot().to_owned(),
+            encoding: encoding.to_owned(),
+            tables,
+            chooser: None,
+            sums: Sums::Kept(Box::new(hold)),
+        }
+    }
+
+    /// What has been added up here.
+    fn tallies(&self) -> Vec<Tally> {
+        match &self.sums {
+            Sums::Here(tallies) => tallies
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+            Sums::Kept(_) => Vec::new(),
+        }
+    }
+
+    /// Adds what a piece of the table at `entry` came to; gives it back if it is to be kept.
+    pub(super) fn add(&self, entry: usize, tally: Tally) -> Option<Tally> {
+        let Sums::Here(tallies) = &self.sums else {
+            return Some(tally);
+        };
+        let mut tallies = tallies.lock().unwrap_or_else(PoisonError::into_inner);
+        tallies[entry].merge(&tally);
+        None
+    }
+
+    /// Makes sure that whoever holds the source elsewhere is there still.
+    async fn require_held(&self) -> Result<()> {
+        match &self.sums {
+            Sums::Here(_) => Ok(()),
+            Sums::Kept(hold) => hold.require().await,
+        }
     }
 
     /// A session that reads rows.
@@ -151,9 +227,9 @@ impl Streams {
     /// # Errors
     /// The source could not be reached, or is no longer held.
     pub(super) async fn reader(&self, ctx: &Ctx) -> Result<TableReader> {
-        let encoding = &self.held.manifest().encoding;
-        let id = self.held.snapshot.id();
-        let opened = reader(&self.held.endpoint, &application(ctx), id, encoding).await;
+        self.require_held().await?;
+        let application = application(ctx);
+        let opened = reader(&self.endpoint, &application, &self.snapshot, &self.encoding).await;
         let session = opened.map_err(|e| e.context("could not read the source"))?;
         if let Some(chooser) = &self.chooser {
             chooser.prepare(&session).await?;
@@ -162,19 +238,19 @@ impl Streams {
     }
 
     /// Brings the rows of a table, or of some of its `pages`, from the session `from` to `to`,
-    /// in the transaction of their piece.
+    /// in the transaction of their piece; returns what they add up to.
     ///
     /// # Errors
-    /// Either server failed; the rows do not fit.
+    /// Either server failed; the rows do not fit; the source is no longer held.
     pub(super) async fn bring(
         &self,
         copying: &CopyIn<'_>,
         (from, to): (&Session, &Session),
-        placement: &Placement,
+        (entry, placement): (&TableEntry, &Placement),
         pages: Option<(u32, Option<u32>)>,
         whole: bool,
-    ) -> Result<()> {
-        let entry = &self.held.manifest().tables[placement.entry];
+    ) -> Result<Tally> {
+        self.require_held().await?;
         let steps = copying.begin(to, entry, placement, whole).await?;
         let (pieces, mut ready) = mpsc::channel(AHEAD);
         let read = self.read(copying, from, placement.entry, pages, pieces);
@@ -192,9 +268,7 @@ impl Streams {
                 rows.unwrap_or(0)
             )));
         }
-        let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
-        tallies[placement.entry].merge(&tally);
-        Ok(())
+        Ok(tally)
     }
 
     async fn read(
@@ -205,7 +279,7 @@ impl Streams {
         pages: Option<(u32, Option<u32>)>,
         ready: mpsc::Sender<Piece>,
     ) -> Result<Tally> {
-        let table = &self.held.tables[index];
+        let table = &self.tables[index];
         let names = Names::under(copying.encoding);
         let form = table.form();
         let reading = Reading {

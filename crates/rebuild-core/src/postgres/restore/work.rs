@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::SimpleQueryMessage;
 
 use crate::error::{Error, Result};
+use crate::postgres::rows::scan::Tally;
 use crate::postgres::{Session, literal, server_error};
 
 pub(super) const SCHEMA: &str = "rebuild_restore";
@@ -43,6 +44,10 @@ pub(super) enum Work {
         bytes: u64,
         /// As of [`Work::Rows`].
         whole: bool,
+        /// What the rows added up to, once a worker of another process has brought them: it is kept
+        /// with the rows, or not at all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sum: Option<Tally>,
     },
     /// Load a CSV file.
     CsvFile {
@@ -91,6 +96,15 @@ pub(super) enum Work {
 }
 
 impl Work {
+    /// The same, with what its rows added up to.
+    pub(super) fn with_sum(&self, tally: Tally) -> Self {
+        let mut work = self.clone();
+        if let Self::Stream { sum, .. } = &mut work {
+            *sum = Some(tally);
+        }
+        work
+    }
+
     /// The place of the table, or of the file, whose rows are loaded.
     pub(super) fn rows_of(&self) -> Option<usize> {
         match self {

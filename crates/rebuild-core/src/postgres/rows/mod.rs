@@ -3,6 +3,7 @@
 pub(crate) mod copy_out;
 pub(crate) mod fingerprint;
 pub(crate) mod form;
+pub(crate) mod moment;
 pub(crate) mod names;
 mod options;
 pub(crate) mod pack;

@@ -220,13 +220,19 @@ pub(crate) async fn reader(
 /// # Errors
 /// The snapshot is gone.
 pub(crate) async fn import(session: &Session, id: &str) -> Result<()> {
-    session
-        .batch_execute(&format!(
-            "begin isolation level repeatable read read only; set transaction snapshot {}",
-            crate::postgres::literal(id)?
-        ))
-        .await
-        .map_err(|e| server_error("could not import the snapshot", e))
+    let begun = session.batch_execute(&importing(id)?).await;
+    begun.map_err(|e| server_error("could not import the snapshot", e))
+}
+
+/// The statements that begin a transaction that sees what the snapshot `id` sees.
+///
+/// # Errors
+/// The id cannot be quoted.
+pub(crate) fn importing(id: &str) -> Result<String> {
+    Ok(format!(
+        "begin isolation level repeatable read read only; set transaction snapshot {}",
+        crate::postgres::literal(id)?
+    ))
 }
 
 /// What the transaction that `session` is in sees, as text: which transactions ended before it

@@ -1,6 +1,7 @@
 //! Copies between real servers.
 
 mod cut;
+mod shared;
 
 use std::num::NonZeroUsize;
 

@@ -128,7 +128,9 @@ impl Performance<'_> {
             mark: Some(self.record.mark()),
             environment: &project.environment,
         };
-        let (_, verdict) = copying.by_way_of(ctx, self.shelf.of_the_copy()?).await?;
+        let (_, verdict) = copying
+            .by_way_of(ctx, self.shelf.of_the_copy()?, None)
+            .await?;
         if verdict.passed() {
             return Ok(());
         }

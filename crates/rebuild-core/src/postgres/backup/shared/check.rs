@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::BackupId;
 use crate::store::Store;
-use crate::work::{Crew, Share, share_out, shares};
+use crate::work::{Crew, Posting, Share, share_out, shares};
 
 /// The kind of the work.
 pub(crate) const CHECK: &str = "check";
@@ -53,7 +53,8 @@ pub(in crate::postgres::backup) async fn read_by(
             .map(files)
             .collect(),
     };
-    let results = share_out::<ReadBack>(ctx, crew, store, CHECK, &task).await?;
+    let posting = Posting::new(CHECK, []);
+    let results = share_out::<ReadBack>(ctx, crew, store, &posting, &task).await?;
     let mut read = ReadBack::default();
     for (index, (counted, share)) in results.into_iter().zip(&task.shares).enumerate() {
         if counted.result.chunks() != share.len() {

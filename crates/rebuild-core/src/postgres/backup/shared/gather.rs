@@ -71,7 +71,7 @@ fn check(
     }
     for unit in stored {
         check_unit(task, unit, &counted.attempt, files).map_err(|why| {
-            let table = &task.tables[unit.table].table;
+            let table = &task.moment.tables[unit.table].table;
             format!("part {} of table {table}: {why}", unit.part)
         })?;
     }
@@ -84,7 +84,7 @@ fn check_unit(
     attempt: &str,
     files: &BTreeMap<String, u64>,
 ) -> Result<(), String> {
-    if unit.tally.non_null.len() != task.tables[unit.table].columns.len() {
+    if unit.tally.non_null.len() != task.moment.tables[unit.table].columns.len() {
         return Err("it has other columns".to_owned());
     }
     let mut rows = 0u64;

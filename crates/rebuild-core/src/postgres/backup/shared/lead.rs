@@ -7,15 +7,15 @@ use super::super::rows_out::{Done, Piece, StoredRows, by_table, parts_of};
 use super::super::take::{Taking, whole_or_nothing};
 use super::super::together::{Together, both};
 use super::gather::gather;
-use super::{BACKUP, BackupResult, BackupTask, TableOfTask};
+use super::{BACKUP, BackupResult, BackupTask};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Identity, Verdict};
-use crate::postgres::rows::snapshot::seen_by;
+use crate::postgres::rows::moment::Moment;
 use crate::postgres::rows::tables::LiveTable;
 use crate::postgres::rows::units::Unit;
 use crate::traits::{BackupMode, BackupSummary};
-use crate::work::{Crew, share_out, shares};
+use crate::work::{Crew, Posting, share_out, shares};
 
 /// What a part costs besides the bytes in it, in bytes.
 const EACH_PART: u64 = 64 << 10;
@@ -132,20 +132,21 @@ impl Taking<'_> {
             share.into_iter().map(|unit| units[unit].clone()).collect()
         };
         let task = BackupTask {
-            of: self.target.clone(),
             backup: self.id.clone(),
-            snapshot: self.snapshot.id().to_owned(),
-            sees: seen_by(self.snapshot.session()).await?,
+            moment: Moment::held_by(&self.snapshot, self.target, tables).await?,
             encoding: self.database.encoding.clone(),
             level: options.level,
             chunk_bytes: options.chunk_bytes,
-            tables: tables.iter().map(TableOfTask::of).collect(),
             shares: (shares(&weights, crew.size()).into_iter())
                 .map(of_share)
                 .collect(),
         };
         let store = &self.backup.store;
-        let results = share_out::<BackupResult>(ctx, crew, store, BACKUP, &task).await?;
+        let posting = Posting {
+            backup: Some(self.id.clone()),
+            ..Posting::new(BACKUP, [self.target])
+        };
+        let results = share_out::<BackupResult>(ctx, crew, store, &posting, &task).await?;
         gather(&self.backup.shelf(), &task, results).await
     }
 }

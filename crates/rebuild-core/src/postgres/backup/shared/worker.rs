@@ -1,16 +1,14 @@
 //! What a worker does.
 
-use std::collections::BTreeMap;
-
 use super::super::PgBackup;
 use super::super::check_rows::{ChunkToRead, ReadBack, read_chunks};
 use super::super::rows_out::{Done, Piece, RowsOut, UnitDone};
-use super::{BackupResult, BackupTask, TableOfTask};
-use crate::error::{Error, ErrorKind, Result};
+use super::{BackupResult, BackupTask};
+use crate::error::Result;
 use crate::event::Ctx;
-use crate::postgres::Session;
-use crate::postgres::rows::snapshot::{import, seen_by};
-use crate::postgres::rows::tables::{LiveTable, list_tables, refuse_unreadable};
+use crate::postgres::rows::moment::Hold;
+use crate::postgres::rows::tables::{LiveTable, refuse_unreadable};
+use crate::postgres::rows::units::Unit;
 use crate::work::Share;
 
 impl PgBackup {
@@ -26,8 +24,9 @@ impl PgBackup {
     /// this role less; a table could not be read; the store could not be written.
     pub async fn take_share(&self, ctx: &Ctx, share: &Share) -> Result<bool> {
         let task: BackupTask = share.task()?;
-        let tables = self.tables_of(ctx, share, &task).await?;
-        let stored = self.store_units(ctx, share, &task, tables).await?;
+        let (tables, hold) = task.moment.enter(ctx, &self.endpoint).await?;
+        require_own(&tables, task.share(share.index())?)?;
+        let stored = self.store_units(ctx, share, &task, tables, hold).await?;
         let read = self.read_back(ctx, &task, &stored).await?;
         let result = BackupResult { stored, read };
         if share.leave(&result).await? {
@@ -37,63 +36,28 @@ impl PgBackup {
         Ok(false)
     }
 
-    /// The tables of the task, as the server describes them in the snapshot.
-    async fn tables_of(
-        &self,
-        ctx: &Ctx,
-        share: &Share,
-        task: &BackupTask,
-    ) -> Result<Vec<LiveTable>> {
-        let session = Session::open_at(&self.endpoint, &task.of, ctx).await?;
-        let gone = |e: Error| {
-            let why = "the snapshot of the backup is gone: its coordinator has ended";
-            Error::refused(why).caused_by(e)
-        };
-        let imported = import(&session, &task.snapshot).await;
-        imported.map_err(|e| match e.kind() {
-            ErrorKind::Server => gone(e),
-            _ => e,
-        })?;
-        let sees = seen_by(&session).await?;
-        if sees != task.sees {
-            return Err(gone(Error::refused(format!(
-                "the snapshot of that name sees {sees}, and not {}",
-                task.sees
-            ))));
-        }
-        let listed = list_tables(&session).await?;
-        session.close().await;
-        let tables = in_order(listed, &task.tables)?;
-        let share = task.share(share.index())?;
-        let own = |at: &usize| share.iter().any(|unit| unit.table == *at);
-        let read: Vec<LiveTable> = (0..tables.len())
-            .filter(own)
-            .map(|at| tables[at].clone())
-            .collect();
-        refuse_unreadable(&read)?;
-        Ok(tables)
-    }
-
     async fn store_units(
         &self,
         ctx: &Ctx,
         share: &Share,
         task: &BackupTask,
         tables: Vec<LiveTable>,
+        hold: Hold,
     ) -> Result<Vec<UnitDone>> {
         let mut options = self.options.clone();
         options.level = task.level;
         options.chunk_bytes = task.chunk_bytes;
         let out = RowsOut {
             ctx: ctx.clone(),
-            endpoint: self.endpoint.with_database(&task.of.name),
-            snapshot: task.snapshot.clone(),
+            endpoint: self.endpoint.with_database(&task.moment.of.name),
+            snapshot: task.moment.snapshot().to_owned(),
             encoding: task.encoding.clone(),
             tables,
             options,
             store: self.store.clone(),
             folder: self.shelf().folder(&task.backup)?,
             share: Some(share.clone()),
+            hold: Some(hold),
         };
         let units = task.share(share.index())?.iter().cloned();
         let done = out.run(units.map(Piece::Rows).collect()).await?;
@@ -111,7 +75,7 @@ impl PgBackup {
         stored: &[UnitDone],
     ) -> Result<ReadBack> {
         let chunks = stored.iter().flat_map(|unit| {
-            let table = &task.tables[unit.table];
+            let table = &task.moment.tables[unit.table];
             unit.chunks.iter().map(|chunk| ChunkToRead {
                 table: unit.table,
                 form: table.form,
@@ -139,21 +103,12 @@ impl PgBackup {
     }
 }
 
-/// The tables that the task names, in its order.
+/// Makes sure that the tables that `units` are of can be read whole.
 ///
 /// # Errors
-/// The server describes one of them in another way than to the coordinator.
-fn in_order(listed: Vec<LiveTable>, wanted: &[TableOfTask]) -> Result<Vec<LiveTable>> {
-    let mut by_oid: BTreeMap<u32, LiveTable> = listed.into_iter().map(|t| (t.oid, t)).collect();
-    let find = |wanted: &TableOfTask| {
-        let found = by_oid.remove(&wanted.oid);
-        let same = found.filter(|found| TableOfTask::of(found) == *wanted);
-        same.ok_or_else(|| {
-            Error::refused(format!(
-                "table {} is not here what the coordinator sees",
-                wanted.table
-            ))
-        })
-    };
-    wanted.iter().map(find).collect()
+/// A refusal if one cannot.
+fn require_own(tables: &[LiveTable], units: &[Unit]) -> Result<()> {
+    let own = |at: &usize| units.iter().any(|unit| unit.table == *at);
+    let read = (0..tables.len()).filter(own).map(|at| tables[at].clone());
+    refuse_unreadable(&read.collect::<Vec<LiveTable>>())
 }

@@ -1,5 +1,6 @@
 //! Restores on a real server.
 
+mod added_up;
 mod csv;
 mod cut;
 mod keys;

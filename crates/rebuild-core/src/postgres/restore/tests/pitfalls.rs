@@ -100,7 +100,7 @@ async fn partitioned_tables_that_have_rows_are_emptied_first() {
 }
 
 /// What CREATE EXTENSION makes of a script with pg_extension_config_dump, and rows of that script.
-const EXTENSION: &str = "
+pub(super) const EXTENSION: &str = "
     create schema ext;
     create table ext.filtered (x int, own bool);
     create table ext.whole (x int);

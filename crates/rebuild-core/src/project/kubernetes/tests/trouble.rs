@@ -330,7 +330,7 @@ async fn the_pods_that_share_a_work_are_led_to_the_service() {
     let text = text.replace("[target]\n", "workers.job = \"workers.yaml\"\n[target]\n");
     let project = world.open(&text).await.expect("a project");
     let named = ("REBUILD_WORK".to_owned(), "nightly".to_owned());
-    let (job, limit) = project.job_of_workers(named).expect("a Job");
+    let (job, limit) = project.job_of_workers(vec![named]).expect("a Job");
     let told: Vec<String> = (job.env.iter())
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
@@ -345,7 +345,7 @@ async fn the_pods_that_share_a_work_are_led_to_the_service() {
     assert_eq!(limit, std::time::Duration::from_secs(12 * 3600));
 
     let without = world.open(&world.spec_text("")).await.expect("a project");
-    let refused = without.job_of_workers((String::new(), String::new()));
+    let refused = without.job_of_workers(Vec::new());
     let error = refused.err().expect("no workers");
     assert!(
         error.to_string().contains("[kubernetes.workers]"),
