@@ -135,7 +135,7 @@ impl CloudSql {
         };
         let waited = self.google().wait(ctx, &what, limit, look).await;
         let run = waited.map_err(|e| goes_on(e, &self.look_at(known.load(Ordering::Relaxed))))?;
-        let taken = Taken::Run(run.clone());
+        let taken = Taken::Run(Box::new(run.clone()));
         match taken.complaints().join("; ") {
             none if none.is_empty() => {
                 taken.warn_of_unknown_size(ctx);

@@ -19,9 +19,9 @@ use crate::model::BackupId;
 #[derive(Debug)]
 pub(super) enum Taken {
     /// A run of the instance that is there.
-    Run(BackupRun),
+    Run(Box<BackupRun>),
     /// A backup whose instance is gone.
-    Kept(Backup),
+    Kept(Box<Backup>),
 }
 
 /// What both kinds of copy say of themselves.
@@ -145,15 +145,15 @@ impl CloudSql {
         if let Some(run) = &run
             && run.status == SqlBackupRunStatus::Successful
         {
-            return Ok(Some(Taken::Run(run.clone())));
+            return Ok(Some(Taken::Run(Box::new(run.clone()))));
         }
         let mut kept = self.kept_with(ctx, id).await?;
         kept.sort_by_key(|kept| kept.state != SqlBackupState::Successful);
         let whole = |kept: &Backup| kept.state == SqlBackupState::Successful;
         Ok(match (run, kept.into_iter().next()) {
-            (Some(run), Some(kept)) if !whole(&kept) => Some(Taken::Run(run)),
-            (_, Some(kept)) => Some(Taken::Kept(kept)),
-            (run, None) => run.map(Taken::Run),
+            (Some(run), Some(kept)) if !whole(&kept) => Some(Taken::Run(Box::new(run))),
+            (_, Some(kept)) => Some(Taken::Kept(Box::new(kept))),
+            (run, None) => run.map(|run| Taken::Run(Box::new(run))),
         })
     }
 
@@ -247,8 +247,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_of_a_copy_is_told() {
-        assert_eq!(Taken::Run(run()).complaints(), [""; 0]);
-        assert_eq!(Taken::Kept(kept()).complaints(), [""; 0]);
+        assert_eq!(Taken::Run(Box::new(run())).complaints(), [""; 0]);
+        assert_eq!(Taken::Kept(Box::new(kept())).complaints(), [""; 0]);
         let disk = OperationError::new().set_message("the disk could not be copied");
         let mut endless = run();
         endless.end_time = None;
@@ -270,7 +270,7 @@ mod tests {
             (endless, "backup run 17 does not say when it ended"),
             (run().set_max_chargeable_bytes(0), "backup run 17 is empty"),
         ] {
-            assert_eq!(Taken::Run(run).complaints(), [why]);
+            assert_eq!(Taken::Run(Box::new(run)).complaints(), [why]);
         }
         let mut endless = kept();
         endless.backup_interval = None;
@@ -287,20 +287,23 @@ mod tests {
             (endless, "does not say when it ended"),
             (kept().set_max_chargeable_bytes(0), "is empty"),
         ] {
-            assert_eq!(Taken::Kept(kept).complaints(), [format!("{name} {why}")]);
+            assert_eq!(
+                Taken::Kept(Box::new(kept)).complaints(),
+                [format!("{name} {why}")]
+            );
         }
     }
 
     #[test]
     fn a_copy_says_what_it_is_and_whether_its_instance_is_gone() {
-        let taken = Taken::Run(run()).describe();
+        let taken = Taken::Run(Box::new(run())).describe();
         assert!(taken.starts_with("backup run 17: SUCCESSFUL, of 2025-11-"));
         assert!(taken.ends_with(", 2048 bytes at most"), "{taken}");
         let mut sizeless = run();
         sizeless.max_chargeable_bytes = None;
-        let sizeless = Taken::Run(sizeless);
+        let sizeless = Taken::Run(Box::new(sizeless));
         assert!(sizeless.describe().ends_with(", of unknown size"));
-        let kept = Taken::Kept(kept());
+        let kept = Taken::Kept(Box::new(kept()));
         let told = kept.describe();
         assert!(
             told.ends_with("at most, which has outlived its instance"),

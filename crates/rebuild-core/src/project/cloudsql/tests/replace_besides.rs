@@ -42,7 +42,7 @@ async fn a_run_that_outlived_its_instance_counts_and_goes_with_its_backup() {
     let project = world.project(&spec).await.expect("a project");
     project.backup().await.expect("a backup");
     let pruned = project.prune_backups(Some(1), None, true).await;
-    assert_eq!(pruned.expect("pruned"), [id.clone()]);
+    assert_eq!(pruned.expect("pruned"), std::slice::from_ref(&id));
     let left = kept(&world).await;
     assert!(!left.contains(&format!("rebuild {id}")), "{left:?}");
     world.google.assert_clean();
