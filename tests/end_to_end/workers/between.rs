@@ -67,8 +67,8 @@ async fn pods_of_a_job_compare_a_database_with_its_backup() {
     let content = |run: &Run| -> Value {
         let verdict = run.json();
         let checks = verdict["checks"].as_array().expect("checks").iter();
-        let content = checks.filter(|check| check["name"] == "content");
-        content.cloned().next().expect("content was compared")
+        let mut content = checks.filter(|check| check["name"] == "content");
+        content.next().cloned().expect("content was compared")
     };
     // What else is checked differs: it has drifted.
     let run = stage.with_mishap(what, &shared).await.expect(6);
