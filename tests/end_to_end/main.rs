@@ -5,6 +5,7 @@
 mod chaos;
 mod commands;
 mod dumps;
+mod evicted;
 mod exit_codes;
 mod hooks;
 mod hostile;
