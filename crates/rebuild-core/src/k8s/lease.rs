@@ -28,6 +28,13 @@ const RENEW_EVERY: Duration = Duration::from_secs(15);
 /// taking it too early is worse than waiting.
 const GRACE: Duration = Duration::from_secs(60);
 
+/// How long a Lease that has run out by this machine's clock must stay as it is before it is taken: a holder
+/// whose clock is behind has renewed it by then.
+const WATCHED_FOR: Duration = Duration::from_secs(2 * RENEW_EVERY.as_secs());
+
+/// How often it is looked at meanwhile.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// A [`Lock`] that is a `coordination.k8s.io/v1` Lease.
 ///
 /// It stands besides the database's own lock, on whose connection everything destructive runs:
@@ -36,6 +43,17 @@ pub struct LeaseLock {
     cluster: Cluster,
     name: String,
     held: Mutex<Option<Held>>,
+}
+
+/// What a try to take a Lease came to.
+enum Try {
+    Taken,
+    HeldBy(String),
+    /// Whoever held it has not renewed it in time, or a clock is wrong.
+    RunOut {
+        holder: String,
+        version: String,
+    },
 }
 
 struct Held {
@@ -127,10 +145,33 @@ impl Lock for LeaseLock {
         }
         let holder = ctx.run.to_string();
         let what = self.what("take");
-        // A try whose answer was lost finds that it has the Lease.
-        let taken = || async { self.try_take(&holder).await };
-        if let Some(other) = self.cluster.ask(ctx, &what, taken).await? {
-            return Err(self.taken(&other));
+        let mut watched: Option<(String, Instant)> = None;
+        loop {
+            let unchanged = watched.as_ref();
+            let unchanged = unchanged.filter(|(_, since)| since.elapsed() >= WATCHED_FOR);
+            let unchanged = unchanged.map(|(version, _)| &**version);
+            // A try whose answer was lost finds that it has the Lease.
+            let take = || async { self.try_take(&holder, unchanged).await };
+            let (other, version) = match self.cluster.ask(ctx, &what, take).await? {
+                Try::Taken => break,
+                Try::HeldBy(other) => return Err(self.taken(&other)),
+                Try::RunOut { holder, version } => (holder, version),
+            };
+            match &watched {
+                Some((before, _)) if *before != version => return Err(self.taken(&other)),
+                Some(_) => {}
+                None => {
+                    ctx.events.info(format!(
+                        "the Lease {:?} of {other} has run out; it is taken unless it is renewed within {WATCHED_FOR:?}",
+                        self.name
+                    ));
+                    watched = Some((version, Instant::now()));
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = ctx.stop.cancelled() => ctx.check_stop(&what)?,
+            }
         }
         *held = Some(self.keep(&holder));
         Ok(())
@@ -170,21 +211,32 @@ impl Lock for LeaseLock {
 }
 
 impl LeaseLock {
-    /// Takes the Lease for `holder`, or says who else has it.
-    async fn try_take(&self, holder: &str) -> Result<Option<String>, kube::Error> {
+    /// Takes the Lease for `holder`, or says who else has it. One that has run out is taken if it still has
+    /// the version `unchanged`.
+    async fn try_take(&self, holder: &str, unchanged: Option<&str>) -> Result<Try, kube::Error> {
         let found = self.api().get_opt(&self.name).await?;
         if let Some(other) = found.as_ref().and_then(|lease| other_holder(lease, holder)) {
-            return Ok(Some(other));
+            return Ok(Try::HeldBy(other));
+        }
+        if let Some(run_out) = found.as_ref().and_then(|lease| run_out(lease, holder))
+            && unchanged != Some(&run_out.1)
+        {
+            let (holder, version) = run_out;
+            return Ok(Try::RunOut { holder, version });
         }
         match self.write(holder, found).await {
             // Somebody was faster, or this is the second try and the first one came through.
             Err(kube::Error::Api(status)) if status.code == 409 => {
                 let now = self.api().get_opt(&self.name).await?;
                 let other = now.as_ref().and_then(holder_of).map(|other| clean(other));
-                Ok(Some(other.unwrap_or_else(|| "another run".to_owned()))
-                    .filter(|other| other != holder))
+                let other = other.unwrap_or_else(|| "another run".to_owned());
+                Ok(if other == holder {
+                    Try::Taken
+                } else {
+                    Try::HeldBy(other)
+                })
             }
-            written => written.map(|()| None),
+            written => written.map(|()| Try::Taken),
         }
     }
 
@@ -220,6 +272,13 @@ impl LeaseLock {
 fn holder_of(lease: &Lease) -> Option<&String> {
     let holder = lease.spec.as_ref()?.holder_identity.as_ref();
     holder.filter(|holder| !holder.is_empty())
+}
+
+/// Who else held it when it ran out, by this machine's clock, and its version.
+fn run_out(lease: &Lease, holder: &str) -> Option<(String, String)> {
+    let other = holder_of(lease).filter(|other| *other != holder)?;
+    let version = lease.metadata.resource_version.clone();
+    Some((clean(other), version.unwrap_or_default()))
 }
 
 /// Who else holds it and has not let it run out.

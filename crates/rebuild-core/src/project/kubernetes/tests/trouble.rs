@@ -306,8 +306,27 @@ async fn somebody_elses_lease_and_job_are_left_alone() {
     );
     world.await_ready("deployment", "api", 2).await;
 
-    // Whoever has not renewed for minutes is gone.
+    // A holder whose clock is behind renews it all the same.
     let long_ago = now - jiff::SignedDuration::from_mins(10);
+    let renewing = async {
+        for seconds in 0.. {
+            let renewed = long_ago + jiff::SignedDuration::from_secs(seconds);
+            world.apply(&lease(&format!("{renewed:.6}"))).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let project = world.project(SPEC).await;
+    let refused = tokio::select! {
+        refused = project.run(None, None) => refused,
+        () = renewing => unreachable!("it goes on"),
+    };
+    let error = refused.expect_err("somebody renews the Lease");
+    assert!(
+        error.to_string().contains("is held by somebody"),
+        "{error:?}"
+    );
+
+    // Whoever has not renewed for minutes is gone.
     world.apply(&lease(&format!("{long_ago:.6}"))).await;
     let sleeping = JOB.replace("echo \"$GREETING\"", "sleep 1000000");
     world.apply(&sleeping).await;
