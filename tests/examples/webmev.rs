@@ -119,6 +119,49 @@ async fn the_whole_procedure_from_start_to_rollback() {
     readme.end();
 }
 
+#[tokio::test]
+async fn a_rehearsal_migrates_a_copy_in_the_instance_that_is_there() {
+    let (site, _, cloud) = prepared().await;
+    let (server, rows) = (psql(&site, SERVER).await, psql(&site, ROWS).await);
+
+    let rehearsal = site.sh("rebuild run --rehearse spring").await;
+    assert_eq!(
+        rehearsal.code, 0,
+        "{}{}",
+        rehearsal.stdout, rehearsal.stderr
+    );
+    says(
+        &rehearsal.stdout,
+        &[
+            "rehearsal spring went through after ",
+            "target.cloudsql.export",
+            "restore.fallback: there is no export to fall back on",
+            "target.cloudsql.replace: the server stays",
+            "infrastructure \"stack\" (terraform): the new server is made by it",
+            "after \"smoke\"",
+        ],
+    );
+    let migrated = "0002_state is applied to webmev_rehearsal_spring";
+    says(&rehearsal.stderr, &[migrated]);
+
+    assert_eq!(psql(&site, SERVER).await, server);
+    assert_eq!(psql(&site, ROWS).await, rows);
+    assert_eq!(psql(&site, MIGRATIONS).await, "0001_initial");
+    let databases =
+        "select string_agg(datname, ' ') from pg_database where datname ~ 'webmev|rebuild'";
+    assert_eq!(psql(&site, databases).await, "webmev");
+    for method in [
+        "sql.backupRuns.insert",
+        "sql.instances.export",
+        "sql.Backups.CreateBackup",
+        "sql.instances.delete",
+        "sql.instances.patch",
+    ] {
+        assert!(cloud.google.calls(method).is_empty(), "{method}");
+    }
+    cloud.google.assert_clean();
+}
+
 /// In the place of terraform: damages the rows in the store before it lets terraform apply.
 const DAMAGE: &str = r#"#!/bin/sh
 case " $* " in *" apply "*)

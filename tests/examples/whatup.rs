@@ -213,6 +213,67 @@ async fn the_whole_procedure_from_start_to_rollback() {
     readme.end();
 }
 
+/// All that `terraform` manages, with its workspaces, and whatever is in the store.
+async fn kept(site: &Site) -> String {
+    let look = "cd \"$WHATUP_STATE\" && cksum terraform.tfstate; cd - >/dev/null; \
+                terraform -chdir=infra workspace list; find \"${WHATUP_STORE#file://}\" -type f | sort";
+    site.sh(look).await.with(0)
+}
+
+#[tokio::test]
+async fn a_rehearsal_has_the_jobs_fill_a_copy_and_leaves_nothing_of_it() {
+    let (site, _, cloud) = prepared().await;
+    let (old, articles) = (psql(&site, OID).await, psql(&site, ARTICLES).await);
+    let before = kept(&site).await;
+
+    let rehearsal = site.sh("rebuild run --rehearse spring").await;
+    assert_eq!(
+        rehearsal.code, 0,
+        "{}{}",
+        rehearsal.stdout, rehearsal.stderr
+    );
+    says(
+        &rehearsal.stdout,
+        &[
+            "rehearsal spring went through after ",
+            "load-articles ",
+            "workload \"api\": it is neither stopped nor started",
+            "target.cloudsql.backup_run",
+            "verify bigquery_rows stats.articles",
+            "after \"reports\"",
+            "database \"whatup_rehearsal_spring\"",
+            "workspace spring of ",
+        ],
+    );
+    // Terraform makes in its workspace what is only changed in the spec's own.
+    says(
+        &rehearsal.stderr,
+        &[
+            "terraform apply: Apply complete! Resources: 3 added, 0 changed, 0 destroyed.",
+            "/2: feed 8 of feed-8.csv is in whatup_rehearsal_spring_new_",
+        ],
+    );
+
+    assert_eq!(psql(&site, OID).await, old);
+    assert_eq!(psql(&site, ARTICLES).await, articles);
+    assert_eq!(psql(&site, DATABASES).await, "whatup");
+    assert_eq!(kept(&site).await, before);
+    cloud.assert_untouched();
+    assert_eq!(cloud.ends(), [[""; 0]; 2], "no query was run");
+    let loads = databases_of(&cloud.executions("whatup-load"));
+    let schema = databases_of(&cloud.executions("whatup-schema"));
+    assert_eq!(loads.len(), 1);
+    assert!(schema.contains(&loads[0]), "{schema:?}");
+    for database in loads.iter().chain(&schema) {
+        let copy = database.starts_with("whatup_rehearsal_spring_new_");
+        assert!(
+            copy || database.starts_with("rebuild_scratch_"),
+            "{database}"
+        );
+    }
+    cloud.google.assert_clean();
+}
+
 /// The new database is in service, with what is around it.
 async fn assert_rebuilt(site: &Site, cloud: &Cloud, old: &str) {
     assert_ne!(psql(site, OID).await, old);

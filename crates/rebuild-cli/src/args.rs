@@ -90,9 +90,10 @@ pub(crate) enum Command {
         or_resume: bool,
         /// Do the whole run on a copy of the database, NAME_OF_DATABASE_rehearsal_NAME beside it, with
         /// tofu and terraform in workspaces called NAME, and remove all of that again. The database
-        /// itself is only read, and stays open. Workloads, after-steps, hooks and what is done
-        /// elsewhere are left out, and listed. Killed, it cleans up and begins anew when it is given
-        /// again.
+        /// itself is only read, and stays open. Workloads, after-steps, hooks, servers that would be
+        /// replaced and what is done elsewhere are left out, and listed, but for jobs of Cloud Run that
+        /// make the schema or the rows beside it. Killed, it cleans up and begins anew when it is
+        /// given again.
         #[arg(long, value_name = "NAME", conflicts_with_all = ["plan", "confirm", "or_resume"])]
         rehearse: Option<RehearsalName>,
     },

@@ -3,7 +3,9 @@
 use crate::error::{Error, Result};
 use crate::model::infrastructure::InfrastructureTool;
 use crate::plan::RehearsalName;
-use crate::spec::{CheckSpec, CommandSpec, EndSessionsSpec, MigratorSpec, Spec, StrategySpec};
+use crate::spec::{
+    CheckSpec, CloudRunTaskSpec, EndSessionsSpec, MakerSpec, MigratorSpec, Spec, StrategySpec,
+};
 
 use super::named;
 
@@ -13,9 +15,12 @@ pub(super) fn alike(spec: &Spec, name: &RehearsalName) -> (Spec, Vec<String>) {
     let mut left_out = Vec::new();
     writers(&mut alike, &mut left_out);
     copies_elsewhere(&mut alike, &mut left_out);
+    server(&mut alike, &mut left_out);
     infrastructure(&mut alike, name, &mut left_out);
-    let elsewhere = |load: &CommandSpec| load.kubernetes.is_some() || load.cloud_run.is_some();
-    for load in alike.loads.extract_if(.., |load| elsewhere(load)) {
+    let in_place = is_in_place(spec);
+    for load in alike.loads.extract_if(.., |load| {
+        load.kubernetes.is_some() || (in_place && load.cloud_run.is_some())
+    }) {
         left_out.push(format!("load {:?}: it is done elsewhere", load.name));
     }
     for check in alike.checks.extract_if(.., |check| looks_elsewhere(check)) {
@@ -36,29 +41,22 @@ pub(super) fn alike(spec: &Spec, name: &RehearsalName) -> (Spec, Vec<String>) {
 /// # Errors
 /// A refusal of what cannot be, with its key.
 pub(super) fn refuse(spec: &Spec, name: &RehearsalName, target: &str) -> Result<()> {
-    let pod = spec.target.kubernetes.as_ref();
-    let instance = spec.target.cloudsql.as_ref();
-    let replaced = [
-        ("kubernetes", pod.is_some_and(|pod| pod.replace.is_some())),
-        ("cloudsql", instance.is_some_and(|i| i.replace.is_some())),
-    ];
-    if let Some((key, _)) = replaced.iter().find(|(_, replaced)| *replaced) {
-        return Err(Error::refused(format!(
-            "target.{key}.replace: a whole server is not rehearsed"
-        ))
-        .hint("rehearse the database alone, by a spec without that table"));
-    }
     let migrators = [
         ("schema.command", spec.schema.command.as_ref()),
         ("migrate", spec.migrate.as_ref()),
     ];
     let migrators = || migrators.iter().filter_map(|(key, m)| Some((*key, (*m)?)));
-    let elsewhere = |m: &MigratorSpec| m.kubernetes.is_some() || m.cloud_run.is_some();
+    let in_place = is_in_place(spec);
+    let elsewhere =
+        |m: &MigratorSpec| m.kubernetes.is_some() || (in_place && m.cloud_run.is_some());
     if let Some((key, _)) = migrators().find(|(_, migrator)| elsewhere(migrator)) {
         return Err(Error::refused(format!(
-            "{key}: a job elsewhere is not begun by a rehearsal, and without it there is no new schema"
+            "{key}: this job elsewhere is not begun by a rehearsal, and without it there is no new schema"
         ))
-        .hint("rehearse with a spec that runs the migrator as a program"));
+        .hint(
+            "rehearse with a spec that runs the migrator as a program; or, for a job of Cloud Run, with \
+             target.strategy = \"aside\"",
+        ));
     }
     for wanted in &spec.infrastructure {
         if wanted.tool.is_terraform_like() && wanted.workspace.as_deref() == Some(name.as_str()) {
@@ -70,15 +68,38 @@ pub(super) fn refuse(spec: &Spec, name: &RehearsalName, target: &str) -> Result<
         }
     }
     one_workspace_in_a_folder(spec)?;
-    if spec.target.strategy == StrategySpec::InPlace {
-        let loads = spec.loads.iter();
-        let loads = loads.map(|l| (format!("load {:?}", l.name), &l.command, &l.env));
-        let migrators = migrators().map(|(key, m)| (key.to_owned(), &m.argv, &m.env));
-        for (what, program, env) in loads.chain(migrators) {
-            named::refuse(&what, program, env, target)?;
+    let loads = spec.loads.iter();
+    let loads = loads.map(|l| {
+        let job = l.cloud_run.as_ref();
+        (format!("load {:?}", l.name), &l.command, &l.env, job)
+    });
+    let migrators = migrators().map(|(key, m)| {
+        let job = m.cloud_run.as_ref();
+        (key.to_owned(), &m.argv, &m.env, job)
+    });
+    for (what, program, env, job) in loads.chain(migrators) {
+        // Beside the target a program here may read the old rows by their name, as it does in the run.
+        // Nobody sees what a job elsewhere does with it.
+        match job {
+            Some(job) if !in_place => named::refuse(&what, &program_of(job), env, target)?,
+            None if in_place => named::refuse(&what, program, env, target)?,
+            _ => {}
         }
     }
     Ok(())
+}
+
+/// True if the new database has the target's own name in a run. A job of Cloud Run that takes the database's
+/// name from anywhere else than its variables would do its work on the target, if it was rehearsed.
+/// Where the name is another one, such a job does not get through a run either.
+fn is_in_place(spec: &Spec) -> bool {
+    spec.target.strategy == StrategySpec::InPlace
+}
+
+/// The program of a job, which its image says, and the arguments that it gets.
+fn program_of(job: &CloudRunTaskSpec) -> Vec<String> {
+    let args = job.args.iter().flatten().cloned();
+    std::iter::once(String::new()).chain(args).collect()
 }
 
 /// Several parts of a spec may share a workspace, and share that of the rehearsal. Two workspaces of one
@@ -137,6 +158,33 @@ fn copies_elsewhere(alike: &mut Spec, left_out: &mut Vec<String>) {
             if alike.restore.fallback.take().is_some() {
                 left_out.push("restore.fallback: there is no export to fall back on".to_owned());
             }
+        }
+    }
+}
+
+/// The server stays: the database alone is made anew, in a copy of it.
+fn server(alike: &mut Spec, left_out: &mut Vec<String>) {
+    let pod = alike.target.kubernetes.as_mut();
+    let pod = pod.and_then(|pod| pod.replace.take());
+    let instance = alike.target.cloudsql.as_mut();
+    let instance = instance.and_then(|instance| instance.replace.take());
+    let made_by_tools = match (&pod, &instance) {
+        (Some(pod), _) => pod.manifests.is_empty(),
+        (_, Some(instance)) => instance.made_by == MakerSpec::Infrastructure,
+        (None, None) => return,
+    };
+    let key = if pod.is_some() {
+        "kubernetes"
+    } else {
+        "cloudsql"
+    };
+    left_out.push(format!("target.{key}.replace: the server stays"));
+    if made_by_tools {
+        for tool in alike.infrastructure.drain(..) {
+            left_out.push(format!(
+                "infrastructure {:?} ({}): the new server is made by it",
+                tool.name, tool.tool
+            ));
         }
     }
 }

@@ -50,8 +50,8 @@ struct Rehearsing<'a> {
 impl Project {
     /// Does the whole run on a copy of the target beside it, with its infrastructure in workspaces called
     /// `name`, and removes everything that it made. The target is only read, and stays open. What
-    /// reaches further (workloads, after-steps, hooks, what is done elsewhere) is not done, and is
-    /// listed.
+    /// reaches further (workloads, after-steps, hooks, servers that would be replaced, what is done
+    /// elsewhere but for jobs of Cloud Run that work on the copy) is not done, and is listed.
     ///
     /// *Repeats:* what an earlier rehearsal of that name left, which was killed or could not clean up, is
     /// removed first. *Destroys:* what it made itself: databases that carry its mark, what is managed in
