@@ -162,6 +162,11 @@ pub(crate) enum Command {
         /// Run the dump's SQL even as a superuser.
         #[arg(long, requires = "from")]
         trust: bool,
+        /// Do not read the backup first. Without this a damaged one is refused before anything is made,
+        /// and its rows are read twice; with it that is found while they are loaded, and what was
+        /// made is removed. Workers never read it first.
+        #[arg(long, conflicts_with_all = ["from", "workers"])]
+        no_precheck: bool,
         #[command(flatten)]
         sharing: SharingArgs,
     },

@@ -86,6 +86,7 @@ enum Verb {
         backup: Option<BackupId>,
         into: String,
         tables: Vec<String>,
+        precheck: bool,
     },
     RestoreDump {
         dump: PathBuf,
@@ -263,9 +264,10 @@ async fn rows(project: &Project, verb: Verb, environment: &Environment) -> Resul
             backup,
             into,
             tables,
+            precheck,
         } => {
             let id = project.backup_or_newest(backup).await?;
-            of(project.restore(&id, &into, &tables).await?)
+            of(project.restore(&id, &into, &tables, precheck).await?)
         }
         Verb::RestoreDump {
             dump,

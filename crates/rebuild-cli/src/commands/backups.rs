@@ -87,16 +87,22 @@ pub(super) async fn backups(project: &Project, command: Backups, output: &Output
     }
 }
 
+/// Who loads the rows of a restore.
+pub(super) enum By {
+    Us { precheck: bool },
+    Workers(Sharing),
+}
+
 pub(super) async fn restore(
     project: &Project,
     (backup, into, tables): (Option<BackupId>, &str, &[String]),
-    sharing: Option<&Sharing>,
+    by: By,
     output: &Output,
 ) -> Result<Code> {
     let id = project.backup_or_newest(backup).await?;
-    let (db, verdict) = match sharing {
-        Some(sharing) => project.restore_shared(&id, into, tables, sharing).await?,
-        None => project.restore(&id, into, tables).await?,
+    let (db, verdict) = match by {
+        By::Workers(sharing) => project.restore_shared(&id, into, tables, &sharing).await?,
+        By::Us { precheck } => project.restore(&id, into, tables, precheck).await?,
     };
     output.data(&(&db, &verdict), |(db, verdict)| {
         let alone = if tables.is_empty() {

@@ -80,13 +80,19 @@ pub(crate) async fn dispatch(
             roles,
             drop_role,
             trust,
+            no_precheck,
             sharing,
         } => {
             let project = open().await?;
             let Some(dump) = from else {
-                let sharing = sharing.sharing();
+                let how = match sharing.sharing() {
+                    Some(sharing) => backups::By::Workers(sharing),
+                    None => backups::By::Us {
+                        precheck: !no_precheck,
+                    },
+                };
                 let choice = (backup, &*into, &*tables);
-                return backups::restore(&project, choice, sharing.as_ref(), output).await;
+                return backups::restore(&project, choice, how, output).await;
             };
             let map = drop_role
                 .into_iter()

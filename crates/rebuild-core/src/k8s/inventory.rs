@@ -174,6 +174,7 @@ fn claim_facts(
         volume: spec.volume_name,
         reclaim_policy: policy,
         finalizers: claim.finalizers().to_vec(),
+        volume_finalizers: volume.map(|v| v.finalizers().to_vec()).unwrap_or_default(),
         mounted_by: pods
             .iter()
             .filter(|pod| pod.claims.contains(&name))
@@ -200,5 +201,47 @@ fn job(job: &Job) -> JobFacts {
             Some(Ending::Complete) => "complete".to_owned(),
             Some(Ending::Failed(why)) => clean(&format!("failed: {why}")),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn object<T: serde::de::DeserializeOwned>(value: Value) -> T {
+        serde_json::from_value(value).expect("an object")
+    }
+
+    #[test]
+    fn a_claim_is_shown_with_what_holds_it_and_its_volume() {
+        let claim: PersistentVolumeClaim = object(json!({
+            "metadata": { "name": "data", "finalizers": ["kubernetes.io/pvc-protection", "a.example/claim"] },
+            "spec": { "volumeName": "pv-1", "storageClassName": "fast" },
+            "status": { "phase": "Bound", "capacity": { "storage": "1Gi" } },
+        }));
+        let volume: PersistentVolume = object(json!({
+            "metadata": { "name": "pv-1", "finalizers": ["kubernetes.io/pv-protection", "b.example/volume"] },
+            "spec": { "persistentVolumeReclaimPolicy": "Retain" },
+        }));
+        let facts = |volumes: &[PersistentVolume]| ClusterFacts {
+            claims: vec![claim_facts(&claim, volumes, &[])],
+            ..ClusterFacts::default()
+        };
+        let line = crate::plan::cluster_lines(&facts(&[volume])).join("\n");
+        assert!(
+            line.ends_with(
+                "claim/data: Bound, 1Gi of class fast, volume pv-1 with reclaim policy Retain, finalizers \
+                 a.example/claim, finalizers of the volume b.example/volume"
+            ),
+            "{line}"
+        );
+        // One that this account may not see.
+        let line = crate::plan::cluster_lines(&facts(&[])).join("\n");
+        assert!(
+            line.ends_with("reclaim policy unknown, finalizers a.example/claim"),
+            "{line}"
+        );
     }
 }

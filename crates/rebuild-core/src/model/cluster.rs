@@ -108,6 +108,9 @@ pub struct ClaimFacts {
     pub reclaim_policy: Option<String>,
     /// What must be done before it can go.
     pub finalizers: Vec<String>,
+    /// What must be done before its volume can go; nothing if this account may not see the volume.
+    #[serde(default)]
+    pub volume_finalizers: Vec<String>,
     /// The pods that mount it.
     pub mounted_by: Vec<String>,
 }

@@ -41,11 +41,15 @@ pub fn cluster_lines(cluster: &ClusterFacts) -> Vec<String> {
         if !claim.mounted_by.is_empty() {
             line.push_str(&format!(", mounted by {}", claim.mounted_by.join(", ")));
         }
-        // The usual one only says that it is in use.
-        let mut finalizers = claim.finalizers.clone();
-        finalizers.retain(|finalizer| finalizer != "kubernetes.io/pvc-protection");
-        if !finalizers.is_empty() {
-            line.push_str(&format!(", finalizers {}", finalizers.join(", ")));
+        for (of, finalizers) in [
+            ("finalizers", &claim.finalizers),
+            ("finalizers of the volume", &claim.volume_finalizers),
+        ] {
+            let telling = finalizers.iter().filter(|f| !is_usual(f));
+            let telling: Vec<&str> = telling.map(|f| &**f).collect();
+            if !telling.is_empty() {
+                line.push_str(&format!(", {of} {}", telling.join(", ")));
+            }
         }
         line
     }));
@@ -63,4 +67,12 @@ pub fn cluster_lines(cluster: &ClusterFacts) -> Vec<String> {
     let unseen = cluster.unseen.iter();
     lines.extend(unseen.map(|why| format!("not to be seen: {why}")));
     lines
+}
+
+/// True for a finalizer that only says that something is in use.
+fn is_usual(finalizer: &str) -> bool {
+    matches!(
+        finalizer,
+        "kubernetes.io/pvc-protection" | "kubernetes.io/pv-protection"
+    )
 }

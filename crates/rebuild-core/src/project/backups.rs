@@ -120,14 +120,16 @@ impl Project {
 
     /// Restores a backup into a new database beside the target, and compares every row. With
     /// patterns of `tables` (`schema.table`) the whole schema is made, and the rows of those
-    /// tables alone are restored and compared.
+    /// tables alone are restored and compared. With `precheck` the rows are read first, before
+    /// anything is made, so that a damaged backup is known at once; without it that is found
+    /// while they are loaded, and what was made is removed. It costs reading them twice.
     ///
     /// *Repeats:* a database of that name is a refusal. *Destroys:* nothing.
     ///
     /// # Errors
     /// Before anything is made: the backup is of another database, a file of it is missing or has
-    /// another size, a script of it is damaged; no table is called like `tables`; the name is
-    /// taken. Afterwards: a chunk is damaged; a foreign key of a restored table refers to rows
+    /// another size, a script of it is damaged, or with `precheck` a chunk; no table is called like
+    /// `tables`; the name is taken. Afterwards: a chunk is damaged; a foreign key of a restored table refers to rows
     /// that are not; the server failed. What was made until then is removed, or named by the error
     /// where it could not be.
     pub async fn restore(
@@ -135,17 +137,20 @@ impl Project {
         id: &BackupId,
         into: &str,
         tables: &[String],
+        precheck: bool,
     ) -> Result<(Identity, Verdict)> {
-        self.restore_by(&self.ctx(), id, into, tables, None).await
+        let (ctx, wanted) = (self.ctx(), (tables, precheck));
+        self.restore_by(&ctx, id, into, wanted, None).await
     }
 
-    /// As [`restore`](Self::restore), with rows that `crew` loads, if there is one.
+    /// As [`restore`](Self::restore) of the tables and with the precheck that are `wanted`, with rows that
+    /// `crew` loads, if there is one.
     pub(super) async fn restore_by(
         &self,
         ctx: &Ctx,
         id: &BackupId,
         into: &str,
-        tables: &[String],
+        (tables, precheck): (&[String], bool),
         crew: Option<&dyn Crew>,
     ) -> Result<(Identity, Verdict)> {
         let choice = RestoreChoice {
@@ -159,6 +164,7 @@ impl Project {
             options: compose::row_options(&self.spec),
             tools: compose::tools(&self.spec),
             environment: self.environment.clone(),
+            precheck,
         };
         match crew {
             None => destination.restore(ctx, id, into, choice).await,

@@ -170,6 +170,8 @@ impl<'a> Copying<'a> {
             options: self.options.clone(),
             tools: self.tools.clone(),
             environment: self.environment.clone(),
+            // What is in the store was put there a moment ago.
+            precheck: false,
         }
     }
 }

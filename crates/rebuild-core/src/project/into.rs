@@ -30,6 +30,8 @@ pub(super) struct Destination {
     pub(super) options: RowOptions,
     pub(super) tools: Option<PathBuf>,
     pub(super) environment: Environment,
+    /// Whether the rows of a backup are read and compared with their checksums before anything is made.
+    pub(super) precheck: bool,
 }
 
 /// Removes `made`, which could not be filled for the reason `why`. If it cannot be removed either,
@@ -76,8 +78,8 @@ enum Rows<'a> {
 impl Destination {
     /// Makes a database `name` like the one that was backed up, restores its schema and the rows
     /// that `choice` picks into it, and compares every row. Before anything is made, the backup's
-    /// files are looked at; its rows are compared with their checksums as they are read. What was
-    /// made is removed if anything fails.
+    /// files are looked at, and read where that is asked for; its rows are compared with their
+    /// checksums as they are loaded as well. What was made is removed if anything fails.
     pub(super) async fn restore(
         &self,
         ctx: &Ctx,
@@ -116,6 +118,12 @@ impl Destination {
                 Error::usage(format!("no table of backup {id} is called like that"))
                     .hint(format!("see its tables with: rebuild backups show {id}")),
             );
+        }
+        if self.precheck {
+            let backup = self.backup();
+            let reading = backup.require_chunks(ctx, &manifest, takes);
+            let title = "read the rows of the backup, and compare their checksums";
+            ctx.step("precheck", title, reading).await?;
         }
         let rows = Rows::Stored(choice, loaders);
         self.make(ctx, name, &manifest, rows).await

@@ -132,6 +132,7 @@ impl Project {
             options: compose::row_options(&self.spec),
             tools: compose::tools(&self.spec),
             environment: self.environment.clone(),
+            precheck: false,
         };
         let everything = RestoreChoice::default();
         let restoring = destination.restore(ctx, &manifest.id, NAME, everything);

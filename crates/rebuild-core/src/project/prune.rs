@@ -1,5 +1,6 @@
 //! `backups prune`: which backups go.
 
+mod begun;
 mod works;
 
 use std::collections::BTreeSet;
@@ -10,7 +11,7 @@ use super::Project;
 use crate::error::{Error, Result};
 use crate::journal::RunSummary;
 use crate::model::BackupId;
-use crate::traits::{BackupMode, BackupSummary, DestroyPermit};
+use crate::traits::{BackupMode, BackupSummary};
 
 impl Project {
     /// Removes the backups of databases called like the target that neither rule keeps; without a
@@ -19,7 +20,8 @@ impl Project {
     /// killed at least a day ago go as well, with the backups that they did not finish; of each an
     /// event tells.
     ///
-    /// *Destroys:* those copies of the data.
+    /// *Repeats:* what an earlier call that was cut off has left of a backup goes first, and is in the
+    /// answer as well. *Destroys:* those copies of the data.
     ///
     /// # Errors
     /// There is no rule; a run has not ended, and may need its backup; the newest full backup is
@@ -60,10 +62,9 @@ impl Project {
         if !doomed.is_empty() {
             self.require_proof(&all).await?;
         }
-        let mut gone = Vec::new();
+        let mut gone = self.end_removals(&ctx, &*backup).await?;
         for summary in doomed {
-            let permit = DestroyPermit::by_name(&summary.of, &summary.of.name)?;
-            backup.remove(&ctx, &summary.id, permit).await?;
+            begun::remove(&ctx, &self.store, &*backup, &summary).await?;
             gone.push(summary.id);
         }
         self.prune_works(&ctx, Timestamp::now(), true).await?;

@@ -132,7 +132,11 @@ struct Reader {
     memory: Semaphore,
     bytes: AtomicU64,
     total: u64,
+    look: Look,
 }
+
+/// What is looked at in a chunk.
+type Look = fn(&ChunkToRead, bytes::Bytes) -> Result<Tally, String>;
 
 /// The rows of a chunk, by its table, or why they cannot be had.
 type Found = (usize, Result<Tally, String>);
@@ -164,6 +168,35 @@ pub(super) async fn read_chunks(
     chunks: Vec<ChunkToRead>,
     workers: NonZeroUsize,
 ) -> Result<ReadBack> {
+    let found = read(ctx, (store, folder), chunks, workers, check_chunk).await?;
+    Ok(ReadBack::of(found))
+}
+
+/// What is wrong with the checksums of `chunks`, each named by its file. Their rows are not looked at.
+///
+/// # Errors
+/// The store could not be read.
+pub(super) async fn damaged_chunks(
+    ctx: &Ctx,
+    store: &Store,
+    folder: &Name,
+    chunks: Vec<ChunkToRead>,
+    workers: NonZeroUsize,
+) -> Result<Vec<String>> {
+    let look: Look = |job, stored| compare(job, &stored).map(|()| Tally::new(job.columns));
+    let found = read(ctx, (store, folder), chunks, workers, look).await?;
+    let mut complaints: Vec<String> = found.into_iter().filter_map(|(_, f)| f.err()).collect();
+    complaints.sort();
+    Ok(complaints)
+}
+
+async fn read(
+    ctx: &Ctx,
+    (store, folder): (&Store, &Name),
+    chunks: Vec<ChunkToRead>,
+    workers: NonZeroUsize,
+    look: Look,
+) -> Result<Vec<Found>> {
     let reader = Arc::new(Reader {
         ctx: ctx.clone(),
         store: store.clone(),
@@ -172,13 +205,14 @@ pub(super) async fn read_chunks(
         bytes: AtomicU64::new(0),
         queue: Queue::new(chunks),
         memory: Semaphore::new(MEMORY_KIB as usize),
+        look,
     });
     let mut running = JoinSet::new();
     for _ in 0..workers.get() {
         running.spawn(reader.clone().work());
     }
     let found = join_workers(running).await?;
-    Ok(ReadBack::of(found.into_iter().flatten()))
+    Ok(found.into_iter().flatten().collect())
 }
 
 impl Reader {
@@ -195,8 +229,8 @@ impl Reader {
             let name = self.folder.join(&job.chunk.file)?;
             let stored = self.store.get_sized(&name, job.chunk.stored_bytes).await?;
             let read = stored.len() as u64;
-            let table = job.table;
-            let checked = tokio::task::spawn_blocking(move || check_chunk(&job, stored))
+            let (table, look) = (job.table, self.look);
+            let checked = tokio::task::spawn_blocking(move || look(&job, stored))
                 .await
                 .map_err(ended_early)?;
             let bytes = self.bytes.fetch_add(read, Ordering::Relaxed) + read;
@@ -208,13 +242,19 @@ impl Reader {
     }
 }
 
+fn compare(job: &ChunkToRead, stored: &[u8]) -> Result<(), String> {
+    if checksum(stored) == job.chunk.blake3 {
+        return Ok(());
+    }
+    Err(format!(
+        "{} does not have the checksum that the manifest says",
+        job.chunk.file
+    ))
+}
+
 fn check_chunk(job: &ChunkToRead, stored: bytes::Bytes) -> Result<Tally, String> {
     let file = &job.chunk.file;
-    if checksum(&stored) != job.chunk.blake3 {
-        return Err(format!(
-            "{file} does not have the checksum that the manifest says"
-        ));
-    }
+    compare(job, &stored)?;
     let tally = read_rows(job, stored).map_err(|e| format!("{file}: {}", e.chain()))?;
     if tally.rows == job.chunk.rows {
         return Ok(tally);

@@ -114,7 +114,8 @@ impl PgBackup {
 
     /// The manifest of the backup `id`, once it is known that a restore can begin: every file that
     /// it reads of the tables that `wanted` picks is there with its size, and its scripts have
-    /// their checksums. The rows themselves are compared with theirs as they are read.
+    /// their checksums. The rows are compared with theirs as they are read, or beforehand by
+    /// [`require_chunks`](Self::require_chunks).
     ///
     /// # Errors
     /// As [`manifest`](Self::manifest); the backup holds no rows; a file is missing or damaged,
@@ -129,6 +130,22 @@ impl PgBackup {
         shelf.require_files(&manifest, wanted).await?;
         shelf.require_scripts(&manifest).await?;
         Ok(manifest)
+    }
+
+    /// Reads the rows of the tables that `wanted` picks, and compares every chunk with the checksum that
+    /// `manifest` says.
+    ///
+    /// # Errors
+    /// Chunks are damaged, each by its name; the store could not be read; the operator stopped.
+    pub async fn require_chunks(
+        &self,
+        ctx: &Ctx,
+        manifest: &Manifest,
+        wanted: impl Fn(&TableEntry) -> bool,
+    ) -> Result<()> {
+        let jobs = self.options.jobs;
+        let shelf = self.shelf();
+        shelf.require_chunks(ctx, manifest, wanted, jobs).await
     }
 
     /// Writes the CSV files of the backup `id` into `folder`, decompressed, one for each table.

@@ -1,13 +1,16 @@
 //! What a restore reads of a backup, looked at before anything is made of it.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 use futures::StreamExt;
 
+use super::check_rows::{chunks_of, damaged_chunks};
 use super::layout::{POST_DATA, PRE_DATA, ROLES, SCHEMA_DUMP};
 use super::manifest::{Manifest, TableEntry};
 use super::shelf::Shelf;
 use crate::error::{Error, Result};
+use crate::event::Ctx;
 use crate::model::BackupId;
 use crate::store::Name;
 use crate::traits::BackupMode;
@@ -64,15 +67,27 @@ impl Shelf {
                 Some(_) => {}
             }
         }
-        if complaints.is_empty() {
-            return Ok(());
-        }
-        let more = complaints.len().saturating_sub(NAMED);
-        complaints.truncate(NAMED);
-        if more > 0 {
-            complaints.push(format!("and {more} more files"));
-        }
-        Err(damaged(id, &complaints.join("; ")))
+        none_damaged(id, complaints)
+    }
+
+    /// Makes sure that the chunks of the tables that `wanted` picks have the checksums that `manifest` says,
+    /// by reading all of them, `workers` at a time.
+    ///
+    /// # Errors
+    /// Some do not, each by its name; the store could not be read; the operator stopped.
+    pub(in crate::postgres) async fn require_chunks(
+        &self,
+        ctx: &Ctx,
+        manifest: &Manifest,
+        wanted: impl Fn(&TableEntry) -> bool,
+        workers: NonZeroUsize,
+    ) -> Result<()> {
+        let tables = manifest.tables.iter().filter(|t| wanted(t));
+        let files = tables.flat_map(|t| t.chunks.iter().map(|c| c.file.clone()));
+        let chunks = chunks_of(manifest, &files.collect());
+        let folder = self.folder(&manifest.id)?;
+        let reading = damaged_chunks(ctx, &self.store, &folder, chunks, workers);
+        none_damaged(&manifest.id, reading.await?)
     }
 
     /// Makes sure that the scripts that a restore runs have the checksums that `manifest` says.
@@ -106,6 +121,18 @@ fn scripts(manifest: &Manifest) -> impl Iterator<Item = &'static str> {
     // The large objects are in the dump; its schema is in the scripts as well.
     let dump = (manifest.large_objects.count > 0).then_some(SCHEMA_DUMP);
     [PRE_DATA, POST_DATA, ROLES].into_iter().chain(dump)
+}
+
+fn none_damaged(id: &BackupId, mut complaints: Vec<String>) -> Result<()> {
+    if complaints.is_empty() {
+        return Ok(());
+    }
+    let more = complaints.len().saturating_sub(NAMED);
+    complaints.truncate(NAMED);
+    if more > 0 {
+        complaints.push(format!("and {more} more files"));
+    }
+    Err(damaged(id, &complaints.join("; ")))
 }
 
 fn damaged(id: &BackupId, why: &str) -> Error {

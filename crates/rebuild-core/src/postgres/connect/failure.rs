@@ -144,12 +144,12 @@ fn io_advice(endpoint: &Endpoint, kind: std::io::ErrorKind) -> Option<String> {
         (Io::TimedOut | Io::HostUnreachable | Io::NetworkUnreachable, _) => {
             Some("is the address right, and does a firewall let the port through?".to_owned())
         }
-        (Io::UnexpectedEof | Io::ConnectionReset, _) if endpoint.via.is_some() => Some(
-            "the way there broke: does `kubectl get pods` show that the pod is ready?".to_owned(),
-        ),
-        (Io::UnexpectedEof | Io::ConnectionReset, _) => {
-            Some("something that listens there hung up: is it a PostgreSQL server?".to_owned())
-        }
+        (Io::UnexpectedEof | Io::ConnectionReset, _) => Some(match &endpoint.via {
+            Some(via) => {
+                format!("the way there broke: does `rebuild status` show that {via} is ready?")
+            }
+            None => "something that listens there hung up: is it a PostgreSQL server?".to_owned(),
+        }),
         _ => None,
     }
 }

@@ -32,7 +32,8 @@ const RELATIONS: &str = "
 
 /// The same for what is left then. What has no schema goes by itself; what is an extension's, or a part
 /// of something else, goes with that.
-/// The schema public comes back as a new database has it.
+/// The schema public comes back as a new database has it. A subscription goes without a word to the
+/// server that it is to: this database was never one that it knows.
 const REST: &str = "
     with mine (class, oid) as (
         select tableoid, oid from pg_catalog.pg_transform
@@ -44,6 +45,12 @@ const REST: &str = "
         except
         select classid, objid from pg_catalog.pg_depend where deptype in ('e', 'i'))
     select sql from (
+        select 0, pg_catalog.format('alter subscription %1$I disable;
+                                     alter subscription %1$I set (slot_name = none);
+                                     drop subscription %1$I', subname)
+          from pg_catalog.pg_subscription s join pg_catalog.pg_database d on d.oid = s.subdbid
+         where d.datname = pg_catalog.current_database()
+        union all
         select 1, pg_catalog.format('drop publication if exists %I', pubname)
           from pg_catalog.pg_publication
         union all
@@ -174,7 +181,10 @@ mod tests {
                          + (select count(*) from pg_catalog.pg_class
                              where relnamespace = 'public'::regnamespace)
                          + (select count(*) from pg_catalog.pg_largeobject_metadata)
-                         + (select count(*) from pg_catalog.pg_publication)";
+                         + (select count(*) from pg_catalog.pg_publication)
+                         + (select count(*) from pg_catalog.pg_subscription s
+                             join pg_catalog.pg_database d on d.oid = s.subdbid
+                            where d.datname = pg_catalog.current_database())";
         let found = session.query_one(left, &[]).await.expect("counted");
         assert_eq!(found.get::<_, i64>(0), 1, "the schema public alone");
         session.close().await;

@@ -68,7 +68,10 @@ async fn a_backup_of_another_database_is_refused() {
     assert_eq!(newest, ours.id, "the newest of all is another database's");
 
     let before = names(&cluster).await;
-    refused(shop.restore(&theirs.id, "beside", &[]).await, "\"crm\"");
+    refused(
+        shop.restore(&theirs.id, "beside", &[], true).await,
+        "\"crm\"",
+    );
     refused(shop.verify(Some(&theirs.id)).await, "\"crm\"");
     assert_eq!(names(&cluster).await, before);
 
@@ -76,13 +79,13 @@ async fn a_backup_of_another_database_is_refused() {
     run(&cluster, "alter database shop rename to store").await;
     let store = project(&cluster, &folder, "store").await;
     let (_, verdict) = store
-        .restore(&ours.id, "beside", &[])
+        .restore(&ours.id, "beside", &[], true)
         .await
         .expect("restored");
     assert!(verdict.passed(), "{:?}", verdict.complaints());
     // And one that is gone comes back, here or on another server.
     run(&cluster, "drop database store").await;
-    let restored = shop.restore(&ours.id, "shop", &[]).await;
+    let restored = shop.restore(&ours.id, "shop", &[], true).await;
     assert!(restored.expect("restored").1.passed());
 }
 

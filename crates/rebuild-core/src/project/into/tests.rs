@@ -41,6 +41,7 @@ impl World {
             },
             tools: Some(client_bin_dir(&cluster)),
             environment: Environment::default(),
+            precheck: true,
         };
         let backup = destination.backup();
         let (ctx, id) = (Ctx::quiet(), BackupId::generate());
@@ -62,12 +63,18 @@ impl World {
 
     /// What a restore on `cluster` ends with; no database is there afterwards that was not before.
     async fn fails_on(&self, cluster: &LocalCluster, ctx: &Ctx) -> Error {
+        self.fails_with(cluster, ctx, true).await
+    }
+
+    /// The same with rows that are read before anything is made, or are not.
+    async fn fails_with(&self, cluster: &LocalCluster, ctx: &Ctx, precheck: bool) -> Error {
         let destination = Destination {
             maintenance: cluster.endpoint("postgres"),
             store: self.destination.store.clone(),
             options: self.destination.options.clone(),
             tools: self.destination.tools.clone(),
             environment: self.destination.environment.clone(),
+            precheck,
         };
         let before = databases(cluster).await;
         let everything = RestoreChoice::default();

@@ -51,8 +51,8 @@ impl Project {
         self.backup_with(Arc::new(backup))?.check(&ctx, id).await
     }
 
-    /// Restores a backup as [`restore`](Self::restore) does, with rows that workers load, each its
-    /// share. They are compared by this process.
+    /// Restores a backup as [`restore`](Self::restore) does without precheck, with rows that workers load,
+    /// each its share. They are compared by this process.
     ///
     /// *Repeats:* a database of that name is a refusal. *Destroys:* nothing.
     ///
@@ -67,7 +67,9 @@ impl Project {
     ) -> Result<(Identity, Verdict)> {
         let ctx = self.ctx();
         let crew = self.crew(&ctx, sharing, &[])?;
-        self.restore_by(&ctx, id, into, tables, Some(&*crew)).await
+        // Reading all of it is work for many, and each of them compares what it loads.
+        let wanted = (tables, false);
+        self.restore_by(&ctx, id, into, wanted, Some(&*crew)).await
     }
 
     /// Compares every row of the target with those of the database at `other`, a URL or a conninfo

@@ -116,6 +116,7 @@ def restore(
     *,
     backup: str | None = None,
     tables: Sequence[str] = (),
+    precheck: bool = True,
     on_event: OnEvent | None = None,
 ) -> Call[Restored]:
     """Restores a backup into a new database beside the target, and compares every row.
@@ -125,6 +126,7 @@ def restore(
         into: The name of the new database.
         backup: The backup's id; without it the newest.
         tables: Patterns of `schema.table`: restore the rows of these tables alone.
+        precheck: Read the backup first, so that a damaged one is refused before anything is made.
         on_event: Called with every event.
 
     Raises:
@@ -132,7 +134,14 @@ def restore(
         Mismatch: The rows are not those of the backup.
     """
     return call(
-        spec, "restore", _restored, on_event, backup=backup, into=into, tables=list(tables)
+        spec,
+        "restore",
+        _restored,
+        on_event,
+        backup=backup,
+        into=into,
+        tables=list(tables),
+        precheck=precheck,
     )
 
 

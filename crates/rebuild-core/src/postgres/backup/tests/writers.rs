@@ -24,7 +24,9 @@ async fn clerk(endpoint: Endpoint, seed: u64, stop: Arc<AtomicBool>, moved: Arc<
     let mut at = seed;
     while !stop.load(Ordering::Relaxed) {
         at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let (from, to, row) = ((at >> 33) % TABLES, (at >> 40) % TABLES, (at >> 45) % 2000);
+        let (one, other, row) = ((at >> 33) % TABLES, (at >> 40) % TABLES, (at >> 45) % 2000);
+        // All of them in one order, or they wait for each other.
+        let (from, to) = (one.min(other), one.max(other));
         let sql = format!(
             "begin; update public.bank_{from} set amount = amount - 7 where id = {row};
              update public.bank_{to} set amount = amount + 7 where id = {row}; commit"

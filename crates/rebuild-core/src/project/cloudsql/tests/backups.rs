@@ -114,3 +114,41 @@ async fn what_belongs_to_a_pruned_backup_goes_with_it() {
     assert_eq!(descriptions, [format!("rebuild {}", newer.id)]);
     world.google.assert_clean();
 }
+
+#[tokio::test]
+async fn what_a_prune_that_was_cut_off_has_left_goes_with_the_next() {
+    let world = World::new().await;
+    let spec = world.spec(&everything(&world));
+    let project = world.project(&spec).await.expect("a project");
+    let (older, _) = project.backup().await.expect("a backup");
+    let (newer, _) = project.backup().await.expect("a backup");
+    let refused = world.google.fault(Fault::once(
+        "sql.backupRuns.delete",
+        Strike::answer(403, "no right to delete runs"),
+    ));
+    let failed = project.prune_backups(Some(1), None, true).await;
+    let error = failed.expect_err("the run may not be deleted").chain();
+    assert!(error.contains("no right to delete runs"), "{error}");
+    assert_eq!(refused.struck(), 1);
+    let listed = project.backups().await.expect("a list");
+    let listed: Vec<_> = listed.into_iter().map(|b| b.id).collect();
+    assert_eq!(
+        listed,
+        [newer.id.clone()],
+        "the rows are gone, and what belongs to them is not"
+    );
+    let of_older = format!("daily/{}.sql.gz", older.id);
+    assert!(world.google.bucket("exports").names().contains(&of_older));
+
+    let gone = project.prune_backups(Some(1), None, true).await;
+    assert_eq!(gone.expect("pruned"), [older.id]);
+    let left = format!("daily/{}.sql.gz", newer.id);
+    assert_eq!(world.google.bucket("exports").names(), [&*left]);
+    let survey = project.status(false).await.expect("a status").survey;
+    let backups = survey.instance.expect("the instance").backups;
+    let descriptions: Vec<&str> = backups.iter().map(|b| &*b.description).collect();
+    assert_eq!(descriptions, [format!("rebuild {}", newer.id)]);
+    let again = project.prune_backups(Some(1), None, true).await;
+    assert_eq!(again.expect("nothing to do"), []);
+    world.google.assert_clean();
+}
