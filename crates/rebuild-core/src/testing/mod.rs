@@ -25,6 +25,8 @@ mod python;
 mod scripts;
 #[cfg(feature = "postgres")]
 mod server;
+#[cfg(feature = "postgres")]
+mod sessions;
 pub mod sim;
 pub mod survey;
 
@@ -47,3 +49,5 @@ pub use server::{
     CLIENT_BIN, SERVER_BIN, client_bin_dir, cluster, cluster_options, guarded_cluster,
     scratch_database,
 };
+#[cfg(feature = "postgres")]
+pub use sessions::end_sessions;

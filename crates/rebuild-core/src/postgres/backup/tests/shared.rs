@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::error::{ErrorKind, Result};
 use crate::store::Name;
+use crate::testing::end_sessions;
 use crate::work::{AwaitedCrew, Crew, Share, WorkFolder, WorkId};
 
 /// Tables of several parts, of both forms, with partitions and none at all.
@@ -259,14 +260,7 @@ async fn a_worker_whose_coordinator_is_gone_says_so() {
 
         async fn run(&self, ctx: &Ctx, folder: &WorkFolder) -> Result<()> {
             // Whoever is in a transaction there is the coordinator, or pg_dump for it.
-            self.1
-                .run(
-                    "select pg_catalog.pg_terminate_backend(pid, 10000)
-                       from pg_catalog.pg_stat_activity
-                      where datname = pg_catalog.current_database()
-                        and pid <> pg_catalog.pg_backend_pid()",
-                )
-                .await;
+            self.1.run(&end_sessions("true")).await;
             let error = self.0.share(ctx, folder, 0).await.expect_err("no snapshot");
             assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
             let why = "its coordinator has ended";

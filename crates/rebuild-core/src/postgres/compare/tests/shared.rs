@@ -14,6 +14,7 @@ use crate::postgres::rows::snapshot::Snapshot;
 use crate::postgres::{DatabaseKey, database_facts};
 use crate::sealed;
 use crate::store::{Name, Store};
+use crate::testing::end_sessions;
 use crate::work::{Crew, Share, WorkFolder, WorkId};
 
 /// Tables of several parts, of both forms, with partitions and none at all, besides the others.
@@ -125,6 +126,7 @@ impl<'a> Hands<'a> {
         panic!("it never came to its end");
     }
 
+    /// What a worker says that it has done.
     fn result_of(&self, index: u32) -> PathBuf {
         let work = self
             .folder
@@ -134,18 +136,22 @@ impl<'a> Hands<'a> {
         work.join(format!("result-{index:05}.json"))
     }
 
-    /// Changes what the worker 1 says that it has done.
+    /// Changes what the first worker that has done several parts of the first database says of them.
     fn rewrite(&self, change: impl FnOnce(&mut Vec<Value>)) {
-        let text = std::fs::read(self.result_of(1)).expect("a result");
-        let mut result: Value = serde_json::from_slice(&text).expect("a document");
-        let document = result.as_object_mut().expect("an object");
-        document.remove("blake3").expect("a checksum");
-        let sums = document["result"]["sums"].as_array_mut().expect("sums");
-        let of_first = sums[0].as_array_mut().expect("parts");
-        assert!(of_first.len() > 1, "{of_first:?}");
-        change(of_first);
-        let sealed = sealed::seal(&result).expect("sealed");
-        std::fs::write(self.result_of(1), sealed).expect("written");
+        for index in 0..3 {
+            let text = std::fs::read(self.result_of(index)).expect("a result");
+            let mut result: Value = serde_json::from_slice(&text).expect("a document");
+            let document = result.as_object_mut().expect("an object");
+            document.remove("blake3").expect("a checksum");
+            let sums = document["result"]["sums"].as_array_mut().expect("sums");
+            let of_first = sums[0].as_array_mut().expect("parts");
+            if of_first.len() > 1 {
+                change(of_first);
+                let sealed = sealed::seal(&result).expect("sealed");
+                return std::fs::write(self.result_of(index), sealed).expect("written");
+            }
+        }
+        panic!("no worker has done several parts");
     }
 
     fn spoil(&self) {
@@ -174,12 +180,7 @@ impl<'a> Hands<'a> {
     /// Ends every session of the second database but the tests' own.
     async fn end_the_coordinator(&self) {
         self.two
-            .run(
-                1,
-                "select pg_catalog.pg_terminate_backend(pid, 10000)
-                   from pg_catalog.pg_stat_activity
-                  where datname = pg_catalog.current_database() and application_name <> 'test'",
-            )
+            .run(1, &end_sessions("application_name <> 'test'"))
             .await;
     }
 }

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::postgres::PgRestorer;
 use crate::store::Name;
+use crate::testing::end_sessions;
 use crate::work::{Crew, Share, WorkFolder, WorkId};
 
 /// Tables of several pieces, of both forms, with partitions, a key between them, and none at all.
@@ -152,10 +153,8 @@ impl<'a> Hands<'a> {
 
     async fn end_the_coordinator(&self) {
         let session = Session::open(self.source, "test").await.expect("a session");
-        let sql = "select pg_catalog.pg_terminate_backend(pid, 10000)
-                     from pg_catalog.pg_stat_activity
-                    where datname = pg_catalog.current_database() and application_name <> 'test'";
-        session.batch_execute(sql).await.expect("ended");
+        let sql = end_sessions("application_name <> 'test'");
+        session.batch_execute(&sql).await.expect("ended");
     }
 }
 
