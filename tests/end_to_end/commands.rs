@@ -255,6 +255,15 @@ async fn backups_are_taken_shown_checked_exported_restored_and_pruned() {
         .await
         .expect(6);
     assert!(differs.stdout.contains("public.host"), "{}", differs.stdout);
+    let named = target
+        .rebuild(&["verify", "--backup", &ids[0], "--rows"])
+        .await
+        .expect(6);
+    let named = named.stdout;
+    assert!(
+        named.contains("1 changed\n") && named.contains("~ 1)"),
+        "{named}"
+    );
 
     let would = text(&target, &["backups", "prune"]).await;
     assert!(

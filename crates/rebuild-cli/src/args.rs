@@ -192,14 +192,15 @@ pub(crate) enum Command {
     },
     /// Verify the target, or compare it with a backup or with another database.
     Verify {
-        /// The backup to compare with.
+        /// The backup to compare every row with.
         #[arg(long, value_name = "ID")]
         backup: Option<BackupId>,
         /// The database to compare with: a URL or a conninfo string.
         #[arg(long, value_name = "URL", conflicts_with = "backup")]
         with: Option<String>,
-        /// Name the keys of the rows that differ.
-        #[arg(long, requires = "with")]
+        /// Name the keys of the rows that differ. With --backup, the rows of tables that differ are loaded
+        /// into temporary tables on the target's server.
+        #[arg(long)]
         rows: bool,
         #[command(flatten)]
         sharing: SharingArgs,

@@ -97,6 +97,7 @@ enum Verb {
     },
     Verify {
         backup: Option<BackupId>,
+        rows: bool,
     },
     Compare {
         other: String,
@@ -285,7 +286,7 @@ async fn rows(project: &Project, verb: Verb, environment: &Environment) -> Resul
             let dump: &Path = &dump;
             of(project.restore_dump(dump, &into, map, trusted).await?)
         }
-        Verb::Verify { backup } => of(project.verify(backup.as_ref()).await?),
+        Verb::Verify { backup, rows } => of(project.verify(backup.as_ref(), rows).await?),
         Verb::Compare { other, rows } => {
             let other = environment.endpoint(&other, false)?;
             of(project.compare(&other, rows).await?)

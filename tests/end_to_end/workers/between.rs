@@ -89,13 +89,22 @@ async fn pods_of_a_job_compare_a_database_with_its_backup() {
         "{complaint}"
     );
 
-    // Where content is not compared there is nothing to share.
+    // A comparison with a backup compares content, whether the spec's checks do or not.
     target.edit_spec("[[verify]]\nkind = \"content\"\n", "");
-    let nothing = target.rebuild(&shared).await.expect(2);
+    let run = target.rebuild_json(&shared).await.expect(6);
+    let complaint = content(&run).to_string();
     assert!(
-        nothing.stderr.contains("compare content 0 times"),
+        complaint.contains("public.reservation has 1999 rows"),
+        "{complaint}"
+    );
+    let unnamed = [&shared[..], &["--rows"]].concat();
+    let refused = target.rebuild(&unnamed).await.expect(2);
+    assert!(
+        refused
+            .stderr
+            .contains("workers do not name those of a backup"),
         "{}",
-        nothing.stderr
+        refused.stderr
     );
     stage.no_work_is_left();
 }

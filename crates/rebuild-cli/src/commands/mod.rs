@@ -125,16 +125,25 @@ pub(crate) async fn dispatch(
             compare::compare(&open().await?, &other, rows, sharing.as_ref(), output).await
         }
         Command::Verify {
-            backup, sharing, ..
+            backup,
+            rows,
+            sharing,
+            ..
         } => {
             let sharing = sharing.sharing();
+            if rows && (backup.is_none() || sharing.is_some()) {
+                return Err(Error::usage(
+                    "rows are named of a comparison, and workers do not name those of a backup",
+                )
+                .hint("give --with URL, or --backup ID without --workers"));
+            }
             if sharing.is_some() && backup.is_none() {
                 return Err(
                     Error::usage("without rows to compare there is nothing to share")
                         .hint("give --backup ID or --with URL"),
                 );
             }
-            status::verify(&open().await?, backup, sharing.as_ref(), output).await
+            status::verify(&open().await?, backup, rows, sharing.as_ref(), output).await
         }
         Command::Worker {
             work,

@@ -23,12 +23,13 @@ pub(super) async fn status(project: &Project, drift: bool, output: &Output) -> R
 pub(super) async fn verify(
     project: &Project,
     backup: Option<BackupId>,
+    rows: bool,
     sharing: Option<&Sharing>,
     output: &Output,
 ) -> Result<Code> {
     let verdict = match (&backup, sharing) {
         (Some(backup), Some(sharing)) => project.verify_shared(backup, sharing).await?,
-        _ => project.verify(backup.as_ref()).await?,
+        _ => project.verify(backup.as_ref(), rows).await?,
     };
     output.data(&verdict, checks);
     Ok(code(&verdict))

@@ -9,8 +9,13 @@ use crate::command::{CommandTask, CommandWorkload};
 use crate::error::Result;
 use crate::model::{Identity, StepMark};
 use crate::postgres::{BackedUp, PgVerifier, ReadOnlyGate, TargetLock};
-use crate::spec::{CommandSpec, RestoreFrom, SchemaSource, WorkloadSpec};
+use crate::spec::{CheckSpec, CommandSpec, RestoreFrom, SchemaSource, WorkloadSpec};
 use crate::traits::{Task, Verifier, Workload};
+
+/// True for the check of every row.
+pub(super) fn compares_content(check: &CheckSpec) -> bool {
+    matches!(check, CheckSpec::Content { .. })
+}
 
 impl Project {
     /// Functions, the cluster and Google Cloud are asked besides the server, so where there are no other checks,
@@ -22,11 +27,33 @@ impl Project {
 
     /// The same, with what `backups` know of backups.
     pub(super) fn verifier_by(&self, backups: Arc<dyn BackedUp>) -> Result<Arc<dyn Verifier>> {
+        self.verifier_of(self.checks(), backups)
+    }
+
+    /// The same for a comparison with a backup: if no check of the spec compares content, one does besides.
+    pub(super) fn comparer_by(&self, backups: Arc<dyn BackedUp>) -> Result<Arc<dyn Verifier>> {
+        let mut checks = self.checks();
+        if !checks.iter().any(compares_content) {
+            checks.push(CheckSpec::Content { except: Vec::new() });
+        }
+        self.verifier_of(checks, backups)
+    }
+
+    /// What is checked in the database.
+    fn checks(&self) -> Vec<CheckSpec> {
         let mut checks = self.spec.checks.clone();
         checks.retain(|check| !check.is_elsewhere());
         if checks.is_empty() {
             checks = PgVerifier::default_checks(self.spec.rows_from() == RestoreFrom::Backup);
         }
+        checks
+    }
+
+    fn verifier_of(
+        &self,
+        checks: Vec<CheckSpec>,
+        backups: Arc<dyn BackedUp>,
+    ) -> Result<Arc<dyn Verifier>> {
         let verifier = PgVerifier::new(
             self.endpoint.clone(),
             checks,

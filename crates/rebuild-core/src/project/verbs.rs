@@ -15,7 +15,8 @@ use crate::error::{Error, Result};
 use crate::journal::{self, Ending, RunSummary};
 use crate::model::{BackupId, Endpoint, RunId, Verdict};
 use crate::plan::{Plan, Survey};
-use crate::postgres::{Comparison, PgCsvRestorer, compare};
+use crate::postgres::{Comparison, NamedRows, PgCsvRestorer, compare};
+use crate::spec::SchemaSource;
 use crate::traits::{Surveyor, VerifyRequest};
 
 /// What is there.
@@ -235,23 +236,39 @@ impl Project {
         Ok(())
     }
 
-    /// Verifies the target as it is, or against a backup.
+    /// Verifies the target as it is, or against a backup: then every row is compared, but for the tables
+    /// that a check of content in the spec excepts. With `rows`, the keys of rows that differ from the
+    /// backup are told as well; for that, the rows of tables that differ are loaded into temporary
+    /// tables on the target's server.
+    ///
+    /// *Destroys:* nothing.
     ///
     /// # Errors
-    /// The target or the backup could not be read; the backup is of another database. A difference
-    /// is in the verdict.
-    pub async fn verify(&self, backup: Option<&BackupId>) -> Result<Verdict> {
+    /// The target or the backup could not be read; the backup is of another database; rows are
+    /// to be named, and there is no backup, or no room for them. A difference is in the verdict.
+    pub async fn verify(&self, backup: Option<&BackupId>, rows: bool) -> Result<Verdict> {
         let ctx = self.ctx();
-        if let Some(backup) = backup {
-            self.require_ours(&ctx, backup).await?;
+        match backup {
+            Some(backup) => self.require_ours(&ctx, backup).await?,
+            None if rows => {
+                return Err(Error::usage("there is no backup whose rows could be named")
+                    .hint("name the backup to compare with"));
+            }
+            None => {}
         }
+        let restorer = self.restorer(self.spec.schema_from() == SchemaSource::Backup)?;
+        let verifier = match (backup, rows) {
+            (None, _) => self.verifier()?,
+            (Some(_), false) => self.comparer_by(Arc::new(restorer))?,
+            (Some(_), true) => self.comparer_by(Arc::new(NamedRows(restorer)))?,
+        };
         let db = self.target(&ctx).await?;
         let request = VerifyRequest {
             db,
             backup: backup.cloned(),
             live: backup.is_none(),
         };
-        self.verifier()?.verify(&ctx, &request).await
+        verifier.verify(&ctx, &request).await
     }
 
     /// Compares every row of the target with those of the database at `other`. With `rows`, the

@@ -10,7 +10,8 @@ pub fn end_sessions(condition: &str) -> String {
          begin
            select pg_catalog.array_agg(pid) into ended from pg_catalog.pg_stat_activity
             where datname = pg_catalog.current_database() and pid <> pg_catalog.pg_backend_pid()
-              and ({condition}) and pg_catalog.pg_terminate_backend(pid);
+              and ({condition});
+           perform pg_catalog.pg_terminate_backend(pid) from pg_catalog.unnest(ended) as pid;
            for waited in 1..1000 loop
              perform pg_catalog.pg_stat_clear_snapshot();
              if not exists (select from pg_catalog.pg_stat_activity where pid = any (ended)) then

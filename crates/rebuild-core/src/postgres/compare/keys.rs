@@ -6,18 +6,25 @@ use std::pin::Pin;
 use futures::StreamExt;
 use tokio_postgres::RowStream;
 
-use super::side::Side;
-use super::{DifferingKey, Differs, KEYS_SHOWN, KeyDifferences, Pair};
+use super::{DifferingKey, Differs, KEYS_SHOWN, KeyDifferences};
 use crate::error::Result;
 use crate::event::Ctx;
+use crate::model::TableName;
 use crate::postgres::rows::RowOptions;
 use crate::postgres::{Session, ident, server_error};
 
 /// How to find the rows of a table that differ.
-pub(super) struct Keys<'a> {
-    pair: &'a Pair<'a>,
-    columns: &'a [String],
+pub(in crate::postgres) struct Keys<'a> {
+    /// The table.
+    pub(in crate::postgres) table: &'a TableName,
+    /// The columns that are compared.
+    pub(in crate::postgres) all: &'a [String],
+    /// Those of the primary key.
+    pub(in crate::postgres) columns: &'a [String],
 }
+
+/// Rows, by what a `SELECT` reads them from in a session.
+pub(in crate::postgres) type From<'a> = (&'a Session, &'a str);
 
 /// A row as both servers give it: its key, and a hash of all of it.
 struct Hashed {
@@ -26,38 +33,29 @@ struct Hashed {
     hash: Vec<u8>,
 }
 
-impl<'a> Keys<'a> {
-    /// By those columns of the primary key.
-    pub(super) fn new(pair: &'a Pair<'a>, columns: &'a [String]) -> Self {
-        Self { pair, columns }
-    }
-
+impl Keys<'_> {
     /// Reads both tables in the order of the key, beside each other.
-    pub(super) async fn compare(
+    ///
+    /// # Errors
+    /// A server could not be asked, or did not answer in time.
+    pub(in crate::postgres) async fn compare(
         &self,
         ctx: &Ctx,
-        first: &Side,
-        second: &Side,
+        first: From<'_>,
+        second: From<'_>,
         options: &RowOptions,
     ) -> Result<KeyDifferences> {
-        let (a, b) = tokio::try_join!(first.another(), second.another())?;
-        let what = format!("finding the rows in which {} differs", self.pair.table);
-        let found = ctx
-            .within(options.statement_limit, &what, async {
-                let (a, b) = tokio::try_join!(
-                    self.read(&a, &self.pair.first.from),
-                    self.read(&b, &self.pair.second.from)
-                )?;
-                self.merge(a, b).await
-            })
-            .await?;
-        tokio::join!(a.close(), b.close());
-        Ok(found)
+        let what = format!("finding the rows in which {} differs", self.table);
+        let reading = async {
+            let (a, b) = tokio::try_join!(self.read(first), self.read(second))?;
+            self.merge(a, b).await
+        };
+        ctx.within(options.statement_limit, &what, reading).await
     }
 
     /// The order is that of bytes, which no collation of either server bends, and the hash is of
     /// the row's text, which is exact under the settings of our sessions.
-    async fn read(&self, session: &Session, from: &str) -> Result<Rows> {
+    async fn read(&self, (session, from): From<'_>) -> Result<Rows> {
         let text = |name: &String| -> Result<String> {
             Ok(format!(
                 "pg_catalog.convert_to({}::pg_catalog.text, 'UTF8')",
@@ -67,8 +65,7 @@ impl<'a> Keys<'a> {
         let key: Vec<String> = self.columns.iter().map(text).collect::<Result<_>>()?;
         let key = key.join(", ");
         let all: Vec<String> = self
-            .pair
-            .columns
+            .all
             .iter()
             .map(|name| ident(name))
             .collect::<Result<_>>()?;
@@ -84,7 +81,7 @@ impl<'a> Keys<'a> {
         let stream = session
             .query_raw(&sql, nothing)
             .await
-            .map_err(|e| server_error(format!("could not read {}", self.pair.table), e))?;
+            .map_err(|e| server_error(format!("could not read {}", self.table), e))?;
         Ok(Rows {
             stream: Box::pin(stream),
             columns: self.columns.len(),

@@ -11,8 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::adders::Adders;
-use self::keys::Keys;
+pub(in crate::postgres) use self::keys::Keys;
 pub(crate) use self::shared::{Place, VERIFY, add_up_share};
+pub(in crate::postgres) use self::side::primary_keys;
 use self::side::{Group, Side};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
@@ -180,10 +181,7 @@ pub(crate) async fn compare_by(
         let mut differences: Vec<Difference> = pair.columns_differ().into_iter().collect();
         if in_a != in_b {
             let keys = match pair.key() {
-                Some(key) if rows => {
-                    let keys = Keys::new(pair, key);
-                    Some(keys.compare(ctx, &a, &b, options).await?)
-                }
+                Some(key) if rows => Some(pair.keys(ctx, key, [&a, &b], options).await?),
                 _ => None,
             };
             differences.push(Difference::Rows {
@@ -291,6 +289,26 @@ impl<'a> Pair<'a> {
             only_second,
             types: self.types.clone(),
         })
+    }
+
+    /// The keys of the rows that differ.
+    async fn keys(
+        &self,
+        ctx: &Ctx,
+        key: &[String],
+        [first, second]: [&Side; 2],
+        options: &RowOptions,
+    ) -> Result<KeyDifferences> {
+        let keys = Keys {
+            table: self.table,
+            all: &self.columns,
+            columns: key,
+        };
+        let (a, b) = tokio::try_join!(first.another(), second.another())?;
+        let (in_a, in_b) = ((&a, &*self.first.from), (&b, &*self.second.from));
+        let found = keys.compare(ctx, in_a, in_b, options).await;
+        tokio::join!(a.close(), b.close());
+        found
     }
 
     /// The columns of the primary key, if both have the same.

@@ -147,18 +147,30 @@ impl Side {
     }
 }
 
-async fn groups(session: &Session, tables: Vec<LiveTable>) -> Result<BTreeMap<TableName, Group>> {
-    let oids: Vec<u32> = tables.iter().map(|t| t.oid).collect();
+/// The columns of the primary keys of tables, by their oids.
+///
+/// # Errors
+/// The server could not be asked.
+pub(in crate::postgres) async fn primary_keys(
+    session: &Session,
+    oids: &[u32],
+) -> Result<BTreeMap<u32, Vec<String>>> {
     let what = "could not list the primary keys";
     let rows = session
         .query(KEYS, &[&oids])
         .await
         .map_err(|e| server_error(what, e))?;
-    let mut keys: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    let mut keys = BTreeMap::new();
     for row in &rows {
         let columns = row.try_get(1).map_err(|e| server_error(what, e))?;
         keys.insert(row.try_get(0).map_err(|e| server_error(what, e))?, columns);
     }
+    Ok(keys)
+}
+
+async fn groups(session: &Session, tables: Vec<LiveTable>) -> Result<BTreeMap<TableName, Group>> {
+    let oids: Vec<u32> = tables.iter().map(|t| t.oid).collect();
+    let mut keys = primary_keys(session, &oids).await?;
     let mut groups: BTreeMap<TableName, Group> = BTreeMap::new();
     for table in tables {
         let name = table.root.clone().unwrap_or_else(|| table.table.clone());

@@ -62,8 +62,35 @@ impl BackedUp for PgRestorer {
         backup: &BackupId,
         except: Picks<'_>,
     ) -> Result<ContentReport> {
-        self.differences_by(ctx, db, backup, except, Adders::Here)
-            .await
+        let how = (Adders::Here, false);
+        self.differences_by(ctx, db, backup, except, how).await
+    }
+}
+
+/// What a verification compares with, where the rows that differ are named by their primary keys. For that
+/// the rows of tables that differ are loaded into temporary tables beside those of the database.
+pub struct NamedRows(pub PgRestorer);
+
+#[async_trait]
+impl BackedUp for NamedRows {
+    async fn counts(
+        &self,
+        ctx: &Ctx,
+        db: &Identity,
+        backup: &BackupId,
+    ) -> Result<Vec<(TableName, u64)>> {
+        self.0.counts(ctx, db, backup).await
+    }
+
+    async fn differences(
+        &self,
+        ctx: &Ctx,
+        db: &Identity,
+        backup: &BackupId,
+        except: Picks<'_>,
+    ) -> Result<ContentReport> {
+        let how = (Adders::Here, true);
+        self.0.differences_by(ctx, db, backup, except, how).await
     }
 }
 
@@ -95,8 +122,9 @@ impl BackedUp for SharedComparison {
         except: Picks<'_>,
     ) -> Result<ContentReport> {
         let adders = Adders::Crew(&*self.crew, &self.restorer.store);
+        let how = (adders, false);
         self.restorer
-            .differences_by(ctx, db, backup, except, adders)
+            .differences_by(ctx, db, backup, except, how)
             .await
     }
 }
@@ -108,7 +136,7 @@ impl PgRestorer {
         db: &Identity,
         backup: &BackupId,
         except: Picks<'_>,
-        adders: Adders<'_>,
+        (adders, named): (Adders<'_>, bool),
     ) -> Result<ContentReport> {
         let manifest = self.manifest(backup).await?;
         let session = Session::open_at(&self.endpoint, db, ctx).await?;
@@ -135,7 +163,21 @@ impl PgRestorer {
             adders,
         )
         .await?;
-        let mut differing: Vec<String> = compared.iter().filter_map(difference).collect();
+        let mut differing = Vec::new();
+        for one in &compared {
+            let Some(mut difference) = difference(one) else {
+                continue;
+            };
+            if named && one.now.is_some() {
+                let placed = placements.placed.iter();
+                let placed: Vec<_> = placed.filter(|p| p.target == one.then.table).collect();
+                let keys = self.keys_that_differ(ctx, db, &manifest, &placed).await?;
+                let keys = keys.as_ref().map(super::differing::describe);
+                let keys = keys.unwrap_or_else(|| "it has no primary key to name them by".into());
+                difference.push_str(&format!(" ({keys})"));
+            }
+            differing.push(difference);
+        }
         let lost = placements.unplaced.iter();
         let lost = lost.filter(|u| !except(&u.table) && !self.choice.may_leave(u));
         differing.extend(lost.map(|u| format!("{} is not there", describe(u))));

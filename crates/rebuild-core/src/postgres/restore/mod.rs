@@ -10,6 +10,7 @@ mod against;
 mod copy_in;
 mod csv;
 mod detach;
+mod differing;
 #[cfg(feature = "cloudsql")]
 mod empty;
 mod finish;
@@ -45,7 +46,7 @@ use crate::model::{BackupId, Endpoint, Identity};
 use crate::store::Store;
 use crate::traits::{RestoreOutline, RestoreReport, Restorer};
 
-pub use against::SharedComparison;
+pub use against::{NamedRows, SharedComparison};
 pub use csv::PgCsvRestorer;
 #[cfg(feature = "cloudsql")]
 pub(crate) use empty::empty_database;

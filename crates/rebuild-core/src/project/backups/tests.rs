@@ -72,7 +72,7 @@ async fn a_backup_of_another_database_is_refused() {
         shop.restore(&theirs.id, "beside", &[], true).await,
         "\"crm\"",
     );
-    refused(shop.verify(Some(&theirs.id)).await, "\"crm\"");
+    refused(shop.verify(Some(&theirs.id), false).await, "\"crm\"");
     assert_eq!(names(&cluster).await, before);
 
     // A database is the same one under its next name.

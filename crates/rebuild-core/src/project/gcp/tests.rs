@@ -227,7 +227,7 @@ async fn a_database_is_filled_by_a_job_and_its_reports_are_mended() {
 
     // What is not as it should be is told by the verification.
     google.set_bigquery_rows("EU", "stats", "articles", 29);
-    let verdict = project.verify(None).await.expect("a verdict");
+    let verdict = project.verify(None, false).await.expect("a verdict");
     let said = verdict.complaints().join("\n");
     assert!(
         said.contains("public.articles has 30 rows, and stats.articles has 29"),

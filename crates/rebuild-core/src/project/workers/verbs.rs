@@ -9,9 +9,10 @@ use crate::model::{BackupId, Identity, Verdict};
 use crate::postgres::compare::{Adders, compare_by};
 use crate::postgres::{Comparison, PgSharedBackup, SharedComparison};
 use crate::project::copy::Copying;
+use crate::project::doers::compares_content;
 use crate::project::into::Bringers;
 use crate::project::{Project, compose};
-use crate::spec::{CheckSpec, SchemaSource};
+use crate::spec::SchemaSource;
 use crate::traits::{BackupSummary, VerifyRequest};
 
 impl Project {
@@ -103,23 +104,23 @@ impl Project {
     /// *Destroys:* nothing.
     ///
     /// # Errors
-    /// As `verify`; the spec's checks do not compare content, or do so more than once; it names no
-    /// workers; a worker failed for good, or left no whole result.
+    /// As `verify`; the spec's checks compare content more than once; it names no workers; a worker failed
+    /// for good, or left no whole result.
     pub async fn verify_shared(&self, backup: &BackupId, sharing: &Sharing) -> Result<Verdict> {
         let ctx = self.ctx();
-        let content = |check: &&CheckSpec| matches!(check, CheckSpec::Content { .. });
-        let times = self.spec.checks.iter().filter(content).count();
-        if times != 1 {
+        let checks = self.spec.checks.iter();
+        let times = checks.filter(|check| compares_content(check)).count();
+        if times > 1 {
             return Err(Error::usage(format!(
                 "the checks of the spec compare content {times} times, and workers do it once"
             ))
-            .hint("[[verify]] kind = \"content\" compares every row"));
+            .hint("name all tables that are excepted in one [[verify]] of kind = \"content\""));
         }
         let crew = self.crew(&ctx, sharing, &[])?;
         self.require_ours(&ctx, backup).await?;
         let db = self.target(&ctx).await?;
         let restorer = self.restorer(self.spec.schema_from() == SchemaSource::Backup)?;
-        let verifier = self.verifier_by(Arc::new(SharedComparison { restorer, crew }))?;
+        let verifier = self.comparer_by(Arc::new(SharedComparison { restorer, crew }))?;
         let request = VerifyRequest {
             db,
             backup: Some(backup.clone()),

@@ -186,17 +186,23 @@ def restore_dump(
 
 @blocking
 def verify(
-    spec: AnySpec, *, backup: str | None = None, on_event: OnEvent | None = None
+    spec: AnySpec,
+    *,
+    backup: str | None = None,
+    rows: bool = False,
+    on_event: OnEvent | None = None,
 ) -> Call[Verdict]:
     """Verifies the target as it is, or against a backup. A difference is in the verdict, which is
     false then.
 
     Args:
         spec: The spec.
-        backup: The id of the backup to compare with.
+        backup: The id of the backup to compare every row with.
+        rows: Name the keys of the rows that differ from the backup. Tables that differ are loaded into
+            temporary tables on the target's server.
         on_event: Called with every event.
     """
-    return call(spec, "verify", Verdict.of, on_event, backup=backup)
+    return call(spec, "verify", Verdict.of, on_event, backup=backup, rows=rows)
 
 
 @blocking

@@ -5,6 +5,7 @@ mod csv;
 mod cut;
 mod keys;
 mod locks;
+mod named;
 mod pitfalls;
 mod places;
 mod room;

@@ -78,7 +78,10 @@ async fn it_goes_into_another_instance() {
         .expect("it");
     assert_eq!(world.count(&other, "lines").await, 2000);
     // The rows are those of the backup, wherever they are.
-    let verdict = project.verify(Some(&summary.id)).await.expect("a verdict");
+    let verdict = project
+        .verify(Some(&summary.id), false)
+        .await
+        .expect("a verdict");
     assert!(verdict.passed(), "{verdict:?}");
 
     let none = InstanceSource::Copy(InstanceCopy::Run {

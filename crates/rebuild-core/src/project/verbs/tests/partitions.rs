@@ -89,7 +89,7 @@ async fn run(cluster: &LocalCluster, database: &str, sql: &str) {
 }
 
 async fn complaints(project: &Project, backup: &BackupId) -> String {
-    let verdict = project.verify(Some(backup)).await.expect("verified");
+    let verdict = project.verify(Some(backup), true).await.expect("verified");
     verdict.complaints().join("\n")
 }
 
