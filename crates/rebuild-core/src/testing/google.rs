@@ -102,12 +102,15 @@ impl World {
     pub(crate) fn spec(&self, more: &str) -> String {
         let credentials = self.google.credentials_file().expect("credentials");
         let at = self.google.url();
+        let tools = super::server::named_clients();
+        let tools = tools.map(|folder| format!("backup.tools = \"{}\"\n", folder.display()));
         format!(
-            "version = 1\nstore.url = \"store\"\n\
+            "version = 1\nstore.url = \"store\"\n{}\
              [gcp]\nproject = \"{PROJECT}\"\ncredentials = \"{}\"\n\
              endpoints = {{ sql = \"{at}\", storage = \"{at}\" }}\n\
              [target]\nurl = \"postgresql:///app?user=postgres\"\npassword = \"{PASSWORD}\"\n\
              [target.cloudsql]\ninstance = \"{}\"\n{more}",
+            tools.unwrap_or_default(),
             credentials.display(),
             self.name(),
         )

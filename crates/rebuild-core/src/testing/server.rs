@@ -58,7 +58,12 @@ pub async fn guarded_cluster(
 /// The folder with `pg_dump`, `pg_restore` and `psql` for `cluster`: the one that
 /// [`CLIENT_BIN`] names, otherwise the server's own.
 pub fn client_bin_dir(cluster: &LocalCluster) -> PathBuf {
-    folder(CLIENT_BIN).unwrap_or_else(|| cluster.bin_dir().to_owned())
+    named_clients().unwrap_or_else(|| cluster.bin_dir().to_owned())
+}
+
+/// The folder that [`CLIENT_BIN`] names, if it names one.
+pub(crate) fn named_clients() -> Option<PathBuf> {
+    folder(CLIENT_BIN)
 }
 
 /// Creates an empty UTF8 database on `cluster`, with a name no other test of this process has.
