@@ -51,6 +51,7 @@ use crate::store::Store;
 use crate::traits::{Backup, BackupMode, BackupSummary, DestroyPermit};
 
 pub(in crate::postgres) use assemble::tables_alone;
+pub(in crate::postgres) use contents::public_rights_sql;
 pub use export::ExportFormat;
 pub use fingerprints::fingerprints;
 pub(in crate::postgres) use fingerprints::{Compared, compare_rows};

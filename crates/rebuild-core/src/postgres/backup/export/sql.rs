@@ -8,6 +8,7 @@ use super::folder::Folder;
 use super::rows::{Progress, TableOut};
 use crate::error::Result;
 use crate::model::RowForm;
+use crate::postgres::backup::contents::public_rights_sql;
 use crate::postgres::backup::layout::{
     DATABASE, LARGE_OBJECTS, POST_DATA, PRE_DATA, REFRESH, ROLES_SQL, SEQUENCES,
 };
@@ -23,7 +24,7 @@ const LONGEST_NAME: usize = 80;
 
 impl Export<'_> {
     /// Writes the file: what `restore.sh` in the backup does, in its order, with rows in COPY's text
-    /// form.
+    /// form; and the rights of PUBLIC that newer versions of pg_dump leave out for older servers.
     ///
     /// # Errors
     /// Something in the backup is damaged; the folder cannot be written.
@@ -45,6 +46,9 @@ impl Export<'_> {
             }
         }
         self.script(POST_DATA, &mut file).await?;
+        for statement in public_rights_sql(self.manifest)? {
+            writeln!(file, "{statement};")?;
+        }
         if full {
             self.script(REFRESH, &mut file).await?;
         }
@@ -144,7 +148,7 @@ fn setting(value: &str) -> Result<String> {
 
 fn require_octal_chars(table: &TableEntry) -> Result<String> {
     let why = format!(
-        "rows of {} hold a \"char\" above 127, which servers before 16 cannot read",
+        "rows of {} hold a \"char\" above 127, which servers before 15 cannot read",
         table.table
     );
     // In an encoding of many bytes, a statement may be ASCII alone.
@@ -153,7 +157,7 @@ fn require_octal_chars(table: &TableEntry) -> Result<String> {
         .map(|c| if c.is_ascii_graphic() { c } else { ' ' })
         .collect();
     Ok(format!(
-        "do {} begin if pg_catalog.current_setting('server_version_num')::pg_catalog.int4 < 160000 \
+        "do {} begin if pg_catalog.current_setting('server_version_num')::pg_catalog.int4 < 150000 \
          then raise exception using message = {}; end if; end {};\n",
         "$guard$",
         literal(&why.replace('$', " "))?,

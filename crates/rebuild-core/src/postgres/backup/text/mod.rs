@@ -10,6 +10,7 @@ mod arrays;
 mod cursor;
 mod encoding;
 mod floats;
+mod letters;
 mod lines;
 mod net;
 mod numbers;
@@ -20,6 +21,8 @@ mod tests;
 mod times;
 
 pub(super) use encoding::ToUtf8;
+#[cfg(test)]
+pub(super) use letters::ENCODINGS;
 pub(super) use lines::{Layout, Lines};
 pub(super) use rows::Rows;
 
@@ -30,7 +33,7 @@ use crate::error::{Error, Result};
 pub(super) struct Dialect {
     /// Intervals may be infinite, since PostgreSQL 17.
     pub(super) infinite_intervals: bool,
-    /// A `"char"` above 127 is written as a backslash and three octal digits, since PostgreSQL 16,
+    /// A `"char"` above 127 is written as a backslash and three octal digits, since PostgreSQL 15,
     /// and not as the byte that it is.
     pub(super) octal_chars: bool,
 }
@@ -40,7 +43,7 @@ impl Dialect {
     pub(super) fn of(server_version: u32) -> Self {
         Self {
             infinite_intervals: server_version >= 170_000,
-            octal_chars: server_version >= 160_000,
+            octal_chars: server_version >= 150_000,
         }
     }
 }

@@ -53,7 +53,7 @@ impl Rows {
         })
     }
 
-    /// Whether a `"char"` was written in a way that servers before 16 do not know.
+    /// Whether a `"char"` was written in a way that servers before 15 do not know.
     pub(in crate::postgres::backup) fn has_octal_chars(&self) -> bool {
         self.octal_chars
     }
