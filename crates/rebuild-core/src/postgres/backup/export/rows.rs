@@ -11,12 +11,12 @@ use super::Export;
 use crate::error::{Error, Result};
 use crate::event::Unit;
 use crate::model::RowForm;
-use crate::postgres::backup::check::ended_early;
 use crate::postgres::backup::check_rows::{PIECE, complaint};
 use crate::postgres::backup::manifest::{ChunkEntry, TableEntry};
 use crate::postgres::backup::text::{Lines, Rows};
 use crate::postgres::rows::pack::{Unpacker, checksum};
 use crate::postgres::rows::scan::{RowScanner, Tally};
+use crate::store::{Name, Store};
 
 /// Chunks that are fetched while one is written.
 const AHEAD: usize = 2;
@@ -105,7 +105,12 @@ impl Export<'_> {
         mut out: TableOut,
         progress: &Progress,
     ) -> Result<TableOut> {
-        let fetched = table.chunks.iter().map(|chunk| self.fetch(chunk));
+        let (store, folder) = (
+            self.shelf.store.clone(),
+            self.shelf.folder(&self.manifest.id)?,
+        );
+        let chunks = table.chunks.clone().into_iter();
+        let fetched = chunks.map(move |chunk| fetch(store.clone(), folder.clone(), chunk));
         let mut fetched = stream::iter(fetched).buffered(AHEAD);
         while let Some(fetched) = fetched.next().await {
             self.ctx.check_stop("the export")?;
@@ -117,7 +122,7 @@ impl Export<'_> {
                 Ok::<_, Error>(out)
             })
             .await
-            .map_err(ended_early)??;
+            .map_err(|e| Error::internal("the export ended early").caused_by(e))??;
             let done = progress.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
             let events = &self.ctx.events;
             events.progress("export", done, Some(progress.total), Unit::Bytes);
@@ -127,11 +132,11 @@ impl Export<'_> {
             Some(why) => Err(Error::corrupt(why)),
         }
     }
+}
 
-    async fn fetch(&self, chunk: &ChunkEntry) -> Result<(ChunkEntry, Bytes)> {
-        let name = self.shelf.folder(&self.manifest.id)?.join(&chunk.file)?;
-        let stored = self.shelf.store.get_sized(&name, chunk.stored_bytes).await;
-        let stored = stored.map_err(|e| e.context(format!("could not export {}", chunk.file)))?;
-        Ok((chunk.clone(), stored))
-    }
+async fn fetch(store: Store, folder: Name, chunk: ChunkEntry) -> Result<(ChunkEntry, Bytes)> {
+    let name = folder.join(&chunk.file)?;
+    let stored = store.get_sized(&name, chunk.stored_bytes).await;
+    let stored = stored.map_err(|e| e.context(format!("could not export {}", chunk.file)))?;
+    Ok((chunk, stored))
 }

@@ -62,7 +62,9 @@ impl Export<'_> {
     fn file_name(&self) -> String {
         let database = &self.manifest.of.name;
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
-        if !database.is_empty() && database.len() <= LONGEST_NAME && database.bytes().all(plain) {
+        let begins = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+        let begins = database.as_bytes().first().is_some_and(begins);
+        if begins && database.len() <= LONGEST_NAME && database.bytes().all(plain) {
             format!("{database}.sql")
         } else {
             format!("{}.sql", self.manifest.id)
@@ -80,9 +82,9 @@ impl Export<'_> {
             .replace("@WHAT@", &what)
             .replace("@TAKEN@", &manifest.taken_at.to_string())
             .replace("@VERSION@", &(manifest.server_version / 10_000).to_string())
-            .replace("@ENCODING@", &manifest.encoding)
             .replace("@FILE@", name)
-            // Last, for it may hold anything; escaped, so that it stays in its line.
+            // These may hold anything, and are escaped so that they stay in their lines.
+            .replace("@ENCODING@", &format!("{:?}", manifest.encoding))
             .replace("@DATABASE@", &format!("{:?}", manifest.of.name))
     }
 

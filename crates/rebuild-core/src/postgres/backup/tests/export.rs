@@ -91,7 +91,7 @@ async fn psql_alone_brings_a_kitchen_sink_back_from_one_file() {
     let written = world.export(&manifest, &folder, ExportFormat::Sql).await;
     let written = written.expect("exported");
     let file = folder.join(format!("{}.sql", manifest.of.name));
-    assert_eq!(written, [file.clone()]);
+    assert_eq!(written, std::slice::from_ref(&file));
     assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 1);
     let text = std::fs::read(&file).expect("read");
     assert!(text.ends_with(b".sql is whole.\n"));
