@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rebuild_core::testing;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -231,6 +232,32 @@ async fn backups_are_taken_shown_checked_exported_restored_and_pruned() {
         .rebuild(&["backups", "export", &ids[0], "--to", "csv"])
         .await
         .expect(3);
+
+    let export = ["backups", "export", &ids[0], "--format", "sql", "--to"];
+    let said = text(&target, &[&export[..], &["sql"]].concat()).await;
+    assert_eq!(said, "sql/app.sql\n");
+    let loaded = testing::client(
+        world.cluster(),
+        "psql",
+        &world.cluster().endpoint("postgres"),
+    )
+    .args(["-X", "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1"])
+    .args(["-v", "database=from_sql", "-f"])
+    .arg(target.folder.join("sql/app.sql"))
+    .output();
+    let loaded = loaded.await.expect("psql runs");
+    assert!(
+        loaded.status.success(),
+        "{}",
+        String::from_utf8_lossy(&loaded.stderr)
+    );
+    world.settle().await;
+    let from_sql = State::of_database(&world, "from_sql").await;
+    from_sql.expect(&old, "as psql loaded it");
+    let taken = [&export[..], &["sql"]].concat();
+    target.rebuild(&taken).await.expect(3);
+    let unknown = ["backups", "export", &ids[0], "--format", "xml", "--to", "x"];
+    target.rebuild(&unknown).await.expect(2);
 
     data(&target, &["restore", &ids[0], "--into", "beside"]).await;
     world.settle().await;

@@ -51,6 +51,16 @@ pub(crate) enum Format {
     Json,
 }
 
+/// As what a backup is exported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportAs {
+    /// A CSV file with a header for each table.
+    #[default]
+    Csv,
+    /// One file of SQL, schema and rows, for psql and an empty database; its head says how.
+    Sql,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Write a commented spec for a live database.
@@ -298,10 +308,13 @@ pub(crate) enum Backups {
         #[command(flatten)]
         sharing: SharingArgs,
     },
-    /// Write a backup's tables as CSV files.
+    /// Write a backup as files that other programs read. All that is read of it is checked on the way.
     Export {
         /// The backup.
         backup: BackupId,
+        /// As what.
+        #[arg(long, value_enum, default_value_t)]
+        format: ExportAs,
         /// The folder, which must be new or empty.
         #[arg(long, value_name = "DIR")]
         to: PathBuf,

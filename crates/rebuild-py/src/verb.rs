@@ -10,7 +10,7 @@ use rebuild_core::engine::Report;
 use rebuild_core::event::Events;
 use rebuild_core::model::{BackupId, RunId};
 use rebuild_core::plan::Plan;
-use rebuild_core::postgres::{Environment, RoleMap};
+use rebuild_core::postgres::{Environment, ExportFormat, RoleMap};
 use rebuild_core::project::{self, Project};
 use rebuild_core::{Error, Result, spec};
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,7 @@ enum Verb {
     ExportBackup {
         backup: Option<BackupId>,
         to: PathBuf,
+        format: ExportFormat,
     },
     Prune {
         keep_last: Option<u32>,
@@ -252,9 +253,9 @@ async fn rows(project: &Project, verb: Verb, environment: &Environment) -> Resul
             }
             of(project.check_backup(&id).await?)
         }
-        Verb::ExportBackup { backup, to } => {
+        Verb::ExportBackup { backup, to, format } => {
             let id = project.backup_or_newest(backup).await?;
-            of(project.export_backup(&id, &to).await?)
+            of(project.export_backup(&id, &to, format).await?)
         }
         Verb::Prune {
             keep_last,

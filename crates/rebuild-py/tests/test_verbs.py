@@ -77,6 +77,11 @@ def test_backups(world: World) -> None:
     assert rebuild.check_backup(spec).verdict.passed
     (file,) = rebuild.export_backup(spec, world.folder / "csv")
     assert file.name.startswith("public.gene.csv")
+    (script,) = rebuild.export_backup(spec, world.folder / "sql", format="sql")
+    assert script.name == f"{world.name}.sql"
+    assert "copy \"public\".\"gene\"" in script.read_text()
+    with pytest.raises(rebuild.RebuildError):
+        rebuild.export_backup(spec, world.folder / "other", format="xml")  # type: ignore[arg-type]
     assert rebuild.verify(spec, backup=backup.id)
 
     restored = rebuild.restore(spec, f"{world.name}_again")

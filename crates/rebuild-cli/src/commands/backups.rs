@@ -6,11 +6,11 @@ use std::path::Path;
 use rebuild_core::Result;
 use rebuild_core::model::{BackupId, Outcome, Verdict};
 use rebuild_core::plan::bytes;
-use rebuild_core::postgres::{Manifest, RoleMap};
+use rebuild_core::postgres::{ExportFormat, Manifest, RoleMap};
 use rebuild_core::project::{Project, Sharing};
 use rebuild_core::traits::BackupSummary;
 
-use crate::args::Backups;
+use crate::args::{Backups, ExportAs};
 use crate::exit::Code;
 use crate::output::Output;
 
@@ -61,8 +61,12 @@ pub(super) async fn backups(project: &Project, command: Backups, output: &Output
             });
             Ok(code(&verdict))
         }
-        Backups::Export { backup, to } => {
-            let files = project.export_backup(&backup, &to).await?;
+        Backups::Export { backup, format, to } => {
+            let format = match format {
+                ExportAs::Csv => ExportFormat::Csv,
+                ExportAs::Sql => ExportFormat::Sql,
+            };
+            let files = project.export_backup(&backup, &to, format).await?;
             output.data(&files, |files| {
                 files.iter().map(|f| format!("{}\n", f.display())).collect()
             });

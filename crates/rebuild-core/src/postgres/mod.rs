@@ -36,9 +36,9 @@ pub(crate) use backup::{BACKUP, CHECK, Carry, Chooser, Held};
 use bounded::bounded;
 
 pub use backup::{
-    ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
-    Membership, PgBackup, PgSharedBackup, RoleEntry, SequenceEntry, TableEntry, fingerprints,
-    roles_needed,
+    ChunkEntry, ColumnEntry, ExportFormat, FORMAT, FileEntry, LargeObjectEntry, Manifest,
+    MatviewEntry, Membership, PgBackup, PgSharedBackup, RoleEntry, SequenceEntry, TableEntry,
+    fingerprints, roles_needed,
 };
 pub(crate) use backup::{make_surroundings, require_roles};
 pub use catalog::{CatalogObject, CatalogSnapshot};

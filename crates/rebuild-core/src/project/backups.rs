@@ -10,7 +10,9 @@ use super::{Project, compose};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Identity, Verdict};
-use crate::postgres::{DatabaseKey, Manifest, RestoreChoice, Session, application, find_database};
+use crate::postgres::{
+    DatabaseKey, ExportFormat, Manifest, RestoreChoice, Session, application, find_database,
+};
 use crate::spec::TablePatterns;
 use crate::traits::{Backup, BackupSummary};
 use crate::work::Crew;
@@ -110,12 +112,23 @@ impl Project {
         self.backup_maker()?.check(&self.ctx(), id).await
     }
 
-    /// Writes a backup's CSV files into `folder`.
+    /// Writes a backup into `folder`, which is new or empty, as files of `format`; gives the files.
+    /// Everything that is read is compared with the backup's manifest, and if anything fails no file
+    /// is left.
+    ///
+    /// *Repeats:* a folder that is not empty is a refusal. *Destroys:* nothing.
     ///
     /// # Errors
-    /// The backup was taken without `backup.csv`, or the folder could not be written.
-    pub async fn export_backup(&self, id: &BackupId, folder: &Path) -> Result<Vec<PathBuf>> {
-        self.pg_backup().export_csv(&self.ctx(), id, folder).await
+    /// There is none of that id; it holds no rows, or something in it is damaged; its encoding is
+    /// none that is turned into UTF-8 for CSV; the folder could not be written.
+    pub async fn export_backup(
+        &self,
+        id: &BackupId,
+        folder: &Path,
+        format: ExportFormat,
+    ) -> Result<Vec<PathBuf>> {
+        let backup = self.pg_backup();
+        backup.export(&self.ctx(), id, folder, format).await
     }
 
     /// Restores a backup into a new database beside the target, and compares every row. With

@@ -21,7 +21,7 @@ use crate::postgres::rows::units::{Queue, join_workers};
 use crate::store::{Name, Store};
 
 /// Bytes that are decompressed at a time.
-const PIECE: usize = 512 * 1024;
+pub(super) const PIECE: usize = 512 * 1024;
 
 /// KiB of chunks that all workers together may hold.
 const MEMORY_KIB: u32 = 48 << 10;
@@ -310,7 +310,8 @@ impl Sums {
     }
 }
 
-fn complaint(sum: &Tally, table: &TableEntry) -> Option<String> {
+/// Why `sum` is not what the manifest says of `table`, if it is not.
+pub(super) fn complaint(sum: &Tally, table: &TableEntry) -> Option<String> {
     let name = &table.table;
     if sum.rows != table.rows {
         return Some(format!(

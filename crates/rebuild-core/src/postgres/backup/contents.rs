@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::manifest::{MatviewEntry, SequenceEntry};
+use super::manifest::{Manifest, MatviewEntry, SequenceEntry};
 use crate::error::{Error, Result};
 use crate::model::TableName;
 use crate::postgres::{Session, qualified, server_error};
@@ -29,6 +29,30 @@ pub(super) async fn public_rights(session: &Session) -> Result<Option<Vec<String
         .await
         .map_err(|e| server_error("could not read the rights in schema public", e))?;
     Ok(rows.first().map(|row| row.get(0)))
+}
+
+/// The statements that give PUBLIC the rights in the schema `public` that `manifest` says, where its
+/// scripts leave that out.
+///
+/// # Errors
+/// The manifest names a right that there is not.
+pub(in crate::postgres) fn public_rights_sql(manifest: &Manifest) -> Result<Vec<String>> {
+    let rights = match &manifest.public_rights {
+        Some(rights) if manifest.server_version < 150_000 => rights,
+        _ => return Ok(Vec::new()),
+    };
+    let known = ["CREATE", "USAGE"];
+    if let Some(other) = rights.iter().find(|r| !known.contains(&r.as_str())) {
+        return Err(Error::corrupt(format!("{other:?} is no right on a schema")));
+    }
+    let mut sql = vec!["revoke all on schema public from public".to_owned()];
+    if !rights.is_empty() {
+        sql.push(format!(
+            "grant {} on schema public to public",
+            rights.join(", ")
+        ));
+    }
+    Ok(sql)
 }
 
 /// Sequences that are not an extension's own, or that the extension names as configuration.

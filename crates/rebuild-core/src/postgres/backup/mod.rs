@@ -11,6 +11,7 @@ mod check_rows;
 mod contents;
 mod csv;
 mod database_sql;
+mod export;
 mod files;
 mod fingerprints;
 mod held;
@@ -29,6 +30,7 @@ mod surroundings;
 mod take;
 #[cfg(test)]
 mod tests;
+mod text;
 mod toc;
 mod together;
 pub(super) mod tools;
@@ -49,6 +51,8 @@ use crate::store::Store;
 use crate::traits::{Backup, BackupMode, BackupSummary, DestroyPermit};
 
 pub(in crate::postgres) use assemble::tables_alone;
+pub(in crate::postgres) use contents::public_rights_sql;
+pub use export::ExportFormat;
 pub use fingerprints::fingerprints;
 pub(in crate::postgres) use fingerprints::{Compared, compare_rows};
 pub(crate) use held::{Carry, Chooser, Held};
@@ -148,22 +152,29 @@ impl PgBackup {
         shelf.require_chunks(ctx, manifest, wanted, jobs).await
     }
 
-    /// Writes the CSV files of the backup `id` into `folder`, decompressed, one for each table.
-    /// If it fails, no file is left.
+    /// Writes the backup `id` into `folder` as files of `format`: a CSV file for each table, with
+    /// `tables.json`, which says which is of which; or one file of SQL that psql loads into an
+    /// empty database, and that holds the schema, the rows, large objects and roles. CSV files that
+    /// the backup holds are taken as they are; others are made of its rows. The files are for this
+    /// user alone. Returns them, without the list.
     ///
-    /// *Destroys:* nothing.
+    /// All that is read is compared with the manifest. If it fails, no file is left.
+    ///
+    /// *Repeats:* a folder that is not empty is a refusal. *Destroys:* nothing.
     ///
     /// # Errors
-    /// The backup was taken without CSV files, one of them is damaged, or the folder is not empty
-    /// or cannot be written.
-    pub async fn export_csv(
+    /// The backup has no rows (or, for SQL, no schema); something in it is missing or damaged, which
+    /// is named; its rows are in an encoding that is not turned into UTF-8 here (for CSV); the folder
+    /// is not empty or cannot be written.
+    pub async fn export(
         &self,
         ctx: &Ctx,
         id: &BackupId,
         folder: &std::path::Path,
+        format: ExportFormat,
     ) -> Result<Vec<PathBuf>> {
         let manifest = self.manifest(id).await?;
-        csv::export(ctx, &self.shelf(), &manifest, folder).await
+        export::export(ctx, &self.shelf(), &manifest, folder, format).await
     }
 
     /// The programs that backups are taken and restored with, for the plan.

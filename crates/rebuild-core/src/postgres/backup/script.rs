@@ -3,10 +3,44 @@
 use super::layout::{DATABASE, LARGE_OBJECTS, POST_DATA, PRE_DATA, REFRESH, ROLES_SQL, SEQUENCES};
 use super::manifest::{MatviewEntry, SequenceEntry, TableEntry};
 use crate::error::Result;
+use crate::model::RowForm;
 use crate::postgres::rows::form::copy_options;
 use crate::postgres::rows::names::Names;
 use crate::postgres::{literal, qualified};
 use crate::traits::BackupMode;
+
+/// What bends rows and statements, and the values under which they are right.
+pub(super) const SETTINGS: [(&str, &str); 11] = [
+    ("datestyle", "ISO,YMD"),
+    ("intervalstyle", "postgres"),
+    ("timezone", "UTC"),
+    ("lc_monetary", "C"),
+    ("extra_float_digits", "3"),
+    ("bytea_output", "hex"),
+    ("standard_conforming_strings", "on"),
+    ("xmloption", "content"),
+    ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
+    ("default_transaction_read_only", "off"),
+];
+
+/// The statement that brings the rows of a table in.
+///
+/// # Errors
+/// A name cannot be quoted.
+pub(super) fn copy_in(names: Names, table: &TableEntry, form: RowForm) -> Result<String> {
+    let columns = names.list(table.columns.iter().map(|c| c.name.as_str()))?;
+    let list = if columns.is_empty() {
+        String::new()
+    } else {
+        format!(" ({columns})")
+    };
+    Ok(format!(
+        "copy {}{list} from stdin with {}",
+        names.table(table.root.as_ref().unwrap_or(&table.table))?,
+        copy_options(form)
+    ))
+}
 
 /// The values of sequences, as SQL.
 ///
@@ -59,17 +93,7 @@ pub(super) fn restore_script(
         .replace("@CREATE@", DATABASE)
         .replace("@PRE@", PRE_DATA);
     for table in tables {
-        let columns = names.list(table.columns.iter().map(|c| c.name.as_str()))?;
-        let list = if columns.is_empty() {
-            String::new()
-        } else {
-            format!(" ({columns})")
-        };
-        let copy = format!(
-            "copy {}{list} from stdin with {}",
-            names.table(table.root.as_ref().unwrap_or(&table.table))?,
-            copy_options(table.form)
-        );
+        let copy = copy_in(names, table, table.form)?;
         for chunk in &table.chunks {
             script.push_str(&format!("rows {} {}\n", chunk.file, shell(&copy)));
         }
@@ -126,7 +150,18 @@ fn shell(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::shell;
+    use super::{HEAD, SETTINGS, shell};
+
+    #[test]
+    fn the_script_has_every_setting() {
+        let options = HEAD.split('"').find(|part| part.starts_with("-c "));
+        let options = options.expect("options").replace("\\\n", "");
+        let named: Vec<String> = SETTINGS
+            .iter()
+            .map(|(name, value)| format!("-c {name}={value}"))
+            .collect();
+        assert_eq!(options, named.join(" "));
+    }
 
     #[test]
     fn words_stay_words() {

@@ -8,7 +8,7 @@ use super::progress;
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity};
-use crate::postgres::backup::{Manifest, Shelf, layout};
+use crate::postgres::backup::{Manifest, Shelf, layout, public_rights_sql};
 use crate::postgres::inventory::extensions;
 use crate::postgres::recorded;
 use crate::postgres::schema::split;
@@ -77,11 +77,7 @@ impl PgBackupSchema {
         if !self.rows_follow {
             all.extend(self.section(manifest, layout::POST_DATA).await?);
         }
-        if let Some(rights) = &manifest.public_rights
-            && manifest.server_version < 150_000
-        {
-            all.extend(public_rights_sql(rights)?);
-        }
+        all.extend(public_rights_sql(manifest)?);
         Ok(all)
     }
 
@@ -106,20 +102,4 @@ async fn tell_other_versions(ctx: &Ctx, session: &Session, manifest: &Manifest) 
         }
     }
     Ok(())
-}
-
-/// Newer versions of pg_dump leave this out for older servers.
-fn public_rights_sql(rights: &[String]) -> Result<Vec<String>> {
-    let known = ["CREATE", "USAGE"];
-    if let Some(other) = rights.iter().find(|r| !known.contains(&r.as_str())) {
-        return Err(Error::corrupt(format!("{other:?} is no right on a schema")));
-    }
-    let mut sql = vec!["revoke all on schema public from public".to_owned()];
-    if !rights.is_empty() {
-        sql.push(format!(
-            "grant {} on schema public to public",
-            rights.join(", ")
-        ));
-    }
-    Ok(sql)
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from .._call import Call, asynchronous, blocking
 from ..errors import Mismatch
@@ -74,14 +74,21 @@ def export_backup(
     to: str | PathLike[str],
     backup: str | None = None,
     *,
+    format: Literal["csv", "sql"] = "csv",
     on_event: OnEvent | None = None,
 ) -> Call[list[Path]]:
-    """Writes the tables of a backup as CSV files into the folder `to`, which is new or empty."""
+    """Writes a backup into the folder `to`, which is new or empty, and gives the files.
+
+    As `csv` there is a file with a header for each table. As `sql` there is one file, schema and rows,
+    that psql loads into an empty database; its head says how.
+    """
 
     def paths(value: Any) -> list[Path]:
         return [Path(path) for path in value]
 
-    return call(spec, "export_backup", paths, on_event, backup=backup, to=fspath(to))
+    return call(
+        spec, "export_backup", paths, on_event, backup=backup, to=fspath(to), format=format
+    )
 
 
 @blocking

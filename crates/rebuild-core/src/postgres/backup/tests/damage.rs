@@ -194,7 +194,7 @@ async fn an_export_that_fails_leaves_no_file() {
     let parent = tempfile::TempDir::new().expect("a folder");
     let folder = parent.path().join("csv");
     let backup = world.backup();
-    let export = || backup.export_csv(&world.ctx, &manifest.id, &folder);
+    let export = || backup.export(&world.ctx, &manifest.id, &folder, ExportFormat::Csv);
     let files = || std::fs::read_dir(&folder).expect("a folder").count();
     export().await.expect_err("damaged");
     assert_eq!(files(), 0);

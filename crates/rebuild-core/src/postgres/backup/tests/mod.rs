@@ -2,11 +2,13 @@
 
 mod cut_off;
 mod damage;
+mod export;
 mod pitfalls;
 mod refusals;
 mod script;
 mod shared;
 mod taking;
+mod text;
 mod watching;
 mod writers;
 
@@ -16,7 +18,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use super::{Manifest, PgBackup};
+use super::{ExportFormat, Manifest, PgBackup};
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity, TableFingerprint};
 use crate::postgres::rows::RowOptions;

@@ -83,7 +83,9 @@ async fn a_backup_among_writers_is_of_one_moment() {
         let during = moved.load(Ordering::Relaxed) - before;
         assert!(during > 20, "round {round}: only {during} were moved");
         let folder = world.store_folder.path().join(format!("round_{round}"));
-        let files = backup.export_csv(&world.ctx, &manifest.id, &folder).await;
+        let files = backup
+            .export(&world.ctx, &manifest.id, &folder, ExportFormat::Csv)
+            .await;
         let files = files.expect("exported");
         assert_eq!(files.len() as u64, TABLES);
         assert_eq!(total(&files), TOTAL, "round {round}: {during} were moved");

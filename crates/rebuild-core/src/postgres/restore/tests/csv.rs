@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::*;
-use crate::postgres::PgCsvRestorer;
+use crate::postgres::{ExportFormat, PgCsvRestorer};
 
 impl World {
     /// A folder for CSV files.
@@ -21,7 +21,9 @@ impl World {
         let taken = backup.take(&self.ctx, of, &id, BackupMode::Full).await;
         taken.expect("a backup");
         let folder = self.folder();
-        let exported = backup.export_csv(&self.ctx, &id, &folder).await;
+        let exported = backup
+            .export(&self.ctx, &id, &folder, ExportFormat::Csv)
+            .await;
         exported.expect("exported");
         (id, folder)
     }
