@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -14,12 +14,16 @@ use tempfile::TempDir;
 
 use crate::Environment;
 use crate::engine::Report;
+use crate::error::ErrorKind;
 use crate::event::{Event, Events, Progress, Sink};
 use crate::k8s::{Cluster, ClusterAddress};
 use crate::plan::Plan;
 use crate::postgres::{LocalCluster, Session};
 use crate::project::Project;
 use crate::testing::{CLIENT_BIN, cluster_options};
+
+/// How long a server may take from its first word to its first answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
 /// The database, its Service and Secret, and what writes to it.
 const MANIFESTS: &str = include_str!("kubernetes/world.yaml");
@@ -311,10 +315,23 @@ impl World {
     }
 }
 
+/// A session in the target. A server that listens may be recovering still.
+async fn session_of(project: &Project) -> Session {
+    let began = Instant::now();
+    loop {
+        match Session::open(project.endpoint(), "test").await {
+            Ok(session) => return session,
+            Err(e) if e.kind() == ErrorKind::Unreachable && began.elapsed() < ANSWERS_WITHIN => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(e) => panic!("a session: {e:?}"),
+        }
+    }
+}
+
 /// Runs SQL in the target of `project`, and gives what it answers.
 pub(crate) async fn sql(project: &Project, statements: &str) -> String {
-    let session = Session::open(project.endpoint(), "test").await;
-    let session = session.expect("a session");
+    let session = session_of(project).await;
     let answer = session.simple_query(statements).await.expect(statements);
     let rows = answer.iter().filter_map(|message| match message {
         tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(ToOwned::to_owned),

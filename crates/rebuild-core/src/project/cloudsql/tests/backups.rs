@@ -131,10 +131,10 @@ async fn what_a_prune_that_was_cut_off_has_left_goes_with_the_next() {
     assert!(error.contains("no right to delete runs"), "{error}");
     assert_eq!(refused.struck(), 1);
     let listed = project.backups().await.expect("a list");
-    let listed: Vec<_> = listed.into_iter().map(|b| b.id).collect();
+    let listed: Vec<_> = listed.iter().map(|b| &b.id).collect();
     assert_eq!(
         listed,
-        [newer.id.clone()],
+        [&newer.id],
         "the rows are gone, and what belongs to them is not"
     );
     let of_older = format!("daily/{}.sql.gz", older.id);
