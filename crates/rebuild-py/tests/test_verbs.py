@@ -80,11 +80,15 @@ def test_backups(world: World) -> None:
     (script,) = rebuild.export_backup(spec, world.folder / "sql", format="sql")
     assert script.name == f"{world.name}.sql"
     assert "copy \"public\".\"gene\"" in script.read_text()
-    with pytest.raises(rebuild.RebuildError):
+    with pytest.raises(ValueError, match="expected `csv` or `sql`"):
         rebuild.export_backup(spec, world.folder / "other", format="xml")  # type: ignore[arg-type]
     assert rebuild.verify(spec, backup=backup.id)
+    world.cluster.execute("insert into gene values (3, 'y')", world.name)
+    verdict = rebuild.verify(spec, backup=backup.id, rows=True)
+    assert not verdict and "+ 3" in str(verdict)
+    world.cluster.execute("delete from gene where id = 3", world.name)
 
-    restored = rebuild.restore(spec, f"{world.name}_again")
+    restored = rebuild.restore(spec, f"{world.name}_again", precheck=False)
     assert restored.verdict.passed and restored.database.name == f"{world.name}_again"
     other = world.cluster.endpoint(restored.database.name).url()
     assert rebuild.compare(spec, other).same
