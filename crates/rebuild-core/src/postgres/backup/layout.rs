@@ -37,6 +37,9 @@ pub(crate) const CSV: &str = "csv";
 /// `.csv`, and for each the table's schema and name.
 pub(crate) const CSV_TABLES: &str = "tables.json";
 
+/// What a file of an export is called until it is whole.
+pub(crate) const UNFINISHED_EXPORT: &str = ".unfinished";
+
 /// The folder of the backup `id` in a store.
 pub(crate) fn folder(id: &BackupId) -> String {
     format!("{BACKUPS}/{id}")

@@ -10,7 +10,7 @@ use crate::postgres::{literal, qualified};
 use crate::traits::BackupMode;
 
 /// What bends rows and statements, and the values under which they are right.
-pub(super) const SETTINGS: [(&str, &str); 11] = [
+pub(super) const SETTINGS: [(&str, &str); 12] = [
     ("datestyle", "ISO,YMD"),
     ("intervalstyle", "postgres"),
     ("timezone", "UTC"),
@@ -19,6 +19,7 @@ pub(super) const SETTINGS: [(&str, &str); 11] = [
     ("bytea_output", "hex"),
     ("standard_conforming_strings", "on"),
     ("xmloption", "content"),
+    ("array_nulls", "on"),
     ("statement_timeout", "0"),
     ("lock_timeout", "0"),
     ("default_transaction_read_only", "off"),
@@ -127,7 +128,8 @@ if [ "$#" -gt 0 ]; then database=$1; fi
 encoding=@ENCODING@
 PGOPTIONS="-c datestyle=ISO,YMD -c intervalstyle=postgres -c timezone=UTC -c lc_monetary=C \
 -c extra_float_digits=3 -c bytea_output=hex -c standard_conforming_strings=on -c xmloption=content \
--c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off"
+-c array_nulls=on -c statement_timeout=0 -c lock_timeout=0 \
+-c default_transaction_read_only=off"
 export PGOPTIONS
 
 psql_quiet() { psql -X -q -o /dev/null -v ON_ERROR_STOP=1 "$@"; }

@@ -13,7 +13,7 @@ const HEAD: [&str; 3] = ["--", "SET ", "\\restrict "];
 /// in the middle of it (<https://www.postgresql.org/docs/current/app-psql.html>): the first command
 /// of the script and the last, with the same key. Another says that the script's text is in no
 /// known encoding; where it is UTF-8 nevertheless, so is what the server gets.
-pub(super) fn for_a_session(sql: &str) -> String {
+pub(in crate::postgres) fn for_a_session(sql: &str) -> String {
     let key = sql
         .lines()
         .find(|line| !line.is_empty() && !line.starts_with("--"))

@@ -46,6 +46,7 @@ use crate::model::{BackupId, Endpoint, Identity};
 use crate::store::Store;
 use crate::traits::{RestoreOutline, RestoreReport, Restorer};
 
+pub(in crate::postgres) use after::for_a_session;
 pub use against::{NamedRows, SharedComparison};
 pub use csv::PgCsvRestorer;
 #[cfg(feature = "cloudsql")]

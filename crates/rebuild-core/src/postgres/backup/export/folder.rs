@@ -6,9 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-
-/// What a file is called until it is whole.
-const UNFINISHED: &str = ".unfinished";
+use crate::postgres::backup::layout::UNFINISHED_EXPORT;
 
 /// A folder that was new or empty, and what has been written into it.
 pub(super) struct Folder {
@@ -44,7 +42,7 @@ impl Folder {
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .open(self.path.join(UNFINISHED))?;
+            .open(self.path.join(UNFINISHED_EXPORT))?;
         Ok(BufWriter::with_capacity(1 << 20, file))
     }
 
@@ -59,14 +57,17 @@ impl Folder {
                 .map_err(std::io::IntoInnerError::into_error)?,
         );
         let path = self.path.join(name);
-        tokio::fs::rename(self.path.join(UNFINISHED), &path).await?;
+        tokio::fs::rename(self.path.join(UNFINISHED_EXPORT), &path).await?;
         Ok(path)
     }
 
     /// Removes every file again: a part would pass for the whole, and stand in the way of the next
     /// attempt.
     pub(super) async fn clear(self) {
-        for path in [self.path.join(UNFINISHED)].iter().chain(&self.written) {
+        for path in [self.path.join(UNFINISHED_EXPORT)]
+            .iter()
+            .chain(&self.written)
+        {
             let _ = tokio::fs::remove_file(path).await;
         }
     }

@@ -15,8 +15,10 @@ use crate::postgres::backup::layout::{
 use crate::postgres::backup::manifest::TableEntry;
 use crate::postgres::backup::script::{SETTINGS, copy_in};
 use crate::postgres::backup::text::{Dialect, Layout, Lines, Rows};
-use crate::postgres::literal;
+use crate::postgres::restore::for_a_session;
 use crate::postgres::rows::names::Names;
+use crate::postgres::schema::split;
+use crate::postgres::{literal, qualified};
 use crate::traits::BackupMode;
 
 /// Longer names are no names for files everywhere.
@@ -33,11 +35,17 @@ impl Export<'_> {
         let name = self.file_name();
         let mut file = folder.begin()?;
         file.write_all(self.head(&name).as_bytes())?;
+        // Before roles are made on a server that this was not meant for.
+        write!(file, "\n\\if :{{?database}}\n\\else\n{GUARD}\\endif\n")?;
         self.script(ROLES_SQL, &mut file).await?;
         file.write_all(b"\n\\if :{?database}\n")?;
         self.script(DATABASE, &mut file).await?;
-        file.write_all(ELSEWHERE.as_bytes())?;
-        self.script(PRE_DATA, &mut file).await?;
+        write!(file, "{ELSEWHERE}{GUARD}")?;
+        self.schema(PRE_DATA, &mut file).await?;
+        // Before there are event triggers, which would see it.
+        for statement in public_rights_sql(self.manifest)? {
+            writeln!(file, "{statement};")?;
+        }
         if full {
             file = self.all_rows(file).await?;
             self.script(SEQUENCES, &mut file).await?;
@@ -45,10 +53,7 @@ impl Export<'_> {
                 self.script(LARGE_OBJECTS, &mut file).await?;
             }
         }
-        self.script(POST_DATA, &mut file).await?;
-        for statement in public_rights_sql(self.manifest)? {
-            writeln!(file, "{statement};")?;
-        }
+        self.schema(POST_DATA, &mut file).await?;
         if full {
             self.script(REFRESH, &mut file).await?;
         }
@@ -96,13 +101,35 @@ impl Export<'_> {
         Ok(())
     }
 
+    /// A script of pg_dump, in which nothing is said to psql: a name may hold what looks like a command.
+    async fn schema(&self, script: &str, file: &mut BufWriter<File>) -> Result<()> {
+        begin_part(script, file)?;
+        let sql = self.shelf.text(self.manifest, script).await?;
+        let sql = for_a_session(&sql);
+        let whole = split(&sql).map_err(|fault| fault.in_file(script));
+        whole.map_err(|e| e.context(format!("could not export {script}")))?;
+        writeln!(file, "{sql}")?;
+        Ok(())
+    }
+
     async fn all_rows(&self, mut file: BufWriter<File>) -> Result<BufWriter<File>> {
         let progress = Progress::of(&self.manifest.tables);
         let encoding = &self.manifest.encoding;
         begin_part("the rows", &mut file)?;
         writeln!(file, "set client_encoding = {};", literal(encoding)?)?;
-        for table in self.manifest.tables.iter().filter(|t| t.rows > 0) {
+        let tables = self.manifest.tables.iter();
+        for table in tables.filter(|t| t.rows > 0 || t.condition.is_some()) {
             self.ctx.check_stop("the export")?;
+            if let Some(condition) = &table.condition {
+                // The extension was made with rows of its own.
+                let name = qualified(&table.table)?;
+                writeln!(file, "\nset client_encoding = 'UTF8';")?;
+                writeln!(file, "delete from only {name} {condition};")?;
+                writeln!(file, "set client_encoding = {};", literal(encoding)?)?;
+            }
+            if table.rows == 0 {
+                continue;
+            }
             let rows = Rows::of(table, self.dialect(), None)
                 .map_err(|e| e.context(format!("could not export table {}", table.table)))?;
             let copy = copy_in(Names::under(encoding), table, RowForm::Text)?;
@@ -126,7 +153,7 @@ impl Export<'_> {
         let many_bytes =
             matches!(encoding, "UTF8" | "MULE_INTERNAL") || encoding.starts_with("EUC_");
         Dialect {
-            octal_chars: many_bytes,
+            octal_chars: many_bytes || self.manifest.server_version >= 150_000,
             ..Dialect::of(self.manifest.server_version)
         }
     }
@@ -139,6 +166,12 @@ fn begin_part(what: &str, file: &mut BufWriter<File>) -> Result<()> {
         writeln!(file, "set {name} = {};", setting(value)?)?;
     }
     writeln!(file, "set client_encoding = 'UTF8';")?;
+    // From version 17 on there is one.
+    writeln!(
+        file,
+        "select pg_catalog.set_config(name, '0', false) from pg_catalog.pg_settings \
+         where name = 'transaction_timeout';"
+    )?;
     Ok(())
 }
 
@@ -182,10 +215,14 @@ const HEAD: &str = r#"-- Backup @ID@ of the database @DATABASE@, taken at @TAKEN
 -- database before you try again. Without its last line, "The end", the file is not whole.
 "#;
 
+/// A word of the schema may look like the variable.
 const ELSEWHERE: &str = r#"
 \connect :"database"
+\unset database
 \endif
+"#;
 
+const GUARD: &str = r#"
 do $guard$
 begin
     if exists (

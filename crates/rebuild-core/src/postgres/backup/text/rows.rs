@@ -101,6 +101,7 @@ impl Rows {
         self.plain.clear();
         let (dialect, plain) = (self.dialect, &mut self.plain);
         kind.write(value, dialect, plain)
+            .and_then(|()| no_nul(&self.plain))
             .and_then(|()| self.add(lines))
             .map_err(|e| e.context(format!("column {:?}", self.columns[column])))?;
         if dialect.octal_chars && kind.holds_char() {
@@ -114,6 +115,7 @@ impl Rows {
     /// A line that begins as the end of the rows would is none that a server writes, and whoever
     /// reads the file would take what follows for statements.
     fn text(&mut self, rows: &[u8], lines: &mut Lines) -> Result<()> {
+        no_nul(rows)?;
         let mut rest = rows;
         while let Some(end) = memchr::memchr(b'\n', rest) {
             let (row, after) = rest.split_at(end);
@@ -180,4 +182,13 @@ fn unescape(field: &[u8], plain: &mut Vec<u8>) -> Result<()> {
     }
     plain.extend_from_slice(rest);
     Ok(())
+}
+
+/// No text of PostgreSQL holds this byte. psql, which reads lines as strings that end with it, would take
+/// what follows for the beginning of another line, and so for the end of the rows.
+fn no_nul(text: &[u8]) -> Result<()> {
+    match memchr::memchr(0, text) {
+        None => Ok(()),
+        Some(_) => Err(Error::corrupt("a row holds a byte that is in no text")),
+    }
 }

@@ -99,6 +99,10 @@ pub(super) fn read(folder: &Path) -> Result<Vec<CsvFile>> {
         let Some(name) = name.to_str() else {
             return Err(Error::refused(format!("{name:?} has no name in UTF-8")));
         };
+        if name == layout::UNFINISHED_EXPORT {
+            let why = "says that an export into this folder was cut off; give it again, into another folder";
+            return Err(refusal(name, why));
+        }
         if name.starts_with('.') {
             continue;
         }
