@@ -102,7 +102,7 @@ pub(crate) enum Command {
         /// tofu and terraform in workspaces called NAME, and remove all of that again. The database
         /// itself is only read, and stays open. Workloads, after-steps, hooks, servers that would be
         /// replaced and what is done elsewhere are left out, and listed, but for jobs of Cloud Run that
-        /// make the schema or the rows beside it. Killed, it cleans up and begins anew when it is
+        /// the spec lets it begin (cloud_run.rehearse). Killed, it cleans up and begins anew when it is
         /// given again.
         #[arg(long, value_name = "NAME", conflicts_with_all = ["plan", "confirm", "or_resume"])]
         rehearse: Option<RehearsalName>,

@@ -189,7 +189,7 @@ impl Project {
         let permit = DestroyPermit::by_name(&outlook.target, typed)?;
         let restored = Box::pin(restore.restore(&ctx, permit)).await?;
         let verdict = match from {
-            InstanceSource::Backup(id) => Some(Box::pin(self.verify(Some(id), false)).await?),
+            InstanceSource::Backup(id) => Some(Box::pin(self.verify_by_spec(id)).await?),
             InstanceSource::Copy(_) => None,
         };
         Ok((restored, verdict))

@@ -17,7 +17,7 @@ use crate::model::{BackupId, Endpoint, RunId, Verdict};
 use crate::plan::{Plan, Survey};
 use crate::postgres::{Comparison, NamedRows, PgCsvRestorer, compare};
 use crate::spec::SchemaSource;
-use crate::traits::{Surveyor, VerifyRequest};
+use crate::traits::{BackupMode, Surveyor, Verifier, VerifyRequest};
 
 /// What is there.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -236,10 +236,10 @@ impl Project {
         Ok(())
     }
 
-    /// Verifies the target as it is, or against a backup: then every row is compared, but for the tables
-    /// that a check of content in the spec excepts. With `rows`, the keys of rows that differ from the
-    /// backup are told as well; for that, the rows of tables that differ are loaded into temporary
-    /// tables on the target's server.
+    /// Verifies the target as it is, or against a backup: with a full one every row is compared, but for the
+    /// tables that the spec does not restore, or that its check of content excepts. With `rows`, the keys
+    /// of rows that differ from the backup are told as well; for that, the rows of tables that differ are
+    /// loaded into temporary tables on the target's server.
     ///
     /// *Destroys:* nothing.
     ///
@@ -248,23 +248,47 @@ impl Project {
     /// to be named, and there is no backup, or no room for them. A difference is in the verdict.
     pub async fn verify(&self, backup: Option<&BackupId>, rows: bool) -> Result<Verdict> {
         let ctx = self.ctx();
-        match backup {
-            Some(backup) => self.require_ours(&ctx, backup).await?,
-            None if rows => {
-                return Err(Error::usage("there is no backup whose rows could be named")
-                    .hint("name the backup to compare with"));
+        let mode = match backup {
+            Some(backup) => {
+                self.require_ours(&ctx, backup).await?;
+                Some(self.pg_backup().manifest(backup).await?.mode)
             }
-            None => {}
+            None => None,
+        };
+        let whole = mode == Some(BackupMode::Full);
+        if rows && !whole {
+            return Err(
+                Error::usage("there is no backup with rows that could be named")
+                    .hint("name a full backup to compare with"),
+            );
         }
         let restorer = self.restorer(self.spec.schema_from() == SchemaSource::Backup)?;
-        let verifier = match (backup, rows) {
-            (None, _) => self.verifier()?,
-            (Some(_), false) => self.comparer_by(Arc::new(restorer))?,
-            (Some(_), true) => self.comparer_by(Arc::new(NamedRows(restorer)))?,
+        let verifier = match (whole, rows) {
+            (false, _) => self.verifier()?,
+            (true, false) => self.comparer_by(Arc::new(restorer))?,
+            (true, true) => self.comparer_by(Arc::new(NamedRows(restorer)))?,
         };
-        let db = self.target(&ctx).await?;
+        self.verified(backup, &*verifier).await
+    }
+
+    /// Verifies the target against a backup by the checks of the spec alone.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    #[cfg(feature = "cloudsql")]
+    pub(super) async fn verify_by_spec(&self, backup: &BackupId) -> Result<Verdict> {
+        self.require_ours(&self.ctx(), backup).await?;
+        self.verified(Some(backup), &*self.verifier()?).await
+    }
+
+    async fn verified(
+        &self,
+        backup: Option<&BackupId>,
+        verifier: &dyn Verifier,
+    ) -> Result<Verdict> {
+        let ctx = self.ctx();
         let request = VerifyRequest {
-            db,
+            db: self.target(&ctx).await?,
             backup: backup.cloned(),
             live: backup.is_none(),
         };

@@ -39,6 +39,10 @@ pub struct CloudRunTaskSpec {
     pub task_timeout: Option<Within>,
     /// A variable besides PGDATABASE that gets the database's name.
     pub database_variable: Option<String>,
+    /// Let rehearsals begin the job. Say so only of one that takes the database's name from these variables and
+    /// from nowhere else: whatever it is deployed with is not looked at, and the target stays open to
+    /// writers in a rehearsal.
+    pub rehearse: bool,
 }
 
 impl CloudRunTaskSpec {
@@ -59,6 +63,7 @@ impl CloudRunTaskSpec {
             ("container", self.container.is_some()),
             ("task_timeout", self.task_timeout.is_some()),
             ("database_variable", self.database_variable.is_some()),
+            ("rehearse", self.rehearse),
         ];
         keys.into_iter()
             .find(|(_, given)| *given)

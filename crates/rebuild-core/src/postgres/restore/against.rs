@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::PgRestorer;
 use super::placement::{Placement, describe};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Identity, TableName};
 use crate::postgres::Session;
@@ -171,9 +171,13 @@ impl PgRestorer {
             if named && one.now.is_some() {
                 let placed = placements.placed.iter();
                 let placed: Vec<_> = placed.filter(|p| p.target == one.then.table).collect();
-                let keys = self.keys_that_differ(ctx, db, &manifest, &placed).await?;
-                let keys = keys.as_ref().map(super::differing::describe);
-                let keys = keys.unwrap_or_else(|| "it has no primary key to name them by".into());
+                // Whatever stands in the way, that they differ is known.
+                let keys = match self.keys_that_differ(ctx, db, &manifest, &placed).await {
+                    Ok(Some(keys)) => super::differing::describe(&keys),
+                    Ok(None) => "it has no primary key that both have".to_owned(),
+                    Err(e) if e.kind() == ErrorKind::Interrupted => return Err(e),
+                    Err(e) => format!("its rows could not be named: {}", e.chain()),
+                };
                 difference.push_str(&format!(" ({keys})"));
             }
             differing.push(difference);

@@ -63,7 +63,7 @@ impl Project {
     /// *Repeats:* goes on. *Destroys:* what is left of backups that are listed no more.
     ///
     /// # Errors
-    /// The store failed, or what else a backup belongs to.
+    /// The store could not be listed. What could not be ended is told, and stays.
     pub(super) async fn end_removals(
         &self,
         ctx: &Ctx,
@@ -76,19 +76,38 @@ impl Project {
             let Some(id) = id.and_then(|id| id.parse::<BackupId>().ok()) else {
                 continue;
             };
-            let begun: Option<Begun> = read_note(&self.store, &stored.name, VERSION).await?;
-            let Some(begun) = begun.filter(|b| b.of.name == self.endpoint.database) else {
-                continue;
-            };
-            if self.pg_backup().is_finished(&id).await? {
-                self.store.delete(&stored.name).await?;
-                continue;
+            // One that cannot be ended does not keep others from it.
+            match self.end_removal(ctx, backup, &stored.name, &id).await {
+                Ok(false) => {}
+                Ok(true) => ended.push(id),
+                Err(e) => ctx.events.warn(format!(
+                    "what an earlier prune had left of {id} stays, as {} says: {}",
+                    stored.name,
+                    e.chain()
+                )),
             }
-            end(ctx, &self.store, backup, &id, &begun.of).await?;
-            ctx.events
-                .info(format!("removed what an earlier prune had left of {id}"));
-            ended.push(id);
         }
         Ok(ended)
+    }
+
+    async fn end_removal(
+        &self,
+        ctx: &Ctx,
+        backup: &dyn Backup,
+        note: &Name,
+        id: &BackupId,
+    ) -> Result<bool> {
+        let begun: Option<Begun> = read_note(&self.store, note, VERSION).await?;
+        let Some(begun) = begun.filter(|b| b.of.name == self.endpoint.database) else {
+            return Ok(false);
+        };
+        if self.pg_backup().is_finished(id).await? {
+            self.store.delete(note).await?;
+            return Ok(false);
+        }
+        end(ctx, &self.store, backup, id, &begun.of).await?;
+        ctx.events
+            .info(format!("removed what an earlier prune had left of {id}"));
+        Ok(true)
     }
 }

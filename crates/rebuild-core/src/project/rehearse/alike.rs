@@ -4,7 +4,8 @@ use crate::error::{Error, Result};
 use crate::model::infrastructure::InfrastructureTool;
 use crate::plan::RehearsalName;
 use crate::spec::{
-    CheckSpec, CloudRunTaskSpec, EndSessionsSpec, MakerSpec, MigratorSpec, Spec, StrategySpec,
+    CheckSpec, CloudRunTaskSpec, CommandSpec, EndSessionsSpec, MakerSpec, MigratorSpec, Spec,
+    StrategySpec,
 };
 
 use super::named;
@@ -18,9 +19,10 @@ pub(super) fn alike(spec: &Spec, name: &RehearsalName) -> (Spec, Vec<String>) {
     server(&mut alike, &mut left_out);
     infrastructure(&mut alike, name, &mut left_out);
     let in_place = is_in_place(spec);
-    for load in alike.loads.extract_if(.., |load| {
-        load.kubernetes.is_some() || (in_place && load.cloud_run.is_some())
-    }) {
+    let elsewhere = |load: &CommandSpec| {
+        load.kubernetes.is_some() || stays_out(load.cloud_run.as_ref(), in_place)
+    };
+    for load in alike.loads.extract_if(.., |load| elsewhere(load)) {
         left_out.push(format!("load {:?}: it is done elsewhere", load.name));
     }
     for check in alike.checks.extract_if(.., |check| looks_elsewhere(check)) {
@@ -48,14 +50,15 @@ pub(super) fn refuse(spec: &Spec, name: &RehearsalName, target: &str) -> Result<
     let migrators = || migrators.iter().filter_map(|(key, m)| Some((*key, (*m)?)));
     let in_place = is_in_place(spec);
     let elsewhere =
-        |m: &MigratorSpec| m.kubernetes.is_some() || (in_place && m.cloud_run.is_some());
+        |m: &MigratorSpec| m.kubernetes.is_some() || stays_out(m.cloud_run.as_ref(), in_place);
     if let Some((key, _)) = migrators().find(|(_, migrator)| elsewhere(migrator)) {
         return Err(Error::refused(format!(
             "{key}: this job elsewhere is not begun by a rehearsal, and without it there is no new schema"
         ))
         .hint(
-            "rehearse with a spec that runs the migrator as a program; or, for a job of Cloud Run, with \
-             target.strategy = \"aside\"",
+            "rehearse with a spec that runs the migrator as a program; or, for a job of Cloud Run that takes \
+             the database's name from PGDATABASE alone, with target.strategy = \"aside\" and \
+             cloud_run.rehearse = true",
         ));
     }
     for wanted in &spec.infrastructure {
@@ -89,9 +92,14 @@ pub(super) fn refuse(spec: &Spec, name: &RehearsalName, target: &str) -> Result<
     Ok(())
 }
 
-/// True if the new database has the target's own name in a run. A job of Cloud Run that takes the database's
-/// name from anywhere else than its variables would do its work on the target, if it was rehearsed.
-/// Where the name is another one, such a job does not get through a run either.
+/// True if a job of Cloud Run is not begun by a rehearsal: one that takes the database's name from anywhere else
+/// than the variables that it is given would do its work on the target, which stays open. Only the spec's
+/// author knows.
+fn stays_out(job: Option<&CloudRunTaskSpec>, in_place: bool) -> bool {
+    job.is_some_and(|job| in_place || !job.rehearse)
+}
+
+/// True if the new database has the target's own name in a run.
 fn is_in_place(spec: &Spec) -> bool {
     spec.target.strategy == StrategySpec::InPlace
 }

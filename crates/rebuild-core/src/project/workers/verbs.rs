@@ -13,7 +13,7 @@ use crate::project::doers::compares_content;
 use crate::project::into::Bringers;
 use crate::project::{Project, compose};
 use crate::spec::SchemaSource;
-use crate::traits::{BackupSummary, VerifyRequest};
+use crate::traits::{BackupMode, BackupSummary, VerifyRequest};
 
 impl Project {
     /// Takes a backup of the target as [`backup`](Self::backup) does, with rows that workers read,
@@ -118,6 +118,9 @@ impl Project {
         }
         let crew = self.crew(&ctx, sharing, &[])?;
         self.require_ours(&ctx, backup).await?;
+        if self.pg_backup().manifest(backup).await?.mode != BackupMode::Full {
+            return Err(Error::refused(format!("backup {backup} holds no rows")));
+        }
         let db = self.target(&ctx).await?;
         let restorer = self.restorer(self.spec.schema_from() == SchemaSource::Backup)?;
         let verifier = self.comparer_by(Arc::new(SharedComparison { restorer, crew }))?;

@@ -33,7 +33,10 @@ fn what_reaches_out_of_the_database_is_left_out_and_listed() {
         kubernetes = { job = "job.yaml" }
         [[load]]
         name = "run"
-        cloud_run = { job = "j", args = ["app/feeds"] }
+        cloud_run = { job = "j", args = ["app/feeds"], rehearse = true }
+        [[load]]
+        name = "wild"
+        cloud_run = { job = "j" }
         [[load]]
         name = "here"
         command = ["load"]
@@ -76,6 +79,7 @@ fn what_reaches_out_of_the_database_is_left_out_and_listed() {
             "infrastructure \"stack\" (pulumi): it saves no plan of a removal",
             "infrastructure \"app\" (helm): a release has no workspaces",
             "load \"far\": it is done elsewhere",
+            "load \"wild\": it is done elsewhere",
             "verify http http://app/",
             "verify claim c",
             "after \"tell\"",
@@ -107,11 +111,12 @@ fn what_cannot_be_rehearsed_is_refused() {
     let net = "[[infrastructure]]\nname = \"net\"\ntool = \"terraform\"\nworkspace = \"one\"";
     let job = format!("{cluster}migrate = {{ kubernetes = {{ job = \"job.yaml\" }} }}");
     let far = format!(
-        "{google}target.strategy = \"in-place\"\nmigrate = {{ cloud_run = {{ job = \"j\" }} }}"
+        "{google}target.strategy = \"in-place\"\nmigrate = {{ cloud_run = {{ job = \"j\", rehearse = true }} }}"
     );
     let far_by_name = format!(
-        "{google}migrate = {{ cloud_run = {{ job = \"j\", args = [\"--database=app\"] }} }}"
+        "{google}migrate = {{ cloud_run = {{ job = \"j\", rehearse = true, args = [\"--database=app\"] }} }}"
     );
+    let not_asked = format!("{google}migrate = {{ cloud_run = {{ job = \"j\" }} }}");
     let by_name = "target.strategy = \"in-place\"\n[[load]]\nname = \"a\"\n\
                    command = [\"psql\", \"-d\", \"app\"]";
     let two = format!(
@@ -127,6 +132,7 @@ fn what_cannot_be_rehearsed_is_refused() {
         (net, "is in the workspace one itself"),
         (&job, "migrate: this job elsewhere"),
         (&far, "migrate: this job elsewhere"),
+        (&not_asked, "migrate: this job elsewhere"),
         (&far_by_name, "migrate names the database \"app\" itself"),
         (by_name, "load \"a\" names the database \"app\" itself"),
     ] {
