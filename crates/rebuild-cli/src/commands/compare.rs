@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use rebuild_core::Result;
-use rebuild_core::postgres::compare::{Difference, Differs, KeyDifferences};
+use rebuild_core::postgres::compare::Difference;
 use rebuild_core::postgres::{Comparison, Environment};
 use rebuild_core::project::{Project, Sharing};
 
@@ -84,27 +84,9 @@ fn line(difference: &Difference) -> String {
             first,
             second,
             keys: Some(keys),
-        } => format!("other rows ({first} and {second}){}", key_lines(keys)),
+        } => {
+            let keys = keys.describe("the first", "the second");
+            format!("other rows ({first} and {second}): {keys}")
+        }
     }
-}
-
-/// Keys are data, so control characters in them are escaped.
-fn key_lines(keys: &KeyDifferences) -> String {
-    let mut out = format!(
-        ": by {}: {} only in the first, {} only in the second, {} changed",
-        keys.columns.join(", "),
-        keys.only_first,
-        keys.only_second,
-        keys.changed
-    );
-    for differing in &keys.shown {
-        let how = match differing.how {
-            Differs::OnlyInFirst => "-",
-            Differs::OnlyInSecond => "+",
-            Differs::Changed => "~",
-        };
-        let key = differing.key.join(", ");
-        let _ = write!(out, "\n      {how} {}", key.escape_debug());
-    }
-    out
 }

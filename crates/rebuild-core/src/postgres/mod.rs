@@ -73,9 +73,7 @@ pub(crate) use refresh::{Preserved, RefreshRules};
 #[cfg(feature = "cloudsql")]
 pub(crate) use restore::empty_database;
 pub(crate) use restore::{COPY, RESTORE};
-pub use restore::{
-    NamedRows, PgBackupSchema, PgCsvRestorer, PgRestorer, RestoreChoice, SharedComparison,
-};
+pub use restore::{PgBackupSchema, PgComparison, PgCsvRestorer, PgRestorer, RestoreChoice};
 pub use room::{FreeSpace, TaskWithRoom};
 pub use rows::RowOptions;
 pub use schema::{PgSqlFiles, SqlPart};

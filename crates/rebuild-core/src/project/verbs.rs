@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::journal::{self, Ending, RunSummary};
 use crate::model::{BackupId, Endpoint, RunId, Verdict};
 use crate::plan::{Plan, Survey};
-use crate::postgres::{Comparison, NamedRows, PgCsvRestorer, compare};
+use crate::postgres::{Comparison, PgComparison, PgCsvRestorer, compare};
 use crate::spec::SchemaSource;
 use crate::traits::{BackupMode, Surveyor, Verifier, VerifyRequest};
 
@@ -263,10 +263,14 @@ impl Project {
             );
         }
         let restorer = self.restorer(self.spec.schema_from() == SchemaSource::Backup)?;
-        let verifier = match (whole, rows) {
-            (false, _) => self.verifier()?,
-            (true, false) => self.comparer_by(Arc::new(restorer))?,
-            (true, true) => self.comparer_by(Arc::new(NamedRows(restorer)))?,
+        let comparison = PgComparison {
+            restorer,
+            crew: None,
+            name_rows: rows,
+        };
+        let verifier = match whole {
+            false => self.verifier()?,
+            true => self.comparer_by(Arc::new(comparison))?,
         };
         self.verified(backup, &*verifier).await
     }

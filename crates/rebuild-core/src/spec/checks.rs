@@ -16,7 +16,9 @@ pub enum CheckSpec {
         except: Vec<String>,
     },
     /// Every restored table holds exactly the rows of the backup, and the large objects are the same
-    /// (`pg_catalog.pg_largeobject` among the exceptions leaves them out).
+    /// (`pg_catalog.pg_largeobject` among the exceptions leaves them out). A table whose columns are others
+    /// than in the backup is compared in those that both have; a column of another type by its values as
+    /// the type that it had, so that what did not survive the change is found.
     Content {
         /// Tables that may differ, as patterns of `schema.table`.
         #[serde(default)]

@@ -3,6 +3,8 @@
 #[cfg(feature = "postgres")]
 mod client;
 pub mod conformance;
+#[cfg(all(test, feature = "postgres"))]
+mod extension;
 mod full_store;
 #[cfg(feature = "postgres")]
 pub mod fuzz;
@@ -32,6 +34,8 @@ pub mod survey;
 
 #[cfg(feature = "postgres")]
 pub use client::{client, dump, dump_by, psql};
+#[cfg(all(test, feature = "postgres"))]
+pub(crate) use extension::EXTENSION;
 pub use full_store::FullStore;
 #[cfg(feature = "postgres")]
 pub use kitchen_sink::{KITCHEN_SINK, load_kitchen_sink};

@@ -132,14 +132,14 @@ struct Reader {
     memory: Semaphore,
     bytes: AtomicU64,
     total: u64,
-    look: Look,
+    look: Arc<Look>,
 }
 
-/// What is looked at in a chunk.
-type Look = fn(&ChunkToRead, bytes::Bytes) -> Result<Tally, String>;
+/// What is looked at in a chunk: its rows, or why they cannot be had.
+pub(super) type Look = dyn Fn(&ChunkToRead, bytes::Bytes) -> Result<Tally, String> + Send + Sync;
 
 /// The rows of a chunk, by its table, or why they cannot be had.
-type Found = (usize, Result<Tally, String>);
+pub(super) type Found = (usize, Result<Tally, String>);
 
 /// The chunks of `manifest` that are in `whole`.
 pub(super) fn chunks_of(manifest: &Manifest, whole: &BTreeSet<String>) -> Vec<ChunkToRead> {
@@ -168,7 +168,7 @@ pub(super) async fn read_chunks(
     chunks: Vec<ChunkToRead>,
     workers: NonZeroUsize,
 ) -> Result<ReadBack> {
-    let found = read(ctx, (store, folder), chunks, workers, check_chunk).await?;
+    let found = read(ctx, (store, folder), chunks, workers, Arc::new(check_chunk)).await?;
     Ok(ReadBack::of(found))
 }
 
@@ -183,19 +183,25 @@ pub(super) async fn damaged_chunks(
     chunks: Vec<ChunkToRead>,
     workers: NonZeroUsize,
 ) -> Result<Vec<String>> {
-    let look: Look = |job, stored| compare(job, &stored).map(|()| Tally::new(job.columns));
-    let found = read(ctx, (store, folder), chunks, workers, look).await?;
+    let look = |job: &ChunkToRead, stored: bytes::Bytes| {
+        compare(job, &stored).map(|()| Tally::new(job.columns))
+    };
+    let found = read(ctx, (store, folder), chunks, workers, Arc::new(look)).await?;
     let mut complaints: Vec<String> = found.into_iter().filter_map(|(_, f)| f.err()).collect();
     complaints.sort();
     Ok(complaints)
 }
 
-async fn read(
+/// Looks at `chunks` of the backup in `folder`, several at a time.
+///
+/// # Errors
+/// The store could not be read.
+pub(super) async fn read(
     ctx: &Ctx,
     (store, folder): (&Store, &Name),
     chunks: Vec<ChunkToRead>,
     workers: NonZeroUsize,
-    look: Look,
+    look: Arc<Look>,
 ) -> Result<Vec<Found>> {
     let reader = Arc::new(Reader {
         ctx: ctx.clone(),
@@ -229,7 +235,7 @@ impl Reader {
             let name = self.folder.join(&job.chunk.file)?;
             let stored = self.store.get_sized(&name, job.chunk.stored_bytes).await?;
             let read = stored.len() as u64;
-            let (table, look) = (job.table, self.look);
+            let (table, look) = (job.table, self.look.clone());
             let checked = tokio::task::spawn_blocking(move || look(&job, stored))
                 .await
                 .map_err(ended_early)?;
@@ -242,7 +248,8 @@ impl Reader {
     }
 }
 
-fn compare(job: &ChunkToRead, stored: &[u8]) -> Result<(), String> {
+/// What is wrong with the checksum of a chunk, if anything is.
+pub(super) fn compare(job: &ChunkToRead, stored: &[u8]) -> Result<(), String> {
     if checksum(stored) == job.chunk.blake3 {
         return Ok(());
     }

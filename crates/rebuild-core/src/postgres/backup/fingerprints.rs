@@ -10,7 +10,7 @@ use crate::model::{ContentHash, Endpoint, Identity, TableFingerprint, TableName}
 use crate::postgres::Session;
 use crate::postgres::compare::Adders;
 use crate::postgres::rows::RowOptions;
-use crate::postgres::rows::fingerprint::{ToAddUp, Wanted};
+use crate::postgres::rows::fingerprint::{Casts, ToAddUp, Wanted};
 use crate::postgres::rows::scan::Tally;
 use crate::postgres::rows::snapshot::Snapshot;
 use crate::postgres::rows::tables::{LiveTable, list_tables};
@@ -32,7 +32,9 @@ pub async fn fingerprints(
     options: &RowOptions,
 ) -> Result<Vec<TableFingerprint>> {
     let all: Vec<&TableEntry> = like.tables.iter().collect();
-    let compared = compare_rows(ctx, (endpoint, db), like, &all, options, Adders::Here).await?;
+    let at = (endpoint, db);
+    let none = Casts::new();
+    let compared = compare_rows(ctx, at, like, (&all, &none), options, Adders::Here).await?;
     Ok(compared.into_iter().filter_map(|c| c.now).collect())
 }
 
@@ -45,7 +47,8 @@ pub(in crate::postgres) struct Compared {
 }
 
 /// As [`fingerprints`], of some of the tables, beside what they were, by `adders`. Of a table that is
-/// partitioned now, the rows are those of all its partitions.
+/// partitioned now, the rows are those of all its partitions. Columns that are in the casts are read as
+/// other types than they have now, which workers cannot do.
 ///
 /// # Errors
 /// As [`fingerprints`]; a worker failed.
@@ -53,7 +56,7 @@ pub(in crate::postgres) async fn compare_rows(
     ctx: &Ctx,
     (endpoint, db): (&Endpoint, &Identity),
     like: &Manifest,
-    entries: &[&TableEntry],
+    (entries, casts): (&[&TableEntry], &Casts),
     options: &RowOptions,
     adders: Adders<'_>,
 ) -> Result<Vec<Compared>> {
@@ -81,7 +84,7 @@ pub(in crate::postgres) async fn compare_rows(
         let mut count = 0;
         if let Some(now) = &now {
             for &part in parts.get(home).into_iter().flatten() {
-                wanted.push(wanted_of(like, entries[0], &now.columns, part));
+                wanted.push(wanted_of(like, entries[0], (&now.columns, casts), part));
                 count += 1;
             }
         }
@@ -170,10 +173,16 @@ fn nothing_of(then: &TableFingerprint, table: &LiveTable) -> TableFingerprint {
 }
 
 /// Reads `live` as `entry` of the manifest `like` was read.
-fn wanted_of(like: &Manifest, entry: &TableEntry, columns: &[String], live: &LiveTable) -> Wanted {
+fn wanted_of(
+    like: &Manifest,
+    entry: &TableEntry,
+    (columns, casts): (&[String], &Casts),
+    live: &LiveTable,
+) -> Wanted {
     Wanted {
         table: live.clone(),
         columns: columns.to_vec(),
+        casts: casts.clone(),
         form: entry.form,
         condition: entry.condition.clone(),
         entry: like.tables.iter().position(|e| e.table == entry.table),

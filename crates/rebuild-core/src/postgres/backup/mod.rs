@@ -19,6 +19,7 @@ mod homes;
 mod large_objects;
 pub(crate) mod layout;
 mod manifest;
+mod picked;
 mod readable;
 mod roles;
 mod rows_out;
@@ -62,6 +63,7 @@ pub use manifest::{
     ChunkEntry, ColumnEntry, FORMAT, FileEntry, LargeObjectEntry, Manifest, MatviewEntry,
     SequenceEntry, TableEntry,
 };
+pub(in crate::postgres) use picked::{Picks, add_up_picked};
 pub use roles::{Membership, RoleEntry, roles_needed};
 pub use shared::PgSharedBackup;
 pub(crate) use shared::{BACKUP, CHECK};

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Identity, TableName};
 use crate::postgres::compare::Adders;
+use crate::postgres::rows::fingerprint::Casts;
 use crate::postgres::rows::snapshot::limit_lock_wait;
 use crate::postgres::rows::tables::list_tables;
 use crate::postgres::{Change, Session, WriteMarks, WriteWatch};
@@ -166,7 +167,7 @@ impl Comparing<'_> {
             self.ctx,
             (&self.backup.endpoint, self.target),
             self.manifest,
-            suspects,
+            (suspects, &Casts::new()),
             &self.backup.options,
             Adders::Here,
         )

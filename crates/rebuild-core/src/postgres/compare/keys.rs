@@ -1,6 +1,7 @@
 //! The keys of the rows that differ.
 
 use std::cmp::Ordering;
+use std::fmt::Write as _;
 use std::pin::Pin;
 
 use futures::StreamExt;
@@ -118,6 +119,28 @@ impl Keys<'_> {
 }
 
 impl KeyDifferences {
+    /// For people: how many keys differ and some of them, a line each. `first` and `second` are what the two
+    /// sides are called. Keys are data, so control characters in them are escaped.
+    pub fn describe(&self, first: &str, second: &str) -> String {
+        let mut out = format!(
+            "by {}: {} only in {first}, {} only in {second}, {} changed",
+            self.columns.join(", "),
+            self.only_first,
+            self.only_second,
+            self.changed
+        );
+        for differing in &self.shown {
+            let how = match differing.how {
+                Differs::OnlyInFirst => '-',
+                Differs::OnlyInSecond => '+',
+                Differs::Changed => '~',
+            };
+            let key = differing.key.join(", ");
+            let _ = write!(out, "\n    {how} {}", key.escape_debug());
+        }
+        out
+    }
+
     fn add(&mut self, how: Differs, row: &Hashed) {
         let count = match how {
             Differs::OnlyInFirst => &mut self.only_first,

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::event::Ctx;
 use crate::model::{ContentHash, Endpoint, Identity, RowForm, TableName};
 use crate::postgres::rows::RowOptions;
-use crate::postgres::rows::fingerprint::{ToAddUp, Wanted};
+use crate::postgres::rows::fingerprint::{Casts, ToAddUp, Wanted};
 use crate::postgres::rows::scan::Tally;
 use crate::postgres::rows::snapshot::{Snapshot, reader};
 use crate::postgres::rows::tables::LiveTable;
@@ -117,6 +117,7 @@ impl Side {
                 wanted.push(Wanted {
                     table: part.clone(),
                     columns: reading.columns.to_vec(),
+                    casts: Casts::new(),
                     form: reading.form,
                     condition: part.condition.clone(),
                     entry: None,

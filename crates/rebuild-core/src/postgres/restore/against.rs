@@ -1,18 +1,21 @@
 //! What a verification compares with: the rows that were restored, and no others.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::PgRestorer;
-use super::placement::{Placement, describe};
-use crate::error::{ErrorKind, Result};
+use super::changed::casts;
+use super::placement::{Placement, Placements, describe};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Identity, TableName};
 use crate::postgres::Session;
 use crate::postgres::backup::{Compared, Manifest, TableEntry, add_up, compare_rows, homes};
 use crate::postgres::compare::Adders;
+use crate::postgres::rows::fingerprint::Casts;
 use crate::postgres::rows::tables::list_tables;
 use crate::postgres::verify::{BackedUp, ContentReport, Picks};
 use crate::work::Crew;
@@ -67,44 +70,19 @@ impl BackedUp for PgRestorer {
     }
 }
 
-/// What a verification compares with, where the rows that differ are named by their primary keys. For that
-/// the rows of tables that differ are loaded into temporary tables beside those of the database.
-pub struct NamedRows(pub PgRestorer);
-
-#[async_trait]
-impl BackedUp for NamedRows {
-    async fn counts(
-        &self,
-        ctx: &Ctx,
-        db: &Identity,
-        backup: &BackupId,
-    ) -> Result<Vec<(TableName, u64)>> {
-        self.0.counts(ctx, db, backup).await
-    }
-
-    async fn differences(
-        &self,
-        ctx: &Ctx,
-        db: &Identity,
-        backup: &BackupId,
-        except: Picks<'_>,
-    ) -> Result<ContentReport> {
-        let how = (Adders::Here, true);
-        self.0.differences_by(ctx, db, backup, except, how).await
-    }
-}
-
-/// What a verification compares with, with rows that a crew adds up. The crew does one work, so
-/// content is compared once.
-pub struct SharedComparison {
+/// A [`PgRestorer`] as what a verification compares with, where that is to do more than it does alone.
+pub struct PgComparison {
     /// What everything else is done by.
     pub restorer: PgRestorer,
-    /// Who adds up rows.
-    pub crew: Arc<dyn Crew>,
+    /// Who adds up rows, if not this process. A crew does one work, so content is compared once.
+    pub crew: Option<Arc<dyn Crew>>,
+    /// Name the rows that differ by their primary keys. For that the rows of tables that differ are loaded
+    /// into temporary tables beside those of the database.
+    pub name_rows: bool,
 }
 
 #[async_trait]
-impl BackedUp for SharedComparison {
+impl BackedUp for PgComparison {
     async fn counts(
         &self,
         ctx: &Ctx,
@@ -121,8 +99,11 @@ impl BackedUp for SharedComparison {
         backup: &BackupId,
         except: Picks<'_>,
     ) -> Result<ContentReport> {
-        let adders = Adders::Crew(&*self.crew, &self.restorer.store);
-        let how = (adders, false);
+        let adders = match &self.crew {
+            Some(crew) => Adders::Crew(&**crew, &self.restorer.store),
+            None => Adders::Here,
+        };
+        let how = (adders, self.name_rows);
         self.restorer
             .differences_by(ctx, db, backup, except, how)
             .await
@@ -143,42 +124,30 @@ impl PgRestorer {
         let placements = self.placements(&session, &manifest).await?;
         let objects = self.large_objects_differ(ctx, &session, &manifest, except);
         let objects = objects.await?;
+        let tables = Tables::of(&session, &manifest, &placements, except).await?;
         session.close().await;
-        // What is summed up together is compared together or not at all.
-        let entry = |p: &Placement| &manifest.tables[p.entry];
-        let excepted: BTreeSet<&TableName> = (placements.placed.iter())
-            .filter(|p| except(&p.target) || except(&entry(p).table))
-            .map(|p| &p.target)
-            .collect();
-        let entries: Vec<&TableEntry> = (placements.placed.iter())
-            .filter(|p| !excepted.contains(&p.target))
-            .map(entry)
-            .collect();
-        let compared = compare_rows(
-            ctx,
-            (&self.endpoint, db),
-            &manifest,
-            &entries,
-            &self.options,
-            adders,
-        )
-        .await?;
-        let mut differing = Vec::new();
+        let (mut compared, mut differing) = self
+            .compare_tables(ctx, db, &manifest, &tables, adders)
+            .await?;
+        let placed: Vec<&Placement> = tables.iter().flat_map(|t| t.placed.clone()).collect();
+        self.pick_columns(ctx, &manifest, &placed, &mut compared)
+            .await?;
         for one in &compared {
-            let Some(mut difference) = difference(one) else {
+            let table = tables.0.get(&one.then.table);
+            let table = table.ok_or_else(|| Error::internal("a table was compared unasked"))?;
+            let Some(mut difference) = difference(one, &table.casts) else {
                 continue;
             };
             if named && one.now.is_some() {
-                let placed = placements.placed.iter();
-                let placed: Vec<_> = placed.filter(|p| p.target == one.then.table).collect();
+                let keys = self.keys_that_differ(ctx, db, &manifest, &table.placed);
                 // Whatever stands in the way, that they differ is known.
-                let keys = match self.keys_that_differ(ctx, db, &manifest, &placed).await {
-                    Ok(Some(keys)) => super::differing::describe(&keys),
+                let keys = match keys.await {
+                    Ok(Some(keys)) => keys.describe("the backup", "the database"),
                     Ok(None) => "it has no primary key that both have".to_owned(),
                     Err(e) if e.kind() == ErrorKind::Interrupted => return Err(e),
                     Err(e) => format!("its rows could not be named: {}", e.chain()),
                 };
-                difference.push_str(&format!(" ({keys})"));
+                let _ = write!(difference, " ({keys})");
             }
             differing.push(difference);
         }
@@ -191,6 +160,42 @@ impl PgRestorer {
             rows: compared.iter().map(|c| c.then.rows).sum(),
             differing,
         })
+    }
+
+    /// What the tables add up to, and what is to be said of those that cannot be read as they were.
+    async fn compare_tables(
+        &self,
+        ctx: &Ctx,
+        db: &Identity,
+        manifest: &Manifest,
+        tables: &Tables<'_>,
+        adders: Adders<'_>,
+    ) -> Result<(Vec<Compared>, Vec<String>)> {
+        let at = (&self.endpoint, db);
+        let entries = |t: &Table<'_>| t.placed.iter().map(|p| p.entry).collect::<Vec<_>>();
+        let entries = |t: &Table<'_>| entries(t).into_iter().map(|e| &manifest.tables[e]);
+        let same: Vec<&TableEntry> = (tables.iter().filter(|t| t.casts.is_empty()))
+            .flat_map(entries)
+            .collect();
+        let none = Casts::new();
+        let rows = (&*same, &none);
+        let mut compared = compare_rows(ctx, at, manifest, rows, &self.options, adders).await?;
+        let mut differing = Vec::new();
+        for (name, table) in tables.0.iter().filter(|(_, t)| !t.casts.is_empty()) {
+            let entries: Vec<&TableEntry> = entries(table).collect();
+            let rows = (&*entries, &table.casts);
+            let one = compare_rows(ctx, at, manifest, rows, &self.options, Adders::Here);
+            match one.await {
+                Ok(one) => compared.extend(one),
+                Err(e) if e.kind() == ErrorKind::Server => differing.push(format!(
+                    "{name} cannot be read{}: {}",
+                    as_they_were(&table.casts),
+                    e.chain()
+                )),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok((compared, differing))
     }
 
     /// Whether the large objects that were restored are others than those of the backup. They are
@@ -219,8 +224,47 @@ impl PgRestorer {
     }
 }
 
-/// Where columns were left out, as the spec allows, only the rows can be counted.
-fn difference(Compared { then, now }: &Compared) -> Option<String> {
+/// The tables that are compared, by their names in the database. What is summed up together is compared
+/// together or not at all.
+struct Tables<'a>(BTreeMap<&'a TableName, Table<'a>>);
+
+struct Table<'a> {
+    /// Whose rows it has.
+    placed: Vec<&'a Placement>,
+    /// Its columns of other types than in the backup, and as which they are read.
+    casts: Casts,
+}
+
+impl<'a> Tables<'a> {
+    async fn of(
+        session: &Session,
+        manifest: &Manifest,
+        placements: &'a Placements,
+        except: Picks<'_>,
+    ) -> Result<Self> {
+        let mut tables: BTreeMap<&TableName, Vec<&Placement>> = BTreeMap::new();
+        for placement in &placements.placed {
+            tables.entry(&placement.target).or_default().push(placement);
+        }
+        let excepted =
+            |p: &&Placement| except(&p.target) || except(&manifest.tables[p.entry].table);
+        let mut found = BTreeMap::new();
+        for (name, placed) in tables {
+            if placed.iter().any(excepted) {
+                continue;
+            }
+            let casts = casts(session, manifest, &placed).await?;
+            found.insert(name, Table { placed, casts });
+        }
+        Ok(Self(found))
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Table<'a>> {
+        self.0.values()
+    }
+}
+
+fn difference(Compared { then, now }: &Compared, casts: &Casts) -> Option<String> {
     let table = &then.table;
     let Some(now) = now else {
         return Some(format!("{table} is not there"));
@@ -231,7 +275,20 @@ fn difference(Compared { then, now }: &Compared) -> Option<String> {
             now.rows, then.rows
         ));
     }
-    let same_columns = now.columns == then.columns;
-    (same_columns && now.hash != then.hash)
-        .then(|| format!("{table} has other rows than the backup"))
+    (now.hash != then.hash).then(|| {
+        let read = as_they_were(casts);
+        format!("{table} has other rows than the backup{read}")
+    })
+}
+
+/// For people: how columns of other types are read.
+fn as_they_were(casts: &Casts) -> String {
+    if casts.is_empty() {
+        return String::new();
+    }
+    let each = casts
+        .iter()
+        .map(|(c, type_name)| format!("{c} as {type_name}"));
+    let each: Vec<String> = each.collect();
+    format!(" with {}, as it was", each.join(", "))
 }

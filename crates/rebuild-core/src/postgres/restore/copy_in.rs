@@ -14,6 +14,7 @@ use crate::model::{RowForm, TableKind, TableName};
 use crate::postgres::backup::TableEntry;
 use crate::postgres::rows::RowOptions;
 use crate::postgres::rows::names::Names;
+use crate::postgres::rows::tables::of_any_length;
 use crate::postgres::{Session, ident, literal, qualified, server_error};
 
 /// Receives rows that cannot go straight into their table.
@@ -173,10 +174,9 @@ impl Steps {
         let mut values = Vec::new();
         for (n, (column, placed)) in entry.columns.iter().zip(&placement.columns).enumerate() {
             // A type that is gone is read as the built-in type it was made of.
-            let known = if placed.same {
-                &column.type_name
-            } else {
-                &column.base
+            let known = match placed.same {
+                true => column.type_name.clone(),
+                false => of_any_length(&column.base),
             };
             stage.push(format!("c{n} {known}"));
             if let Some(type_name) = &placed.into {

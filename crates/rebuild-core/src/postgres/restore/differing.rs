@@ -1,9 +1,9 @@
 //! The keys of the rows in which a table differs from a backup.
 
-use std::fmt::Write as _;
 use std::sync::atomic::AtomicU64;
 
 use super::PgRestorer;
+use super::changed::casts;
 use super::copy_in::CopyIn;
 use super::load::Loading;
 use super::placement::{Placed, Placement};
@@ -11,9 +11,10 @@ use crate::error::Result;
 use crate::event::Ctx;
 use crate::model::{Identity, TableKind, TableName};
 use crate::postgres::backup::{Manifest, TableEntry};
-use crate::postgres::compare::{Differs, KeyDifferences, Keys, primary_keys};
+use crate::postgres::compare::{KeyDifferences, Keys, primary_keys};
 use crate::postgres::room::Room;
-use crate::postgres::rows::tables::list_tables;
+use crate::postgres::rows::fingerprint::Casts;
+use crate::postgres::rows::tables::{list_tables, of_any_length};
 use crate::postgres::{Session, ident, qualified, server_error};
 
 /// Takes the rows of the backup beside those of the database; it ends with its session.
@@ -55,7 +56,8 @@ impl PgRestorer {
             all: &both,
             columns: &key,
         };
-        let from = from(&manifest.tables[first.entry], first)?;
+        let casts = casts(&now, manifest, placed).await?;
+        let from = from(&manifest.tables[first.entry], first, (&both, &casts))?;
         let beside = format!("pg_temp.{THEN}");
         let found = keys.compare(ctx, (&then, &beside), (&now, &from), &self.options);
         let found = found.await?;
@@ -111,7 +113,7 @@ fn beside(entry: &TableEntry, placement: &Placement) -> Placement {
         name: column.name.clone(),
         into: Some(match placed.same {
             true => column.type_name.clone(),
-            false => column.base.clone(),
+            false => of_any_length(&column.base),
         }),
         same: true,
     });
@@ -137,15 +139,33 @@ fn table(beside: &Placement) -> Result<String> {
     ))
 }
 
-/// What a `SELECT` reads the same rows from in the database.
-fn from(entry: &TableEntry, placement: &Placement) -> Result<String> {
+/// What a `SELECT` reads the same rows from in the database, each column as the type it had.
+fn from(
+    entry: &TableEntry,
+    placement: &Placement,
+    (columns, casts): (&[String], &Casts),
+) -> Result<String> {
     let only = match placement.kind {
         TableKind::Partitioned => "",
         _ => "only ",
     };
     let condition = entry.condition.as_deref().unwrap_or_default();
-    let table = qualified(&placement.target)?;
-    Ok(format!("{only}{table} {condition}"))
+    let rows = format!("{only}{} {condition}", qualified(&placement.target)?);
+    if casts.is_empty() {
+        return Ok(rows);
+    }
+    let column = |name: &String| -> Result<String> {
+        let column = ident(name)?;
+        Ok(match casts.get(name) {
+            Some(type_name) => format!("{column}::{type_name} as {column}"),
+            None => column,
+        })
+    };
+    let columns: Vec<String> = columns.iter().map(column).collect::<Result<_>>()?;
+    Ok(format!(
+        "(select {} from {rows}) as now",
+        columns.join(", ")
+    ))
 }
 
 async fn key_of(session: &Session, table: &TableName) -> Result<Vec<String>> {
@@ -154,25 +174,4 @@ async fn key_of(session: &Session, table: &TableName) -> Result<Vec<String>> {
     let oids: Vec<u32> = oid.into_iter().collect();
     let mut keys = primary_keys(session, &oids).await?;
     Ok(keys.pop_first().map(|(_, key)| key).unwrap_or_default())
-}
-
-/// For people. Keys are data, so control characters in them are escaped.
-pub(super) fn describe(keys: &KeyDifferences) -> String {
-    let mut out = format!(
-        "by {}: {} only in the backup, {} only in the database, {} changed",
-        keys.columns.join(", "),
-        keys.only_first,
-        keys.only_second,
-        keys.changed
-    );
-    for differing in &keys.shown {
-        let how = match differing.how {
-            Differs::OnlyInFirst => '-',
-            Differs::OnlyInSecond => '+',
-            Differs::Changed => '~',
-        };
-        let key = differing.key.join(", ");
-        let _ = write!(out, "\n    {how} {}", key.escape_debug());
-    }
-    out
 }

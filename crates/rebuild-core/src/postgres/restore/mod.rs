@@ -7,6 +7,7 @@
 
 mod after;
 mod against;
+mod changed;
 mod copy_in;
 mod csv;
 mod detach;
@@ -47,7 +48,7 @@ use crate::store::Store;
 use crate::traits::{RestoreOutline, RestoreReport, Restorer};
 
 pub(in crate::postgres) use after::for_a_session;
-pub use against::{NamedRows, SharedComparison};
+pub use against::PgComparison;
 pub use csv::PgCsvRestorer;
 #[cfg(feature = "cloudsql")]
 pub(crate) use empty::empty_database;

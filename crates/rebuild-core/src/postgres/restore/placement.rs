@@ -88,7 +88,7 @@ pub(super) struct Placement {
 pub(super) struct Placed {
     /// Its name, in the backup and in the target.
     pub(super) name: String,
-    /// Its type in the target; `None` if it is left out.
+    /// The type that its values are given to the target as; `None` if it is left out.
     pub(super) into: Option<String>,
     /// True if that is the type it had.
     pub(super) same: bool,
@@ -172,7 +172,7 @@ impl Placements {
             }
             placed.push(Placed {
                 name: column.name.clone(),
-                into: into.map(|c| c.type_name.clone()),
+                into: into.map(|c| c.assigned_from()),
                 same: into.is_some_and(|c| c.type_name == column.type_name),
             });
         }

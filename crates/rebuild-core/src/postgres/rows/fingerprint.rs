@@ -1,6 +1,7 @@
 //! Fingerprints of tables as they are now.
 
 use bytes::BytesMut;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,6 +22,9 @@ use crate::event::{Ctx, Unit as Counted};
 use crate::model::{Endpoint, Identity, RowForm};
 use crate::postgres::application;
 
+/// For columns, by their names: types.
+pub(crate) type Casts = BTreeMap<String, String>;
+
 /// A table whose rows are to be added up.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
@@ -28,6 +32,8 @@ pub(crate) struct Wanted {
     pub table: LiveTable,
     /// The names of the columns to read.
     pub columns: Vec<String>,
+    /// The types that some of them are read as, if not their own.
+    pub casts: Casts,
     /// The form to read them in.
     pub form: RowForm,
     /// A `WHERE` clause, for configuration tables of extensions.
@@ -156,11 +162,17 @@ impl AddingUp {
         let wanted = &self.wanted[unit.table];
         let table = &wanted.table.table;
         let names = Names::under(&self.encoding);
-        let columns = wanted.columns.iter().map(|name| names.ident(name));
+        let columns = wanted.columns.iter().map(|name| {
+            let column = names.ident(name)?;
+            Ok(match wanted.casts.get(name) {
+                Some(type_name) => format!("{column}::{type_name}"),
+                None => column,
+            })
+        });
         let reading = Reading {
             table,
             columns: &columns.collect::<Result<Vec<_>>>()?,
-            plain: true,
+            plain: wanted.casts.is_empty(),
             form: wanted.form,
             pages: unit.pages,
             condition: wanted.condition.as_deref(),

@@ -7,6 +7,7 @@ pub(crate) mod moment;
 pub(crate) mod names;
 mod options;
 pub(crate) mod pack;
+pub(crate) mod picked;
 pub(crate) mod scan;
 pub(crate) mod snapshot;
 pub(crate) mod tables;

@@ -47,7 +47,8 @@ impl Tally {
         }
     }
 
-    fn add(&mut self, row: &[u8]) {
+    /// Adds a row, but not which of its fields are filled.
+    pub(super) fn add(&mut self, row: &[u8]) {
         self.rows += 1;
         self.hash.add_row(xxh3_128(row));
     }

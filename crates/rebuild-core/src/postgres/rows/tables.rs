@@ -34,6 +34,32 @@ impl LiveColumn {
     pub(crate) fn is_enum(&self) -> bool {
         self.base == BaseType::Enum
     }
+
+    /// The type to cast a value to that an `INSERT` gives to this column. Lengths and precisions are left
+    /// to the assignment, which refuses a value that is too long, while a cast cuts it off without a word
+    /// (<https://www.postgresql.org/docs/current/datatype-character.html>).
+    pub(crate) fn assigned_from(&self) -> String {
+        // Nothing but a cast makes a label of a text.
+        match self.is_enum() {
+            true => self.type_name.clone(),
+            false => of_any_length(&self.base_name),
+        }
+    }
+}
+
+/// The type `base`, as `format_type` writes it without a modifier, of whatever length: `character` and
+/// `bit` alone mean a length of 1 (<https://www.postgresql.org/docs/current/datatype-bit.html>).
+pub(crate) fn of_any_length(base: &str) -> String {
+    let (element, array) = match base.strip_suffix("[]") {
+        Some(element) => (element, "[]"),
+        None => (base, ""),
+    };
+    let element = match element {
+        "character" => "pg_catalog.bpchar",
+        "bit" => "pg_catalog.\"bit\"",
+        other => other,
+    };
+    format!("{element}{array}")
 }
 
 /// A table that exists now.

@@ -7,7 +7,7 @@ use super::addresses::Named;
 use crate::error::{Error, Result};
 use crate::model::{BackupId, Identity, Verdict};
 use crate::postgres::compare::{Adders, compare_by};
-use crate::postgres::{Comparison, PgSharedBackup, SharedComparison};
+use crate::postgres::{Comparison, PgComparison, PgSharedBackup};
 use crate::project::copy::Copying;
 use crate::project::doers::compares_content;
 use crate::project::into::Bringers;
@@ -123,7 +123,11 @@ impl Project {
         }
         let db = self.target(&ctx).await?;
         let restorer = self.restorer(self.spec.schema_from() == SchemaSource::Backup)?;
-        let verifier = self.comparer_by(Arc::new(SharedComparison { restorer, crew }))?;
+        let verifier = self.comparer_by(Arc::new(PgComparison {
+            restorer,
+            crew: Some(crew),
+            name_rows: false,
+        }))?;
         let request = VerifyRequest {
             db,
             backup: Some(backup.clone()),

@@ -8,7 +8,7 @@ use crate::event::Ctx;
 use crate::model::Endpoint;
 use crate::postgres::backup::{Manifest, Shelf};
 use crate::postgres::rows::RowOptions;
-use crate::postgres::rows::fingerprint::{AddingUp, PartSum, Wanted};
+use crate::postgres::rows::fingerprint::{AddingUp, Casts, PartSum, Wanted};
 use crate::postgres::rows::tables::{LiveTable, refuse_unreadable};
 use crate::postgres::rows::units::Unit;
 use crate::store::Store;
@@ -87,6 +87,7 @@ async fn added(
         Ok(Wanted {
             table,
             columns: reading.columns.clone(),
+            casts: Casts::new(),
             form: reading.form,
             condition,
             entry: reading.entry,

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::pitfalls::EXTENSION;
 use super::*;
 use crate::error::Result;
-use crate::postgres::SharedComparison;
+use crate::postgres::PgComparison;
 use crate::postgres::compare::{Place, add_up_share};
 use crate::postgres::verify::{BackedUp, ContentReport};
+use crate::testing::EXTENSION;
 use crate::work::{Crew, Share, WorkFolder, WorkId};
 
 /// Workers in this process, whose own store may be another one than the coordinator's.
@@ -59,9 +59,10 @@ impl World {
             options: self.options(),
             work: WorkId::generate(),
         });
-        let comparison = SharedComparison {
+        let comparison = PgComparison {
             restorer: self.restorer(true),
-            crew,
+            crew: Some(crew),
+            name_rows: false,
         };
         let except = |table: &TableName| table.name == picked;
         comparison.differences(&self.ctx, db, id, &except).await

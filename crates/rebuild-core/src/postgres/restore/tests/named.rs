@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::postgres::verify::BackedUp;
-use crate::postgres::{FreeSpace, NamedRows};
+use crate::postgres::{FreeSpace, PgComparison};
 
 const SCHEMA: &str = "
     create type mood as enum ('low', 'high');
@@ -27,9 +27,17 @@ const SCHEMA: &str = "
     create table typed (id int primary key, v int);
     insert into typed select n, n from generate_series(1, 10) n";
 
+fn naming_rows(restorer: PgRestorer) -> PgComparison {
+    PgComparison {
+        restorer,
+        crew: None,
+        name_rows: true,
+    }
+}
+
 /// What is said of each table that differs.
 async fn differing(world: &World, db: &Identity, id: &BackupId) -> Vec<String> {
-    let named = NamedRows(world.restorer(true));
+    let named = naming_rows(world.restorer(true));
     let report = named.differences(&world.ctx, db, id, &|_| false).await;
     let mut said = report.expect("compared").differing;
     said.sort();
@@ -96,7 +104,7 @@ async fn without_room_for_them_rows_are_not_named() {
     session.batch_execute(change).await.expect("changed");
     let mut restorer = world.restorer(true);
     restorer.options.free_space = FreeSpace::told_by(|_| Some(1));
-    let named = NamedRows(restorer);
+    let named = naming_rows(restorer);
     let report = named.differences(&world.ctx, &of, &id, &|_| false).await;
     let said = report.expect("compared").differing;
     assert_eq!(said.len(), 1);

@@ -4,6 +4,7 @@ use super::cut::restored_in_cuts;
 use super::*;
 use crate::model::RunId;
 use crate::postgres::BackedUp;
+use crate::testing::EXTENSION;
 use crate::testing::progress_told;
 
 /// Two tables that are split, one that is not, and partitions.
@@ -98,22 +99,6 @@ async fn partitioned_tables_that_have_rows_are_emptied_first() {
     let low = "select count(*)::text from only public.r_low";
     assert_eq!(text(&session, low).await, "999");
 }
-
-/// What CREATE EXTENSION makes of a script with pg_extension_config_dump, and rows of that script.
-pub(super) const EXTENSION: &str = "
-    create schema ext;
-    create table ext.filtered (x int, own bool);
-    create table ext.whole (x int);
-    alter extension plpgsql add table ext.filtered;
-    alter extension plpgsql add table ext.whole;
-    set allow_system_table_mods = on;
-    update pg_catalog.pg_extension
-       set extconfig = array['ext.filtered'::pg_catalog.regclass::pg_catalog.oid,
-                             'ext.whole'::pg_catalog.regclass::pg_catalog.oid],
-           extcondition = array['where own', '']
-     where extname = 'plpgsql';
-    reset allow_system_table_mods;
-    insert into ext.filtered select i, false from pg_catalog.generate_series(1, 3) i";
 
 #[tokio::test]
 async fn the_rows_of_an_extension_stay_and_those_of_its_user_come_back() {

@@ -1,6 +1,7 @@
 //! Rows that find their place in another schema, and data that has none.
 
 use super::*;
+use crate::postgres::BackedUp;
 
 const SHOP: &str = "
     create table customer (id int primary key, name text not null, legacy text);
@@ -179,4 +180,116 @@ async fn views_are_refreshed_after_what_they_read_whichever_came_first() {
     world.restore(&world.restorer(false), &db, &id).await;
     let read = "select n::text from public.a";
     assert_eq!(text(&session, read).await, "2");
+}
+
+const TYPED: &str = "
+    create type mood as enum ('low', 'high');
+    create table typed (
+        id int primary key, amount int, at date, name varchar(40), code char(6), flags bit(5),
+        mood mood, many int[], note text);
+    insert into typed
+        select n, n, '2026-01-01'::date + n, 'name ' || n, 'c' || n, n::bit(5), 'high',
+               array[n, null, n + 1], 'x'
+          from generate_series(1, 300) n;
+    create table fewer (id int, gone text, also text, n int);
+    insert into fewer select n, 'gone ' || n, null, -n from generate_series(1, 300) n";
+
+const RETYPED: &str = "
+    create table public.typed (
+        id bigint primary key, amount numeric(12, 2), at timestamp, name text, code text,
+        flags bit varying(8), mood text, many bigint[], since int default 7, note varchar(10));
+    create table public.fewer (n int, id int)";
+
+#[tokio::test]
+async fn what_a_changed_table_keeps_is_compared_value_by_value() {
+    let world = World::new().await;
+    let (_, of) = world.source(TYPED).await;
+    let id = world.take(&of).await;
+    let db = world.staged(&of).await;
+    let session = world.inside(&db).await;
+    session.batch_execute(RETYPED).await.expect("retyped");
+    let mut restorer = world.restorer(false);
+    let gone = ["public.fewer.gone".to_owned()];
+    restorer.choice.may_drop = TablePatterns::with_columns(&gone).expect("patterns");
+    world.restore(&restorer, &db, &id).await;
+    for (sql, expected) in [
+        (
+            "select concat_ws('|', code, flags, mood, many) from public.typed where id = 299",
+            "c299|01011|high|{299,NULL,300}",
+        ),
+        ("select sum(n)::text from public.fewer", "-45150"),
+    ] {
+        assert_eq!(text(&session, sql).await, expected, "{sql}");
+    }
+
+    let differing = async || {
+        let except = |_: &TableName| false;
+        let report = restorer.differences(&world.ctx, &db, &id, &except).await;
+        report.expect("compared").differing
+    };
+    assert_eq!(differing().await, Vec::<String>::new());
+    let types = "amount as integer, at as date, code as character(6), flags as bit(5), id as integer, \
+                 many as integer[], mood as text, name as character varying(40), note as text";
+    for (damage, undo, said) in [
+        (
+            "update public.fewer set n = n + 1 where id = 7",
+            "update public.fewer set n = n - 1 where id = 7",
+            "public.fewer has other rows than the backup".to_owned(),
+        ),
+        (
+            "update public.typed set amount = amount + 1 where id = 7",
+            "update public.typed set amount = amount - 1 where id = 7",
+            format!("public.typed has other rows than the backup with {types}, as it was"),
+        ),
+        (
+            "update public.typed set many[2] = 5000000000 where id = 7",
+            "update public.typed set many[2] = null where id = 7",
+            format!("public.typed cannot be read with {types}, as it was: "),
+        ),
+    ] {
+        session.batch_execute(damage).await.expect("damaged");
+        let found = differing().await;
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with(&said), "{found:?}");
+        session.batch_execute(undo).await.expect("undone");
+    }
+    assert_eq!(differing().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_value_that_its_new_type_cannot_hold_is_refused_and_never_cut_off() {
+    let world = World::new().await;
+    let (_, of) = world
+        .source(
+            "create table cut (id int primary key, v varchar(20), c char(8), b bit varying(8));
+             insert into cut values (1, 'abcdefgh', 'abcdef', '10101')",
+        )
+        .await;
+    let id = world.take(&of).await;
+    let db = world.staged(&of).await;
+    let session = world.inside(&db).await;
+    for (columns, said) in [
+        (
+            "v varchar(5), c text, b bit varying",
+            "value too long for type character varying(5)",
+        ),
+        (
+            "v text, c char(5), b bit varying",
+            "value too long for type character(5)",
+        ),
+        (
+            "v text, c text, b bit(4)",
+            "bit string length 5 does not match type bit(4)",
+        ),
+    ] {
+        let narrow = format!(
+            "drop table if exists public.cut;
+             create table public.cut (id bigint primary key, {columns})"
+        );
+        session.batch_execute(&narrow).await.expect("narrow");
+        let error = world.refused(&world.restorer(false), &db, &id).await;
+        assert!(error.chain().contains(said), "{}", error.chain());
+        let count = text(&session, "select count(*)::text from public.cut").await;
+        assert_eq!(count, "0");
+    }
 }
