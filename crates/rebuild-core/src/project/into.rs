@@ -10,9 +10,9 @@ use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity, Verdict};
 use crate::postgres::{
-    Environment, Held, Manifest, PgBackup, PgBackupSchema, PgProvision, PgRestorer, PgVerifier,
-    ProvisionOptions, RestoreChoice, RowOptions, Session, TableEntry, TargetLock, application,
-    require_roles, server_facts,
+    DatabaseKey, Environment, Held, Manifest, PgBackup, PgBackupSchema, PgProvision, PgRestorer,
+    PgVerifier, ProvisionOptions, RestoreChoice, RowOptions, Session, TableEntry, TargetLock,
+    application, find_database, require_roles, server_facts,
 };
 use crate::spec::CheckSpec;
 use crate::store::Store;
@@ -119,12 +119,6 @@ impl Destination {
                     .hint(format!("see its tables with: rebuild backups show {id}")),
             );
         }
-        if self.precheck {
-            let backup = self.backup();
-            let reading = backup.require_chunks(ctx, &manifest, takes);
-            let title = "read the rows of the backup, and compare their checksums";
-            ctx.step("precheck", title, reading).await?;
-        }
         let rows = Rows::Stored(choice, loaders);
         self.make(ctx, name, &manifest, rows).await
     }
@@ -158,7 +152,21 @@ impl Destination {
         let session = Session::open(&self.maintenance, &application(ctx)).await?;
         let server = server_facts(&session).await?.system_identifier;
         require_roles(&session, &self.store, manifest).await?;
+        let taken = find_database(&session, DatabaseKey::Name(name))
+            .await?
+            .is_some();
         session.close().await;
+        match &rows {
+            // A name that is taken is refused below, and needs no reading first.
+            Rows::Stored(choice, _) if self.precheck && !taken => {
+                let backup = self.backup();
+                let takes = |t: &TableEntry| choice.takes(&t.table);
+                let reading = backup.require_chunks(ctx, manifest, takes);
+                let title = "read the rows of the backup, and compare their checksums";
+                ctx.step("precheck", title, reading).await?;
+            }
+            Rows::Stored(..) | Rows::Held(..) => {}
+        }
         // One at a time on a server: there is no database yet whose lock could be taken.
         let nothing = Identity {
             server,

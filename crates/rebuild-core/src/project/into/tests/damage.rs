@@ -120,6 +120,21 @@ async fn nothing_is_made_of_a_damaged_backup() {
     restores(&world, &[]).await;
 }
 
+#[tokio::test]
+async fn a_name_that_is_taken_is_refused_before_the_rows_are_read() {
+    let world = World::with("create table public.t as select generate_series(1, 10) as n").await;
+    let chunk = &world.manifest.tables[0].chunks[0].file;
+    flip(&world.backup_folder().join(chunk));
+    let session = Session::open(&world.cluster.endpoint("postgres"), "test").await;
+    let session = session.expect("a session");
+    let make = "create database beside";
+    session.batch_execute(make).await.expect("taken");
+    let ctx = on_step(|step| assert_ne!(step, "precheck"));
+    let error = world.fails_on(&world.cluster, &ctx).await;
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
+    assert!(error.to_string().contains("beside"), "{error}");
+}
+
 async fn restores(world: &World, tables: &[&str]) {
     let tables: Vec<String> = tables.iter().map(|&t| t.to_owned()).collect();
     let choice = RestoreChoice {
