@@ -117,7 +117,7 @@ impl CloudRunJob {
     }
 
     /// True if it was cancelled, and false if it had ended before.
-    async fn cancel(&self, ctx: &Ctx, name: &str) -> Result<bool> {
+    pub(super) async fn cancel(&self, ctx: &Ctx, name: &str) -> Result<bool> {
         let run = &self.run;
         let what = format!("could not cancel the execution {}", short(name));
         let request = || run.executions.cancel_execution().set_name(name).send();

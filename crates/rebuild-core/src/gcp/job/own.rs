@@ -3,13 +3,15 @@
 
 use google_cloud_run_v2::model::Execution;
 use google_cloud_run_v2::model::env_var::Values;
+use jiff::Timestamp;
 
-use super::CloudRunJob;
+use super::{CloudRunJob, ended};
 use crate::error::Result;
 use crate::event::Ctx;
 use crate::gcp::begun::begun;
+use crate::gcp::cloud_run::short;
 use crate::google::GoogleApi;
-use crate::model::{Identity, StepMark};
+use crate::model::{Identity, RunId, StepMark};
 
 /// How many executions one answer holds.
 const PAGE: i32 = 100;
@@ -48,6 +50,39 @@ pub(super) fn variables(ctx: &Ctx, mark: &StepMark, db: &Identity) -> Vec<(Strin
 impl CloudRunJob {
     /// The executions that were begun for this step of the run, newest first.
     pub(super) async fn own(&self, ctx: &Ctx, db: &Identity) -> Result<Vec<Execution>> {
+        let is_own = |execution: &Execution| self.is_own(ctx, db, execution);
+        self.listed(ctx, begun(&ctx.run), is_own).await
+    }
+
+    /// Ends the executions of the job that one of `runs` has begun, whatever for, and that go on: their
+    /// names.
+    ///
+    /// *Repeats:* looks again. *Destroys:* what they would have done.
+    ///
+    /// # Errors
+    /// They cannot be listed; one cannot be ended.
+    pub async fn cancel_of(&self, ctx: &Ctx, runs: &[RunId]) -> Result<Vec<String>> {
+        let of_runs = |execution: &Execution| {
+            let run = variable(execution, RUN);
+            ended(execution).is_none() && runs.iter().any(|known| Some(known.as_str()) == run)
+        };
+        let since = runs.iter().filter_map(begun).min();
+        let mut cancelled = Vec::new();
+        for execution in self.listed(ctx, since, of_runs).await? {
+            if self.cancel(ctx, &execution.name).await? {
+                cancelled.push(short(&execution.name).to_owned());
+            }
+        }
+        Ok(cancelled)
+    }
+
+    /// The executions that are `wanted` of those that were made after a run was begun, newest first.
+    async fn listed(
+        &self,
+        ctx: &Ctx,
+        since: Option<Timestamp>,
+        wanted: impl Fn(&Execution) -> bool,
+    ) -> Result<Vec<Execution>> {
         let run = &self.run;
         let parent = run.job_name(&self.job);
         let what = format!("could not list the executions of the job {:?}", self.job);
@@ -59,9 +94,8 @@ impl CloudRunJob {
             };
             let listed = run.google.ask(ctx, GoogleApi::Run, &what, request).await?;
             // The newest come first, so what comes after a page of old ones is older still.
-            let old = listed.executions.iter().all(|e| is_before(ctx, e));
-            let ours = listed.executions.into_iter();
-            own.extend(ours.filter(|e| self.is_own(ctx, db, e)));
+            let old = listed.executions.iter().all(|e| is_before(since, e));
+            own.extend(listed.executions.into_iter().filter(&wanted));
             page = listed.next_page_token;
             if page.is_empty() || old {
                 break;
@@ -80,8 +114,8 @@ impl CloudRunJob {
 }
 
 /// True if it was made before the run was begun.
-fn is_before(ctx: &Ctx, execution: &Execution) -> bool {
-    match (&execution.create_time, begun(&ctx.run)) {
+fn is_before(run_begun: Option<Timestamp>, execution: &Execution) -> bool {
+    match (&execution.create_time, run_begun) {
         (Some(made), Some(begun)) => made.seconds() < begun.as_second() - CLOCKS_DIFFER,
         _ => false,
     }

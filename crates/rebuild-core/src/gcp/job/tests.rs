@@ -2,6 +2,7 @@ use rebuild_testgoogle::{ApiError, Fault, Strike};
 
 use super::*;
 use crate::gcp::stage::{Stage, db};
+use crate::model::RunId;
 use crate::secret::Secret;
 
 #[tokio::test]
@@ -160,6 +161,39 @@ async fn the_operators_stop_cancels_the_execution() {
     let error = ended.expect_err("stopped");
     assert_eq!(error.kind(), ErrorKind::Interrupted, "{error:?}");
     assert_eq!(stage.executions()[0]["cancelledCount"], 1);
+}
+
+#[tokio::test]
+async fn what_runs_have_begun_is_ended_and_nothing_else() {
+    let stage = Stage::new().await;
+    stage.deploy("echo begun; exec sleep 600", 1);
+    let job = stage.job().await;
+    let database = db();
+    let others = Ctx::new(RunId::generate(), stage.ctx.events.clone());
+    for ctx in [&stage.ctx, &others] {
+        // Whoever waited is gone in the middle.
+        let before = stage.executions().len();
+        let begun = async {
+            while stage.executions().len() == before {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            ended = job.run(ctx, &database) => panic!("{ended:?}"),
+            () = begun => {}
+        }
+    }
+    let runs = [stage.ctx.run.clone(), RunId::generate()];
+    let ended = job.cancel_of(&Ctx::quiet(), &runs).await.expect("ended");
+    let cancelled = |execution: &serde_json::Value| execution["cancelledCount"] == 1;
+    let all = stage.executions();
+    let of_run: Vec<_> = all.iter().filter(|e| cancelled(e)).collect();
+    assert_eq!((ended.len(), of_run.len(), all.len()), (1, 1, 2), "{all:?}");
+    let name = of_run[0]["name"].as_str().expect("a name");
+    assert!(name.ends_with(&ended[0]), "{name} {ended:?}");
+    assert!(of_run[0].to_string().contains(stage.ctx.run.as_str()));
+    let again = job.cancel_of(&Ctx::quiet(), &runs).await.expect("none");
+    assert!(again.is_empty(), "{again:?}");
 }
 
 #[tokio::test]

@@ -303,3 +303,47 @@ async fn a_remedy_is_a_step_like_others() {
     let why = "after.bigquery.remedy.kubernetes: there is no [kubernetes]";
     assert!(error.to_string().contains(why), "{error:?}");
 }
+
+#[tokio::test]
+async fn what_a_rehearsal_that_was_killed_has_begun_is_ended_by_the_next() {
+    let world = World::new().await;
+    let google = &world.google;
+    world.deploy("load-articles", "exec sleep 600");
+    let load = "restore.source = \"none\"\n[[load]]\nname = \"articles\"\n\
+                cloud_run = { job = \"load-articles\", rehearse = true }\n";
+    let project = world.open(load).await.expect("a project");
+    let name = "one".parse().expect("a name");
+    let begun = async {
+        while google.executions(REGION, "load-articles").is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    // As if the process was killed: nobody cleans up.
+    tokio::select! {
+        rehearsed = Box::pin(project.rehearse(&name)) => panic!("{rehearsed:?}"),
+        () = begun => {}
+    }
+    drop(project);
+    let admin = Session::open(&world.cluster.endpoint("postgres"), "test").await;
+    let admin = admin.expect("a session");
+    let sessions = "select count(*) from pg_catalog.pg_stat_activity
+        where application_name like 'rebuild%'";
+    while admin
+        .query_one(sessions, &[])
+        .await
+        .expect("counted")
+        .get::<_, i64>(0)
+        > 0
+    {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    world.deploy("load-articles", "echo loaded");
+    let project = world.open(load).await.expect("a project");
+    let rehearsed = Box::pin(project.rehearse(&name)).await.expect("rehearsed");
+    assert_eq!(rehearsed.ending, Ending::Done, "{rehearsed:?}");
+    let executions = google.executions(REGION, "load-articles");
+    let cancelled = executions.iter().filter(|e| e["cancelledCount"] == 1);
+    let succeeded = executions.iter().filter(|e| e["succeededCount"] == 1);
+    let counts = (cancelled.count(), succeeded.count(), executions.len());
+    assert_eq!(counts, (1, 1, 2), "{executions:?}");
+}

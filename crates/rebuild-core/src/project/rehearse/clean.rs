@@ -5,6 +5,7 @@ use super::{Project, tool_of};
 use crate::command::Leeway;
 use crate::error::{Error, Result};
 use crate::event::Ctx;
+use crate::model::RunId;
 use crate::plan::{RehearsalName, deletes_only};
 use crate::postgres::{DatabaseKey, Marked, Session, application, find_database};
 use crate::spec::Spec;
@@ -31,10 +32,19 @@ pub(super) struct Cleaning<'a> {
 impl Cleaning<'_> {
     /// Removes whatever is there of the rehearsal. Nothing that fails keeps it from the rest.
     ///
-    /// *Repeats:* goes on with what is left. *Destroys:* the databases that carry the rehearsal's mark or
+    /// *Repeats:* goes on with what is left. *Destroys:* what executions of Cloud Run that it began would have
+    /// done; the databases that carry the rehearsal's mark or
     /// that of one of its runs; what its workspaces manage, and the workspaces; its part of the store.
     pub(super) async fn clean(&self, ctx: &Ctx) -> Cleaned {
         let mut cleaned = Cleaned::default();
+        // Those of one that was killed would go on in a database that goes.
+        #[cfg(feature = "gcp")]
+        match self.executions(ctx).await {
+            Ok(ended) => cleaned.gone.extend(ended),
+            Err(e) => cleaned
+                .left
+                .push(format!("executions of Cloud Run: {}", e.chain())),
+        }
         if let Err(e) = self.databases(ctx, &mut cleaned).await {
             cleaned.left.push(format!("databases: {}", e.chain()));
         }
@@ -58,13 +68,24 @@ impl Cleaning<'_> {
         cleaned
     }
 
-    async fn databases(&self, ctx: &Ctx, cleaned: &mut Cleaned) -> Result<()> {
+    /// The rehearsal itself, and its runs.
+    async fn runs(&self) -> Result<Vec<RunId>> {
         let mut runs = vec![self.record.id.clone()];
         runs.extend(self.shelf.runs().await?);
+        Ok(runs)
+    }
+
+    #[cfg(feature = "gcp")]
+    async fn executions(&self, ctx: &Ctx) -> Result<Vec<String>> {
+        let runs = self.runs().await?;
+        Box::pin(self.project.cancel_executions(ctx, self.alike, &runs)).await
+    }
+
+    async fn databases(&self, ctx: &Ctx, cleaned: &mut Cleaned) -> Result<()> {
         let marked = Marked {
             maintenance: self.project.maintenance(),
             mark: self.record.mark(),
-            runs,
+            runs: self.runs().await?,
             name: self.record.database.clone(),
         };
         marked.end_sessions(ctx).await?;
