@@ -48,6 +48,7 @@ impl Project {
         all.retain(|b| b.of.name == self.endpoint.database);
         let doomed = doomed(&all, rules, Timestamp::now());
         if !act {
+            self.tell_of_removals(&ctx).await?;
             self.prune_works(&ctx, Timestamp::now(), false).await?;
             return Ok(doomed.into_iter().map(|b| b.id).collect());
         }

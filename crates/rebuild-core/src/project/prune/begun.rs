@@ -57,6 +57,35 @@ async fn end(
 }
 
 impl Project {
+    /// Tells of removals of this database's backups that were cut off, and that the next prune ends.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub(super) async fn tell_of_removals(&self, ctx: &Ctx) -> Result<()> {
+        for (note, id) in self.removals().await? {
+            let begun: Option<Begun> = read_note(&self.store, &note, VERSION).await?;
+            let ours = begun.is_some_and(|b| b.of.name == self.endpoint.database);
+            if ours && !self.pg_backup().is_finished(&id).await? {
+                ctx.events.info(format!(
+                    "what an earlier prune has left of {id} goes as well"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The notes of removals.
+    async fn removals(&self) -> Result<Vec<(Name, BackupId)>> {
+        let stored = self.store.list(&Name::new(FOLDER)?).await?.into_iter();
+        let of_a_backup = stored.filter_map(|stored| {
+            let file = stored.name.as_str().rsplit('/').next();
+            let id = file.and_then(|file| file.strip_suffix(".json"));
+            let id = id.and_then(|id| id.parse().ok())?;
+            Some((stored.name, id))
+        });
+        Ok(of_a_backup.collect())
+    }
+
     /// Ends the removals of this database's backups that were cut off. One that had not taken the backup off
     /// the list yet is forgotten: today's rules say what becomes of it.
     ///
@@ -70,19 +99,13 @@ impl Project {
         backup: &dyn Backup,
     ) -> Result<Vec<BackupId>> {
         let mut ended = Vec::new();
-        for stored in self.store.list(&Name::new(FOLDER)?).await? {
-            let file = stored.name.as_str().rsplit('/').next();
-            let id = file.and_then(|file| file.strip_suffix(".json"));
-            let Some(id) = id.and_then(|id| id.parse::<BackupId>().ok()) else {
-                continue;
-            };
+        for (note, id) in self.removals().await? {
             // One that cannot be ended does not keep others from it.
-            match self.end_removal(ctx, backup, &stored.name, &id).await {
+            match self.end_removal(ctx, backup, &note, &id).await {
                 Ok(false) => {}
                 Ok(true) => ended.push(id),
                 Err(e) => ctx.events.warn(format!(
-                    "what an earlier prune had left of {id} stays, as {} says: {}",
-                    stored.name,
+                    "what an earlier prune had left of {id} stays, as {note} says: {}",
                     e.chain()
                 )),
             }

@@ -1,7 +1,11 @@
 //! What the instance keeps besides the rows.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::journal::Ending;
+use crate::model::BackupId;
+use crate::project::Project;
 
 /// A bucket, and what asks for everything.
 fn everything(world: &World) -> String {
@@ -97,6 +101,16 @@ async fn a_run_shows_the_instance_and_rebuilds_in_it_without_a_superuser() {
     world.google.assert_clean();
 }
 
+/// Of everything that was made with backups, what belongs to `id` alone is there.
+async fn assert_alone_left(world: &World, project: &Project, id: &BackupId) {
+    let left = format!("daily/{id}.sql.gz");
+    assert_eq!(world.google.bucket("exports").names(), [&*left]);
+    let survey = project.status(false).await.expect("a status").survey;
+    let backups = survey.instance.expect("the instance").backups;
+    let descriptions: Vec<&str> = backups.iter().map(|b| &*b.description).collect();
+    assert_eq!(descriptions, [format!("rebuild {id}")]);
+}
+
 #[tokio::test]
 async fn what_belongs_to_a_pruned_backup_goes_with_it() {
     let world = World::new().await;
@@ -106,12 +120,7 @@ async fn what_belongs_to_a_pruned_backup_goes_with_it() {
     let (newer, _) = project.backup().await.expect("a backup");
     let gone = project.prune_backups(Some(1), None, true).await;
     assert_eq!(gone.expect("pruned"), [older.id]);
-    let left = format!("daily/{}.sql.gz", newer.id);
-    assert_eq!(world.google.bucket("exports").names(), [&*left]);
-    let survey = project.status(false).await.expect("a status").survey;
-    let backups = survey.instance.expect("the instance").backups;
-    let descriptions: Vec<&str> = backups.iter().map(|b| &*b.description).collect();
-    assert_eq!(descriptions, [format!("rebuild {}", newer.id)]);
+    assert_alone_left(&world, &project, &newer.id).await;
     world.google.assert_clean();
 }
 
@@ -140,14 +149,14 @@ async fn what_a_prune_that_was_cut_off_has_left_goes_with_the_next() {
     let of_older = format!("daily/{}.sql.gz", older.id);
     assert!(world.google.bucket("exports").names().contains(&of_older));
 
+    let told = Arc::new(Told::default());
+    let looking = world.project_told(&spec, told.clone()).await;
+    let outlook = looking.prune_backups(Some(1), None, false).await;
+    assert_eq!(outlook.expect("an outlook"), []);
+    assert!(told.has(&format!("has left of {} goes as well", older.id)));
     let gone = project.prune_backups(Some(1), None, true).await;
     assert_eq!(gone.expect("pruned"), [older.id]);
-    let left = format!("daily/{}.sql.gz", newer.id);
-    assert_eq!(world.google.bucket("exports").names(), [&*left]);
-    let survey = project.status(false).await.expect("a status").survey;
-    let backups = survey.instance.expect("the instance").backups;
-    let descriptions: Vec<&str> = backups.iter().map(|b| &*b.description).collect();
-    assert_eq!(descriptions, [format!("rebuild {}", newer.id)]);
+    assert_alone_left(&world, &project, &newer.id).await;
     let again = project.prune_backups(Some(1), None, true).await;
     assert_eq!(again.expect("nothing to do"), []);
     world.google.assert_clean();
