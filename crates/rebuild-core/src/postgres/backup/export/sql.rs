@@ -215,9 +215,14 @@ const HEAD: &str = r#"-- Backup @ID@ of the database @DATABASE@, taken at @TAKEN
 -- database before you try again. Without its last line, "The end", the file is not whole.
 "#;
 
-/// A word of the schema may look like the variable.
+/// psql takes a name with an equals sign in it for a connection string
+/// (<https://www.postgresql.org/docs/current/app-psql.html>), so it gets one. A word of the schema may look
+/// like a variable.
 const ELSEWHERE: &str = r#"
-\connect :"database"
+select pg_catalog.format('dbname=''%s''',
+    pg_catalog.regexp_replace(:'database', '([\\''])', '\\\1', 'g')) as rebuild_target \gset
+\connect -reuse-previous=on :"rebuild_target"
+\unset rebuild_target
 \unset database
 \endif
 "#;

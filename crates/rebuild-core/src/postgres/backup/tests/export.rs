@@ -10,7 +10,7 @@ use super::*;
 use crate::error::{ErrorKind, Result};
 use crate::postgres::backup::{contents, large_objects};
 use crate::postgres::compare;
-use crate::testing::{client, dump};
+use crate::testing::{EXTENSION, client, dump};
 
 impl World {
     async fn export(
@@ -108,8 +108,10 @@ async fn psql_alone_brings_a_kitchen_sink_back_from_one_file() {
     assert_restored(&world, &manifest, &copy).await;
     failed(load(&world, &file, &copy, &[]).await, "is not empty");
     // Into one that it makes, with its settings.
-    succeeded(load(&world, &file, &admin, &["-v", "database=its own"]).await);
-    let own = elsewhere.endpoint("its own");
+    let name = r#"its=own 'c\d' "e""#;
+    let made = format!("database={name}");
+    succeeded(load(&world, &file, &admin, &["-v", &made]).await);
+    let own = elsewhere.endpoint(name);
     assert_restored(&world, &manifest, &own).await;
     let session = Session::open(&own, "test").await.expect("session");
     let facts = crate::postgres::database_facts(&session, DatabaseKey::Current).await;
@@ -120,10 +122,57 @@ async fn psql_alone_brings_a_kitchen_sink_back_from_one_file() {
         (facts.owner, facts.comment),
         (wanted.owner.clone(), wanted.comment.clone())
     );
-    failed(
-        load(&world, &file, &admin, &["-v", "database=its own"]).await,
-        "already exists",
-    );
+    let again = load(&world, &file, &admin, &["-v", &made]).await;
+    failed(again, "already exists");
+}
+
+#[tokio::test]
+async fn nothing_is_made_on_a_server_whose_database_is_not_empty() {
+    let world = World::with(
+        "create role of_the_export; create table public.t (x int);
+         alter table public.t owner to of_the_export",
+    )
+    .await;
+    let manifest = world.take().await;
+    let folder = world.store_folder.path().join("sql");
+    let written = world.export(&manifest, &folder, ExportFormat::Sql).await;
+    let elsewhere = cluster().await.expect("another cluster");
+    let other = elsewhere.endpoint("postgres");
+    run(&other, "create table public.other (x int)").await;
+    let loaded = load(&world, &written.expect("exported")[0], &other, &[]).await;
+    failed(loaded, "is not empty");
+    let session = Session::open(&other, "test").await.expect("session");
+    let roles = "select count(*) from pg_catalog.pg_roles where rolname = 'of_the_export'";
+    let roles = session.query_one(roles, &[]).await.expect("counted");
+    assert_eq!(roles.get::<_, i64>(0), 0);
+}
+
+#[tokio::test]
+async fn of_an_extensions_tables_the_users_rows_take_the_place_of_others() {
+    let extension = format!("{EXTENSION}; alter extension plpgsql add schema ext");
+    let rows = "insert into ext.filtered select i, true from pg_catalog.generate_series(11, 300) i;
+                insert into ext.whole select pg_catalog.generate_series(1, 100)";
+    let world = World::with(&format!("{extension}; {rows}")).await;
+    let manifest = world.take().await;
+    let folder = world.store_folder.path().join("sql");
+    let written = world.export(&manifest, &folder, ExportFormat::Sql).await;
+    let elsewhere = cluster().await.expect("another cluster");
+    let copy = elsewhere.endpoint("postgres");
+    let before = "insert into ext.filtered values (-5, true), (-6, false);
+                  insert into ext.whole values (-5)";
+    run(&copy, &format!("{extension}; {before}")).await;
+    succeeded(load(&world, &written.expect("exported")[0], &copy, &[]).await);
+    let session = Session::open(&copy, "test").await.expect("session");
+    for (sql, expected) in [
+        ("select count(*) from ext.filtered where own", 290),
+        ("select min(x)::int8 from ext.filtered where own", 11),
+        ("select count(*) from ext.filtered where not own", 4),
+        ("select count(*) from ext.whole", 100),
+        ("select min(x)::int8 from ext.whole", 1),
+    ] {
+        let row = session.query_one(sql, &[]).await.expect(sql);
+        assert_eq!(row.get::<_, i64>(0), expected, "{sql}");
+    }
 }
 
 #[tokio::test]
@@ -251,37 +300,63 @@ async fn what_is_damaged_is_named_and_leaves_nothing() {
     }
 }
 
+/// Somebody who can write the store changes a file of a backup, and makes a manifest that fits it.
+fn forge(world: &World, manifest: &Manifest, file: &str, stored: &[u8]) {
+    let folder = world.folder_of(&manifest.id);
+    std::fs::write(folder.join(file), stored).expect("written");
+    let bytes = manifest.to_bytes().expect("JSON");
+    std::fs::write(folder.join("manifest.json"), bytes).expect("written");
+}
+
 #[tokio::test]
 async fn rows_that_end_the_rows_are_damage() {
     let world =
         World::with("create table public.t (p point); insert into public.t values ('(1,2)')").await;
     let mut manifest = world.take().await;
-    // Somebody who can write the store makes a chunk, and a manifest that fits it.
-    let rows = b"\\.\n";
-    let chunk = &mut manifest.tables[0].chunks[0];
-    let stored = zstd::encode_all(&rows[..], 1).expect("zstd");
-    chunk.raw_bytes = rows.len() as u64;
-    chunk.stored_bytes = stored.len() as u64;
-    chunk.blake3 = blake3::hash(&stored).to_hex().to_string();
-    let folder = world.folder_of(&manifest.id);
-    std::fs::write(folder.join(&chunk.file), stored).expect("written");
-    std::fs::write(
-        folder.join("manifest.json"),
-        manifest.to_bytes().expect("JSON"),
-    )
-    .expect("written");
-    for format in [ExportFormat::Sql, ExportFormat::Csv] {
-        let to = world.store_folder.path().join(format!("{format:?}"));
-        let error = world
-            .export(&manifest, &to, format)
-            .await
-            .expect_err("damage");
-        assert_eq!(error.kind(), ErrorKind::Corrupt);
-        assert!(
-            error.chain().contains("end of the rows"),
-            "{}",
-            error.chain()
-        );
+    for (rows, said) in [
+        (&b"\\.\n"[..], "end of the rows"),
+        (b"(1,2)\n\\.\n", "end of the rows"),
+        (b"(1,2)\0\n", "a byte that is in no text"),
+    ] {
+        let chunk = &mut manifest.tables[0].chunks[0];
+        let stored = zstd::encode_all(rows, 1).expect("zstd");
+        chunk.raw_bytes = rows.len() as u64;
+        chunk.stored_bytes = stored.len() as u64;
+        chunk.blake3 = blake3::hash(&stored).to_hex().to_string();
+        let file = chunk.file.clone();
+        forge(&world, &manifest, &file, &stored);
+        for format in [ExportFormat::Sql, ExportFormat::Csv] {
+            let to = world.store_folder.path().join(format!("{format:?}"));
+            let error = world.export(&manifest, &to, format).await;
+            let error = error.expect_err("damage");
+            assert_eq!(error.kind(), ErrorKind::Corrupt);
+            assert!(error.chain().contains(said), "{}", error.chain());
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_schema_says_to_psql_is_refused() {
+    let world = World::with("create table public.t (x int)").await;
+    let mut manifest = world.take().await;
+    for script in ["pre-data.sql", "post-data.sql"] {
+        let path = world.folder_of(&manifest.id).join(script);
+        let whole = std::fs::read(&path).expect("a script");
+        let stored = [&whole[..], b"\n\\! touch somewhere\n"].concat();
+        let entry = manifest.files.iter_mut().find(|f| f.file == script);
+        let entry = entry.expect("in the manifest");
+        let before = entry.clone();
+        entry.stored_bytes = stored.len() as u64;
+        entry.blake3 = blake3::hash(&stored).to_hex().to_string();
+        forge(&world, &manifest, script, &stored);
+        let to = world.store_folder.path().join("out");
+        let error = world.export(&manifest, &to, ExportFormat::Sql).await;
+        let error = error.expect_err("a command of psql");
+        assert!(error.chain().contains(script), "{}", error.chain());
+        assert_eq!(std::fs::read_dir(&to).expect("a folder").count(), 0);
+        let entry = manifest.files.iter_mut().find(|f| f.file == script);
+        *entry.expect("in the manifest") = before;
+        forge(&world, &manifest, script, &whole);
     }
 }
 

@@ -231,6 +231,7 @@ async fn what_does_not_belong_in_the_folder_is_refused() {
             ("public.t.csv", "id\n"),
             ("tables.json", &list("x")),
         ],
+        &[("public.t.csv", "id\n"), (".unfinished", "")],
     ];
     let told = [
         "table public.nothing (2 rows)",
@@ -243,6 +244,7 @@ async fn what_does_not_belong_in_the_folder_is_refused() {
         "may be of any of these tables: public.T-1, public.T1",
         "names ../outside, and there is no",
         "public.t.csv and x.csv are both of table public.t",
+        "an export into this folder was cut off",
     ];
     assert_eq!(many.len(), told.len());
     for (files, told) in many.iter().zip(told) {
