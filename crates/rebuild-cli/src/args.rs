@@ -358,6 +358,9 @@ pub(crate) enum Instance {
         #[arg(long, value_name = "NAME")]
         confirm: Option<String>,
     },
+    /// Make the users of the spec that the instance does not have. A run does so too, but what a plan tries
+    /// of the schema may need them before. One that is there is left as it is.
+    Users,
 }
 
 #[derive(Debug, Subcommand)]

@@ -22,18 +22,31 @@ struct Restored {
     verdict: Option<Verdict>,
 }
 
+#[derive(Serialize)]
+struct Users {
+    /// Those that were made.
+    made: Vec<String>,
+}
+
 pub(super) async fn instance(
     project: &Project,
     command: Instance,
     output: &Output,
 ) -> Result<Code> {
-    let Instance::Restore {
-        backup,
-        run,
-        of,
-        kept,
-        confirm,
-    } = command;
+    let (backup, run, of, kept, confirm) = match command {
+        Instance::Restore {
+            backup,
+            run,
+            of,
+            kept,
+            confirm,
+        } => (backup, run, of, kept, confirm),
+        Instance::Users => {
+            let made = Box::pin(project.make_instance_users()).await?;
+            output.data(&Users { made }, users);
+            return Ok(Code::Done);
+        }
+    };
     let from = match (backup, run, kept) {
         (Some(backup), _, _) => InstanceSource::Backup(backup),
         (_, Some(id), _) => InstanceSource::Copy(InstanceCopy::Run { instance: of, id }),
@@ -50,6 +63,16 @@ pub(super) async fn instance(
     };
     output.data(&restored, text);
     Ok(code)
+}
+
+fn users(users: &Users) -> String {
+    match &users.made[..] {
+        [] => "every user of the spec is there\n".to_owned(),
+        made => made
+            .iter()
+            .map(|name| format!("user {name} is made\n"))
+            .collect(),
+    }
 }
 
 fn text(restored: &Restored) -> String {

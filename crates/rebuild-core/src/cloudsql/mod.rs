@@ -24,6 +24,7 @@ mod replicas;
 mod restore;
 mod runs;
 mod taken;
+mod users;
 
 pub use backup::{Besides, InstanceBackup};
 pub use bucket::BucketPath;
@@ -36,6 +37,7 @@ pub use name::InstanceName;
 pub use reach::{Entry, Way};
 pub use replace::{
     InstanceChanges, InstanceLock, InstanceMaker, InstanceProvision, InstanceReplacement,
-    InstanceTeardown, InstanceUser,
+    InstanceTeardown,
 };
 pub use restore::{InstanceRestore, InstanceRestored, Replicas, RestoreOutlook};
+pub use users::{InstanceUser, UserLogin, UsersFirst};

@@ -46,6 +46,9 @@ pub struct InstanceFacts {
     pub backups: Vec<InstanceBackupFacts>,
     /// What this run does besides, a line each: an on-demand backup, an export.
     pub besides: Vec<String>,
+    /// Users of the spec that it does not have; a run makes them before the database.
+    #[serde(default)]
+    pub missing_users: Vec<String>,
     /// What is known of its replacement, if the spec says so.
     #[serde(default)]
     pub replaced: Option<ReplacedInstance>,

@@ -35,6 +35,8 @@ pub fn instance_lines(instance: &InstanceFacts) -> Vec<String> {
     lines.push(format!("its backups {kept}"));
     lines.extend(instance.addresses.iter().map(|a| format!("address {a}")));
     lines.extend(instance.replicas.iter().map(|r| format!("replica {r}")));
+    let missing = instance.missing_users.iter();
+    lines.extend(missing.map(|user| format!("user {user} is not there yet")));
     lines.extend(
         instance
             .operations
@@ -112,6 +114,15 @@ fn refusals(survey: &Survey) -> Vec<Refusal> {
 pub(super) fn besides(survey: &Survey) -> String {
     let wanted = survey.instance.iter().flat_map(|i| &i.besides);
     wanted.map(|what| format!("; {what}")).collect()
+}
+
+/// What is made in the instance before the database.
+pub(super) fn users_first(survey: &Survey) -> String {
+    let missing = survey.instance.iter().flat_map(|i| &i.missing_users);
+    match &missing.map(|user| format!("{user:?}")).collect::<Vec<_>>()[..] {
+        [] => String::new(),
+        missing => format!("make user {} of the instance, then ", missing.join(", ")),
+    }
 }
 
 /// What the operator should know.

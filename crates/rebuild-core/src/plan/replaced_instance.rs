@@ -68,7 +68,7 @@ pub(super) fn warnings(instance: &ReplacedInstance) -> Vec<String> {
     if !instance.roles.is_empty() {
         warnings.push(format!(
             "the new instance must have role {} before the schema is applied: by \
-             target.cloudsql.replace.users, or an earlier step",
+             target.cloudsql.users, or an earlier step",
             instance.roles.join(", ")
         ));
     }

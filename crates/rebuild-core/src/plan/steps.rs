@@ -51,10 +51,11 @@ pub(super) fn steps(rules: &Rules<'_>, survey: &Survey) -> Vec<PlannedStep> {
         };
         steps.add(format!("infrastructure-{}", slug(name)), kind, title);
     }
+    let first = instance::users_first(survey);
     let made = match (rules.strategy, replaced::whole(survey)) {
         (_, Some(server)) => server.provision(name),
-        (Strategy::Aside, None) => format!("make a new database beside {name:?}"),
-        (Strategy::InPlace, None) => format!("make a new database {name:?}"),
+        (Strategy::Aside, None) => format!("{first}make a new database beside {name:?}"),
+        (Strategy::InPlace, None) => format!("{first}make a new database {name:?}"),
     };
     steps.add("provision", StepKind::Provision, made);
     let schema = match rules.schema {

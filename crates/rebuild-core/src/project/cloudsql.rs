@@ -2,6 +2,7 @@
 
 mod fallback;
 mod replace;
+mod users;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -123,6 +124,7 @@ impl Project {
         };
         let mut facts = instance.sql.facts(ctx).await?;
         facts.besides = besides(named)?.describe();
+        facts.missing_users = self.missing_users(ctx, &instance.sql).await?;
         facts.replaced = Box::pin(self.replaced_instance(ctx)).await?;
         Ok(Some(facts))
     }

@@ -344,7 +344,10 @@ impl Project {
             lock,
         };
         #[cfg(feature = "cloudsql")]
-        let backends = self.with_fallback(backends)?;
+        let backends = self.with_fallback(Backends {
+            provision: self.with_instance_users(backends.provision.clone()),
+            ..backends
+        })?;
         Ok(backends)
     }
 

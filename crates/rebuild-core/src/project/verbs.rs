@@ -79,7 +79,13 @@ impl Project {
             unused_mut,
             reason = "what is around it is only seen with a backend for it"
         )]
-        let mut survey = surveyor.survey(&ctx, drift).await?;
+        let mut survey = match surveyor.survey(&ctx, drift).await {
+            Ok(survey) => survey,
+            #[cfg(feature = "cloudsql")]
+            Err(e) => return Err(self.with_missing_users(&ctx, e).await),
+            #[cfg(not(feature = "cloudsql"))]
+            Err(e) => return Err(e),
+        };
         #[cfg(feature = "k8s")]
         {
             survey.cluster = Box::pin(self.cluster_facts(&ctx)).await?;

@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Program, ReplaceInstanceSpec, RestoreFrom, SchemaSource, Spec, Within, replace_instance,
+    InstanceUserSpec, Program, ReplaceInstanceSpec, RestoreFrom, SchemaSource, Spec, Within,
+    instance_user, replace_instance,
 };
 use crate::error::{Error, Result};
 
@@ -42,6 +43,9 @@ pub struct CloudSqlSpec {
     /// Who drops a database that is purged.
     #[serde(default)]
     pub purge: PurgeBy,
+    /// Users that the instance is to have, besides the one in `target.url`.
+    #[serde(default)]
+    pub users: Vec<InstanceUserSpec>,
     /// Replace the whole instance, and not the database alone. Needs `strategy = "in-place"`.
     #[serde(default)]
     pub replace: Option<ReplaceInstanceSpec>,
@@ -128,6 +132,7 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
     if spec.target.kubernetes.is_some() {
         return wrong("", "the database is in a pod, by target.kubernetes");
     }
+    instance_user::check(&cloudsql.users)?;
     if cloudsql.connect == ConnectSpec::Proxy && cloudsql.proxy.is_empty() {
         return wrong(".proxy", "names no program");
     }

@@ -13,6 +13,7 @@ mod duration;
 mod expand;
 mod gcp;
 mod infrastructure;
+mod instance_user;
 mod kubernetes;
 mod load;
 mod locate;
@@ -40,6 +41,7 @@ pub use cloudsql::{BackupRunSpec, CloudSqlSpec, ConnectSpec, ExportSpec, PurgeBy
 pub use duration::Within;
 pub use gcp::{GcpSpec, PricesSpec};
 pub use infrastructure::{InfrastructureSpec, InfrastructureVariable};
+pub use instance_user::{InstanceUserKind, InstanceUserSpec};
 pub use kubernetes::{
     ClusterTaskSpec, KubernetesSpec, ReplaceSpec, SnapshotSpec, TargetPodSpec, TargetSecretSpec,
     ViaSpec,
@@ -48,7 +50,7 @@ pub use load::{from_value, json_schema, load, parse};
 pub use patterns::{NamePatterns, TablePatterns};
 #[cfg(feature = "postgres")]
 pub(crate) use patterns::{no_table, parts};
-pub use replace_instance::{InstanceUserSpec, MakerSpec, ReplaceInstanceSpec};
+pub use replace_instance::{MakerSpec, ReplaceInstanceSpec};
 pub use source::{
     Keep, MaskColumnSpec, MaskSpec, MigrationPolicy, PreserveSpec, SourceSpec, SourceTableSpec,
     Transformer,

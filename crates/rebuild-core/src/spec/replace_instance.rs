@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::target::secret;
 use super::{ConnectSpec, Spec, StrategySpec, Within};
 use crate::error::{Error, Result};
-use crate::secret::Secret;
 use crate::traits::BackupMode;
 
 /// `[target.cloudsql.replace]`: the instance is deleted once a backup of it was taken that outlives it, and
@@ -35,9 +33,6 @@ pub struct ReplaceInstanceSpec {
     /// Database flags, besides the old one's or in their place.
     #[serde(default)]
     pub flags: BTreeMap<String, String>,
-    /// Users of the new instance, besides the one in `target.url`.
-    #[serde(default)]
-    pub users: Vec<InstanceUserSpec>,
     /// Other databases of the instance, which go with it. They are in the backup that outlives it, and
     /// not in the new instance.
     #[serde(default)]
@@ -56,18 +51,6 @@ pub enum MakerSpec {
     Run,
     /// An `[[infrastructure]]` step.
     Infrastructure,
-}
-
-/// `[[target.cloudsql.replace.users]]`: a user of the new instance.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct InstanceUserSpec {
-    /// Its name.
-    pub name: String,
-    /// Its password: `${APP_PASSWORD}`, never the text.
-    #[schemars(with = "String")]
-    #[serde(deserialize_with = "secret")]
-    pub password: Secret,
 }
 
 /// Checks what concerns the replacement.

@@ -3,6 +3,7 @@
 use google_cloud_sql_v1::model::{DatabaseFlags, DatabaseInstance, SqlDatabaseVersion};
 
 use super::{InstanceChanges, InstanceReplacement};
+use crate::cloudsql::UserLogin;
 use crate::cloudsql::replicas::blueprint;
 use crate::error::{Error, Result};
 use crate::event::Ctx;
@@ -82,7 +83,7 @@ impl InstanceReplacement {
         let labels = &mut wanted.settings.get_or_insert_default().user_labels;
         labels.insert(MADE_BY.to_owned(), ctx.run.to_string());
         let first = self.users.iter().find(|user| user.name == FIRST_USER);
-        if let Some(password) = first.and_then(|user| user.password.as_ref()) {
+        if let Some(UserLogin::Password(Some(password))) = first.map(|user| &user.login) {
             password.expose().clone_into(&mut wanted.root_password);
         }
         let what = format!("the making of instance {name}");

@@ -17,7 +17,6 @@ mod lock;
 mod make;
 mod provision;
 mod teardown;
-mod users;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,8 +25,7 @@ pub use lock::InstanceLock;
 pub use provision::InstanceProvision;
 pub use teardown::InstanceTeardown;
 
-use super::{CloudSql, Replicas};
-use crate::secret::Secret;
+use super::{CloudSql, InstanceUser, Replicas};
 use crate::store::Store;
 
 /// How long a server may take to its first answer, once the service says that it can be used.
@@ -91,13 +89,4 @@ impl InstanceChanges {
             .map(|(key, value)| format!("flag {key}={value}"));
         fixed.into_iter().flatten().chain(flags).collect()
     }
-}
-
-/// A user with a password.
-#[derive(Clone, Debug)]
-pub struct InstanceUser {
-    /// Its name.
-    pub name: String,
-    /// Its password. Without one it is not made, and must be there.
-    pub password: Option<Secret>,
 }

@@ -92,7 +92,9 @@ impl Provision for InstanceProvision {
     async fn provision(&self, ctx: &Ctx, request: &ProvisionRequest) -> Result<Identity> {
         let old = self.old(ctx).await?;
         Box::pin(self.make(ctx, &old)).await?;
-        self.replacement.make_users(ctx).await?;
+        let replacement = &self.replacement;
+        let (sql, users) = (&replacement.sql, &replacement.users);
+        sql.make_users(ctx, users, replacement.limit).await?;
         self.await_server(ctx, &old, request).await?;
         self.lock.arrive(ctx).await?;
         // What it is to be like is known from the plan; the old one is not there to be read.

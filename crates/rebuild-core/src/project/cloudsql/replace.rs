@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::cloudsql::{
     InstanceChanges, InstanceLock, InstanceMaker, InstanceProvision, InstanceReplacement,
-    InstanceTeardown, InstanceUser,
+    InstanceTeardown, InstanceUser, UserLogin,
 };
 use crate::engine::Backends;
 use crate::error::Result;
@@ -28,24 +28,21 @@ impl Project {
             maker: maker(replace),
             lift_protection: replace.lift_deletion_protection,
             replicas: super::replicas(named),
-            users: self.instance_users(replace),
+            users: self.users_of_new_instance(),
             limit: replace.timeout.0,
             store: self.store.clone(),
         })
     }
 
     /// The one that the run works as, and those of the spec.
-    fn instance_users(&self, replace: &ReplaceInstanceSpec) -> Vec<InstanceUser> {
+    fn users_of_new_instance(&self) -> Vec<InstanceUser> {
         let own = InstanceUser {
             name: self.endpoint.user.clone(),
-            password: self.endpoint.password(),
+            login: UserLogin::Password(self.endpoint.password()),
         };
-        let others = replace.users.iter().map(|user| InstanceUser {
-            name: user.name.clone(),
-            password: Some(user.password.clone()),
-        });
-        let others = others.filter(|user| user.name != own.name);
-        std::iter::once(own.clone()).chain(others).collect()
+        let mut others = self.instance_users();
+        others.retain(|user| user.name != own.name);
+        std::iter::once(own).chain(others).collect()
     }
 
     /// What is replaced, with what only the database knows of it.
@@ -76,11 +73,7 @@ impl Project {
             ));
         }
         facts.databases = others.iter().filter(allowed).cloned().collect();
-        let password = replacement
-            .users
-            .first()
-            .is_some_and(|own| own.password.is_some());
-        if facts.made_by_run && !password {
+        if facts.made_by_run && self.endpoint.password().is_none() {
             facts.obstacles.push(format!(
                 "there is no password for user {:?} of the new instance (target.password)",
                 self.endpoint.user

@@ -15,6 +15,7 @@ mod replace_killed;
 mod replicas;
 mod restore;
 mod trouble;
+mod users;
 
 use std::sync::Mutex;
 use std::time::Duration;

@@ -158,6 +158,12 @@ fn copies_elsewhere(alike: &mut Spec, left_out: &mut Vec<String>) {
         left_out.push("target.kubernetes.snapshot".to_owned());
     }
     if let Some(instance) = &mut alike.target.cloudsql {
+        for user in instance.users.drain(..) {
+            let name = user.name;
+            left_out.push(format!(
+                "target.cloudsql.users {name:?}: would stay in the instance"
+            ));
+        }
         if instance.backup_run.take().is_some() {
             left_out.push("target.cloudsql.backup_run".to_owned());
         }
