@@ -9,6 +9,7 @@ mod evicted;
 mod exit_codes;
 mod hooks;
 mod hostile;
+mod in_cluster;
 mod infrastructure;
 mod instance;
 mod killed;

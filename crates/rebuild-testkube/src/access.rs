@@ -1,7 +1,7 @@
 //! Who may speak to the server: its certificates and the kubeconfig.
 
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,6 +30,14 @@ impl Access {
             token: Uuid::new_v4().simple().to_string(),
             authority,
         })
+    }
+
+    /// Writes what the kubelet gives to a pod of the namespace, into a new folder that nobody else can read.
+    pub(crate) fn write_service_account(&self, folder: &Path, namespace: &str) -> io::Result<()> {
+        std::fs::DirBuilder::new().mode(0o700).create(folder)?;
+        std::fs::write(folder.join("token"), &self.token)?;
+        std::fs::write(folder.join("ca.crt"), &self.authority)?;
+        std::fs::write(folder.join("namespace"), namespace)
     }
 
     /// Writes a kubeconfig with one context that nobody else can read.

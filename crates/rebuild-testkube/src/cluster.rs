@@ -112,6 +112,15 @@ impl Cluster {
         &self.kubeconfig
     }
 
+    /// Writes what a pod of the namespace finds in `/var/run/secrets/kubernetes.io/serviceaccount`, into the
+    /// new folder `folder`.
+    ///
+    /// # Errors
+    /// The folder cannot be made or written.
+    pub fn write_service_account(&self, folder: &Path, namespace: &str) -> io::Result<()> {
+        self.state.access.write_service_account(folder, namespace)
+    }
+
     /// An object as it is now. The kind is as in manifests, such as `Pod`; the namespace of what
     /// has none is ignored.
     pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
