@@ -23,8 +23,8 @@ use std::path::{Path, PathBuf};
 
 pub use hook::run_hook;
 pub use infrastructure::{
-    Action, Applied, Change, Infrastructure, InfrastructurePlan, InfrastructureState,
-    InfrastructureTask, Leeway, OutputChange, PlannedChanges, destroys,
+    Action, Applied, Change, Infrastructure, InfrastructureAgain, InfrastructurePlan,
+    InfrastructureState, InfrastructureTask, Leeway, OutputChange, PlannedChanges, destroys,
 };
 pub use output::Redaction;
 pub use run::{Finished, Invocation, run, run_ok};

@@ -107,6 +107,7 @@ mod tests {
             kubernetes: None,
             cloud_run: None,
             bigquery: None,
+            infrastructure: None,
             timeout: crate::spec::Within::seconds(60),
             url_variable: "APP_DB".to_owned(),
             url_prefix: "postgres://".to_owned(),

@@ -91,6 +91,9 @@ impl Project {
         if let Some(function) = self.function_task(spec) {
             return Ok(function);
         }
+        if let Some(task) = self.infrastructure_again(spec)? {
+            return Ok(task);
+        }
         #[cfg(feature = "k8s")]
         if let Some(task) = self.cluster_task(spec)? {
             return Ok(task);

@@ -6,11 +6,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Project;
-use crate::command::{Infrastructure, InfrastructureTask, Leeway};
-use crate::error::{ErrorKind, Result};
+use crate::command::{Infrastructure, InfrastructureAgain, InfrastructureTask, Leeway};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::infrastructure::InfrastructureState;
 use crate::plan::{Plan, PlannedInfrastructure, Strategy};
+use crate::spec::CommandSpec;
 use crate::traits::Task;
 
 /// What one tool manages now.
@@ -68,6 +69,24 @@ impl Project {
             }
         }
         Ok(tasks)
+    }
+
+    /// The step, if a tool does it.
+    pub(super) fn infrastructure_again(&self, spec: &CommandSpec) -> Result<Option<Arc<dyn Task>>> {
+        let Some(wanted) = &spec.infrastructure else {
+            return Ok(None);
+        };
+        for tool in self.infrastructure() {
+            let (name, tool) = tool?;
+            if name == wanted {
+                let step = InfrastructureAgain::new(spec.name.clone(), tool);
+                return Ok(Some(Arc::new(step)));
+            }
+        }
+        let name = &spec.name;
+        Err(Error::internal(format!(
+            "{name} names no infrastructure of the spec"
+        )))
     }
 
     /// What each tool manages. One that cannot be asked says why, so that the rest can be seen all the

@@ -9,6 +9,9 @@ use super::{
 };
 use crate::error::{Error, Result};
 
+/// The place of the steps of a remedy.
+const REMEDY: &str = "after.bigquery.remedy";
+
 /// Checks that each step says what does it, once.
 ///
 /// # Errors
@@ -24,7 +27,7 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
         check_command(spec, "after", after)?;
         let remedy = after.bigquery.iter().flat_map(|b| &b.remedy);
         for step in remedy {
-            check_command(spec, "after.bigquery.remedy", step)?;
+            check_command(spec, REMEDY, step)?;
         }
     }
     let schema = spec.schema.command.iter().map(|m| ("schema.command", m));
@@ -81,6 +84,7 @@ fn check_command(spec: &Spec, place: &str, command: &CommandSpec) -> Result<()> 
         ("kubernetes", command.kubernetes.is_some()),
         ("cloud_run", command.cloud_run.is_some()),
         ("bigquery", command.bigquery.is_some()),
+        ("infrastructure", command.infrastructure.is_some()),
     ]);
     match instead[..] {
         [] => return named(&key, &command.command),
@@ -105,7 +109,12 @@ fn check_command(spec: &Spec, place: &str, command: &CommandSpec) -> Result<()> 
         }
         check_queries(&key, queries)?;
     }
-    let has_neither = command.function.is_some() || command.bigquery.is_some();
+    if let Some(name) = &command.infrastructure {
+        check_infrastructure(spec, place, name)?;
+    }
+    let has_neither = command.function.is_some()
+        || command.bigquery.is_some()
+        || command.infrastructure.is_some();
     if has_neither && !(command.env.is_empty() && command.cwd.is_none()) {
         return Err(Error::usage(format!(
             "{key}: {:?} has {}, which has neither env nor cwd",
@@ -114,6 +123,17 @@ fn check_command(spec: &Spec, place: &str, command: &CommandSpec) -> Result<()> 
         )));
     }
     Ok(())
+}
+
+fn check_infrastructure(spec: &Spec, place: &str, name: &str) -> Result<()> {
+    let wrong = |why: String| Err(Error::usage(format!("{place}.infrastructure: {why}")));
+    if place != REMEDY {
+        return wrong("only a remedy makes again what was removed".to_owned());
+    }
+    match spec.infrastructure.iter().any(|known| known.name == name) {
+        true => Ok(()),
+        false => wrong(format!("there is no [[infrastructure]] called {name:?}")),
+    }
 }
 
 fn check_migrator(spec: &Spec, key: &str, migrator: &MigratorSpec) -> Result<()> {
@@ -339,6 +359,17 @@ mod tests {
                     "{GCP}{QUERIES}{query}table = \"d.t\"\n[[after.bigquery.remedy]]\nname = \"r\"\n"
                 ),
                 "after.bigquery.remedy.command: names no program",
+            ),
+            (
+                format!(
+                    "{GCP}{QUERIES}{query}table = \"d.t\"\n[[after.bigquery.remedy]]\nname = \"r\"\n\
+                     infrastructure = \"stack\"\n"
+                ),
+                "after.bigquery.remedy.infrastructure: there is no [[infrastructure]] called \"stack\"",
+            ),
+            (
+                "[[load]]\nname = \"a\"\ninfrastructure = \"stack\"\n".to_owned(),
+                "load.infrastructure: only a remedy",
             ),
             (
                 "[[verify]]\nkind = \"cloud_run\"\nservice = \"s\"\n".to_owned(),

@@ -259,6 +259,10 @@ pub struct CommandSpec {
     /// What Cloud Run does in the place of a command.
     #[serde(default)]
     pub cloud_run: Option<CloudRunTaskSpec>,
+    /// The `[[infrastructure]]` of the spec that makes again what it manages and is not there any more, in
+    /// the place of a command; in a remedy of BigQuery. Nothing is removed or replaced.
+    #[serde(default)]
+    pub infrastructure: Option<String>,
     /// Scheduled queries of BigQuery that are run in the place of a command; in an `[[after]]`.
     #[serde(default)]
     pub bigquery: Option<BigQuerySpec>,

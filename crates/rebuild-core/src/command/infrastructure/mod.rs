@@ -41,7 +41,7 @@ pub use approval::Leeway;
 use helm::Helm;
 use program::private_folder;
 use pulumi::Pulumi;
-pub use task::InfrastructureTask;
+pub use task::{InfrastructureAgain, InfrastructureTask};
 use terraform::Terraform;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -331,6 +331,26 @@ impl Infrastructure {
             ),
         )
         .hint("a resource may change by itself, or its provider may not keep to its plan"))
+    }
+
+    /// Brings the tool's record up to date, and makes again what is not there any more, as after something
+    /// was removed by other hands. What is there may be changed where it is.
+    ///
+    /// *Repeats:* does nothing once it is done. *Destroys:* nothing; of the record, entries whose resource is
+    /// gone.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply): [`ErrorKind::Refused`], with nothing done, if anything would be removed or
+    /// replaced.
+    pub async fn make_again(&self, ctx: &Ctx) -> Result<Applied> {
+        self.refresh(ctx).await?;
+        let nothing = PlannedChanges {
+            changes: Vec::new(),
+            outputs: Vec::new(),
+            digest: String::new(),
+            ..self.plan(ctx).await?.changes
+        };
+        self.apply(ctx, &nothing, Leeway::Additions).await
     }
 
     async fn make_workspace(&self, ctx: &Ctx) -> Result<()> {

@@ -88,6 +88,49 @@ async fn it_is_planned_shown_applied_and_found_empty() {
 }
 
 #[tokio::test]
+async fn what_is_gone_is_made_again_and_nothing_else_is_done() {
+    let dir = folder();
+    let main = r#"
+        resource "terraform_data" "table" {
+          count = fileexists("${path.module}/wanted") ? 1 : 0
+          input = "a table"
+        }
+        resource "terraform_data" "other" { input = fileexists("${path.module}/other") }
+    "#;
+    write(&dir, "main.tf", main);
+    write(&dir, "wanted", "");
+    let tool = made(&dir, "tool='terraform'");
+    let plan = planned(&tool).await;
+    let applied = tool.apply(&Ctx::quiet(), &plan.changes, Leeway::None).await;
+    applied.expect("applied");
+    let again = || async { tool.make_again(&Ctx::quiet()).await };
+    assert_eq!(again().await.expect("nothing is gone").changes, []);
+
+    // By other hands.
+    let remove = ["state", "rm", "terraform_data.table[0]"];
+    let removed = std::process::Command::new(terraform())
+        .args(remove)
+        .current_dir(dir.path())
+        .output();
+    assert!(removed.expect("terraform runs").status.success());
+    let made = again().await.expect("made again").changes;
+    let made: Vec<String> = made.iter().map(ToString::to_string).collect();
+    assert_eq!(made, ["create terraform_data.table[0]"]);
+
+    // What would remove something is refused whole.
+    std::fs::remove_file(dir.path().join("wanted")).expect("removed");
+    write(&dir, "other", "");
+    let error = again().await.expect_err("something would be removed");
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
+    assert!(
+        error.to_string().contains("terraform_data.table[0]"),
+        "{error}"
+    );
+    let left = planned(&tool).await.changes.lines();
+    assert_eq!(left.len(), 2, "nothing was done: {left:?}");
+}
+
+#[tokio::test]
 async fn var_files_variables_and_targets_are_passed_on() {
     let dir = infrastructure();
     write(&dir, "prod.tfvars", "size = 3\n");
