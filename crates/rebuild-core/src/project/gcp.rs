@@ -1,6 +1,7 @@
 //! What of a spec lives in Google Cloud, besides the database.
 
-use std::collections::BTreeSet;
+mod executions;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +12,11 @@ use crate::command::Redaction;
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::gcp::{
-    Backfill, BackfillTask, CloudRun, CloudRunJob, CountRows, GcpCheck, GcpVerifier, Overrides,
-    PlannedJob, Prices, RunJobTask, RunRestartTask, ServiceWorkload, is_set_by_run,
+    Backfill, BackfillTask, CloudRun, CountRows, GcpCheck, GcpVerifier, Overrides, PlannedJob,
+    Prices, RunJobTask, RunRestartTask, ServiceWorkload, is_set_by_run,
 };
 use crate::google::GoogleApi;
-use crate::model::{BackfillFacts, Endpoint, GcpFacts, Identity, RunId, StepMark};
+use crate::model::{BackfillFacts, Endpoint, GcpFacts, Identity, StepMark};
 use crate::postgres::{FunctionMigrator, Session, qualified, server_error, verify};
 use crate::spec::{
     BigQuerySpec, CheckSpec, CloudRunTaskSpec, CommandSpec, MigratorSpec, Spec, WorkloadSpec,
@@ -102,40 +103,6 @@ fn overrides(task: &CloudRunTaskSpec) -> Overrides {
 }
 
 impl Project {
-    /// Ends the executions of Cloud Run that one of `runs` has begun by `spec` and that go on: a line each.
-    ///
-    /// # Errors
-    /// They cannot be found, or ended.
-    pub(super) async fn cancel_executions(
-        &self,
-        ctx: &Ctx,
-        spec: &Spec,
-        runs: &[RunId],
-    ) -> Result<Vec<String>> {
-        let mut jobs = BTreeSet::new();
-        for task in steps(spec).into_iter().filter_map(|step| step.task) {
-            if let Some(job) = &task.job {
-                jobs.insert((self.region(task.region.as_ref())?, job.clone()));
-            }
-        }
-        let mut cancelled = Vec::new();
-        for (region, job) in jobs {
-            let job = CloudRunJob {
-                run: CloudRun::open(self.google()?, &region).await?,
-                job,
-                mark: StepMark::once("cancel"),
-                overrides: Overrides::default(),
-                env: Vec::new(),
-                limit: Duration::ZERO,
-                redaction: Redaction::new(&self.endpoint.password()),
-            };
-            let ended = job.cancel_of(ctx, runs).await?;
-            let line = |name: String| format!("execution {name} of the job {:?}", job.job);
-            cancelled.extend(ended.into_iter().map(line));
-        }
-        Ok(cancelled)
-    }
-
     /// The region of something that names `own`, or none. Specs without either are refused when they are
     /// read.
     fn region(&self, own: Option<&String>) -> Result<String> {
