@@ -5,7 +5,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::*;
-use crate::postgres::rows::scan::{BINARY_HEADER, BINARY_TRAILER};
+use crate::postgres::rows::scan::BINARY_TRAILER;
 
 const ROWS: usize = 4000;
 
