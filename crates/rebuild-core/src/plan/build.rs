@@ -209,6 +209,7 @@ fn warnings(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
     warnings.extend(gcp::warnings(survey));
     warnings.extend(infrastructure::warnings(survey));
     warnings.extend(migrations(rules, survey));
+    warnings.extend(other_types(rules, survey));
     let source = survey.source.iter();
     warnings.extend(source.flat_map(|source| source.notes.clone()));
     for file in &survey.schema.changed {
@@ -217,6 +218,25 @@ fn warnings(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// A value that is too long for its new type is refused, and one that is rounded is not.
+fn other_types(rules: &Rules<'_>, survey: &Survey) -> Option<String> {
+    if rules.compares_content || !matches!(rules.rows, RowsFrom::Backup) {
+        return None;
+    }
+    let tables = survey.drift.iter().flat_map(|drift| &drift.tables);
+    let changed = tables.flat_map(|t| t.changed_columns.iter().map(move |c| (&t.table, c)));
+    let columns: Vec<String> = changed
+        .map(|(table, (column, live, new))| format!("{table}.{column} ({live} -> {new})"))
+        .collect();
+    (!columns.is_empty()).then(|| {
+        format!(
+            "values of {} are given another type; [[verify]] with kind = \"content\" finds those that do \
+             not survive it",
+            columns.join(", ")
+        )
+    })
 }
 
 /// What the versions say that migration tools record in the live and in the new schema.

@@ -74,6 +74,8 @@ pub struct Rules<'a> {
     pub may_end: MayEnd<'a>,
     /// Which data may be left behind.
     pub may_drop: MayDrop<'a>,
+    /// True if every restored row is compared with the backup.
+    pub compares_content: bool,
     /// BLAKE3 of the spec's meaning.
     pub spec_digest: &'a str,
 }

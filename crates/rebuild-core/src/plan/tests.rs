@@ -245,6 +245,36 @@ fn what_a_plan_does_not_need_is_not_refused() {
 }
 
 #[test]
+fn columns_of_another_type_are_warned_of_unless_their_values_are_compared() {
+    let survey = |s: &mut Survey| {
+        let mut drift = lost_column();
+        let table = &mut drift.tables[0];
+        table.lost_columns.clear();
+        let types = ["price", "numeric(10,4)", "numeric(10,2)"].map(str::to_owned);
+        table.changed_columns = vec![types.into()];
+        s.drift = Some(drift);
+        s.server_free_bytes = Some(1 << 40);
+    };
+    let mut rules = rules();
+    assert_eq!(
+        plan_of(&rules, survey).warnings,
+        [
+            "values of public.gpu.price (numeric(10,4) -> numeric(10,2)) are given another type; [[verify]] \
+             with kind = \"content\" finds those that do not survive it"
+        ]
+    );
+    rules.compares_content = true;
+    assert_eq!(plan_of(&rules, survey).warnings, [""; 0]);
+    rules.compares_content = false;
+    rules.rows = RowsFrom::Nowhere;
+    assert_eq!(
+        plan_of(&rules, survey).warnings,
+        [""; 0],
+        "nothing is carried over"
+    );
+}
+
+#[test]
 fn what_the_spec_allows_is_not_refused() {
     let mut allowing = rules();
     allowing.may_end = &|s| s.application == "psql";

@@ -2,6 +2,7 @@
 
 use super::Project;
 use super::compose::choice;
+use super::doers::compares_content;
 use super::teardown::policy;
 use crate::error::Result;
 use crate::model::{SessionFacts, TableName};
@@ -72,6 +73,7 @@ pub(crate) fn with_rules<T>(
         tasks: &tasks,
         may_end: &may_end,
         may_drop: &may_drop,
+        compares_content: spec.checks.iter().any(compares_content),
         spec_digest: spec.digest(),
     }))
 }

@@ -23,6 +23,7 @@ pub fn rules() -> Rules<'static> {
         tasks: &[],
         may_end: &|_| false,
         may_drop: &|_, _| false,
+        compares_content: false,
         spec_digest: "spec",
     }
 }

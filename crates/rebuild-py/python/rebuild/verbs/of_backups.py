@@ -80,7 +80,8 @@ def export_backup(
     """Writes a backup into the folder `to`, which is new or empty, and gives the files.
 
     As `csv` there is a file with a header for each table. As `sql` there is one file, schema and rows,
-    that psql loads into an empty database; its head says how.
+    that psql loads into an empty database as a superuser, making the roles that are missing; its head
+    says how.
     """
 
     def paths(value: Any) -> list[Path]:
@@ -205,8 +206,8 @@ def verify(
     Args:
         spec: The spec.
         backup: The id of the backup to compare every row with.
-        rows: Name the keys of the rows that differ from the backup. Tables that differ are loaded into
-            temporary tables on the target's server.
+        rows: Name the keys of the rows that differ from the backup, which must be a full one. Tables that
+            differ are loaded into temporary tables on the target's server.
         on_event: Called with every event.
     """
     return call(spec, "verify", Verdict.of, on_event, backup=backup, rows=rows)
