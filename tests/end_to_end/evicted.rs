@@ -73,15 +73,9 @@ fn pods(cluster: &Cluster, phase: &str) -> Vec<String> {
         .collect()
 }
 
-async fn until(what: &str, done: impl Fn() -> bool) {
-    let waited = tokio::time::timeout(PATIENCE, async {
-        while !done() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    });
-    waited
-        .await
-        .unwrap_or_else(|_| panic!("{what} takes too long"));
+async fn until(cluster: &Cluster, what: &str, done: impl Fn(&Cluster) -> bool) {
+    let waited = tokio::time::timeout(PATIENCE, cluster.until(done)).await;
+    waited.unwrap_or_else(|_| panic!("{what} takes too long"));
 }
 
 #[tokio::test]
@@ -112,9 +106,11 @@ async fn a_run_whose_pods_are_evicted_is_ended_by_the_next_one() {
             panic!("{running:?}");
         };
         cluster.evict("default", pod);
-        until("the eviction", || pods(&cluster, "Failed").len() == evicted).await;
+        let failed = |cluster: &Cluster| pods(cluster, "Failed").len() == evicted;
+        until(&cluster, "the eviction", failed).await;
     }
-    until("the Job", || !pods(&cluster, "Succeeded").is_empty()).await;
+    let succeeded = |cluster: &Cluster| !pods(cluster, "Succeeded").is_empty();
+    until(&cluster, "the Job", succeeded).await;
 
     let listed = target.rebuild_json(&["runs", "list"]).await.expect(0);
     let runs = listed.json();

@@ -94,17 +94,14 @@ async fn a_run_in_a_pod_speaks_as_its_service_account() {
         }}},
     });
     cluster.put(&job.to_string()).expect("a Job");
-    let ended = tokio::time::timeout(PATIENCE, async {
-        let condition = || {
-            cluster.get("Job", "default", "nightly").expect("the Job")["status"]["conditions"]
-                .clone()
-        };
-        while condition().is_null() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        condition()
-    });
-    let ended = ended.await.expect("a run ends in time").to_string();
+    let conditions = |cluster: &Cluster| {
+        let job = cluster.get("Job", "default", "nightly").expect("the Job");
+        job["status"]["conditions"].to_string()
+    };
+    let ended = cluster.until(|cluster| conditions(cluster) != "null");
+    let ended = tokio::time::timeout(PATIENCE, ended).await;
+    ended.expect("a run ends in time");
+    let ended = conditions(&cluster);
     let log = std::fs::read_to_string(target.folder.join("pods.log")).expect("its log");
     assert!(ended.contains("Complete"), "{ended}\n{log}");
     assert_ne!(target.oid().await, oid, "{log}");

@@ -132,6 +132,19 @@ impl Cluster {
             .map(|object| (**object).clone())
     }
 
+    /// Waits until `done` finds the objects as they should be. It looks again after each change.
+    pub async fn until(&self, done: impl Fn(&Self) -> bool) {
+        let mut changed = self.state.store().subscribe();
+        loop {
+            changed.borrow_and_update();
+            if done(self) {
+                return;
+            }
+            // The store is there for as long as the cluster is.
+            let _ = changed.changed().await;
+        }
+    }
+
     /// The objects of a kind in a namespace as they are now, by name.
     pub fn list(&self, kind: &str, namespace: &str) -> Vec<Value> {
         let Some(resource) = resources::by_name(kind) else {

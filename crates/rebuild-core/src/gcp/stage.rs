@@ -94,8 +94,14 @@ impl Stage {
 
     /// Waits until a line has this in it.
     pub(super) async fn until_told(&self, wanted: &str) {
+        self.until_told_times(wanted, 1).await;
+    }
+
+    /// Waits until so many lines have this in them.
+    pub(super) async fn until_told_times(&self, wanted: &str, times: usize) {
+        let has = |line: &&String| line.contains(wanted);
         let told = async {
-            while !self.lines().iter().any(|line| line.contains(wanted)) {
+            while self.lines().iter().filter(has).count() < times {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };

@@ -170,17 +170,11 @@ async fn what_runs_have_begun_is_ended_and_nothing_else() {
     let job = stage.job().await;
     let database = db();
     let others = Ctx::new(RunId::generate(), stage.ctx.events.clone());
-    for ctx in [&stage.ctx, &others] {
+    for (before, ctx) in [&stage.ctx, &others].into_iter().enumerate() {
         // Whoever waited is gone in the middle.
-        let before = stage.executions().len();
-        let begun = async {
-            while stage.executions().len() == before {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
         tokio::select! {
             ended = job.run(ctx, &database) => panic!("{ended:?}"),
-            () = begun => {}
+            () = stage.until_told_times("was begun", before + 1) => {}
         }
     }
     let runs = [stage.ctx.run.clone(), RunId::generate()];

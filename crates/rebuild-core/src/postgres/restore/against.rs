@@ -124,16 +124,16 @@ impl PgRestorer {
         let placements = self.placements(&session, &manifest).await?;
         let objects = self.large_objects_differ(ctx, &session, &manifest, except);
         let objects = objects.await?;
-        let tables = Tables::of(&session, &manifest, &placements, except).await?;
+        let tables = tables_of(&session, &manifest, &placements, except).await?;
         session.close().await;
         let (mut compared, mut differing) = self
             .compare_tables(ctx, db, &manifest, &tables, adders)
             .await?;
-        let placed: Vec<&Placement> = tables.iter().flat_map(|t| t.placed.clone()).collect();
+        let placed: Vec<&Placement> = tables.values().flat_map(|t| t.placed.clone()).collect();
         self.pick_columns(ctx, &manifest, &placed, &mut compared)
             .await?;
         for one in &compared {
-            let table = tables.0.get(&one.then.table);
+            let table = tables.get(&one.then.table);
             let table = table.ok_or_else(|| Error::internal("a table was compared unasked"))?;
             let Some(mut difference) = difference(one, &table.casts) else {
                 continue;
@@ -172,17 +172,14 @@ impl PgRestorer {
         adders: Adders<'_>,
     ) -> Result<(Vec<Compared>, Vec<String>)> {
         let at = (&self.endpoint, db);
-        let entries = |t: &Table<'_>| t.placed.iter().map(|p| p.entry).collect::<Vec<_>>();
-        let entries = |t: &Table<'_>| entries(t).into_iter().map(|e| &manifest.tables[e]);
-        let same: Vec<&TableEntry> = (tables.iter().filter(|t| t.casts.is_empty()))
-            .flat_map(entries)
-            .collect();
+        let same = tables.values().filter(|t| t.casts.is_empty());
+        let same: Vec<&TableEntry> = same.flat_map(|t| t.entries(manifest)).collect();
         let none = Casts::new();
         let rows = (&*same, &none);
         let mut compared = compare_rows(ctx, at, manifest, rows, &self.options, adders).await?;
         let mut differing = Vec::new();
-        for (name, table) in tables.0.iter().filter(|(_, t)| !t.casts.is_empty()) {
-            let entries: Vec<&TableEntry> = entries(table).collect();
+        for (name, table) in tables.iter().filter(|(_, t)| !t.casts.is_empty()) {
+            let entries = table.entries(manifest);
             let rows = (&*entries, &table.casts);
             let one = compare_rows(ctx, at, manifest, rows, &self.options, Adders::Here);
             match one.await {
@@ -226,7 +223,7 @@ impl PgRestorer {
 
 /// The tables that are compared, by their names in the database. What is summed up together is compared
 /// together or not at all.
-struct Tables<'a>(BTreeMap<&'a TableName, Table<'a>>);
+type Tables<'a> = BTreeMap<&'a TableName, Table<'a>>;
 
 struct Table<'a> {
     /// Whose rows it has.
@@ -235,33 +232,31 @@ struct Table<'a> {
     casts: Casts,
 }
 
-impl<'a> Tables<'a> {
-    async fn of(
-        session: &Session,
-        manifest: &Manifest,
-        placements: &'a Placements,
-        except: Picks<'_>,
-    ) -> Result<Self> {
-        let mut tables: BTreeMap<&TableName, Vec<&Placement>> = BTreeMap::new();
-        for placement in &placements.placed {
-            tables.entry(&placement.target).or_default().push(placement);
-        }
-        let excepted =
-            |p: &&Placement| except(&p.target) || except(&manifest.tables[p.entry].table);
-        let mut found = BTreeMap::new();
-        for (name, placed) in tables {
-            if placed.iter().any(excepted) {
-                continue;
-            }
-            let casts = casts(session, manifest, &placed).await?;
-            found.insert(name, Table { placed, casts });
-        }
-        Ok(Self(found))
+impl Table<'_> {
+    fn entries<'m>(&self, manifest: &'m Manifest) -> Vec<&'m TableEntry> {
+        let placed = self.placed.iter();
+        placed.map(|p| &manifest.tables[p.entry]).collect()
     }
+}
 
-    fn iter(&self) -> impl Iterator<Item = &Table<'a>> {
-        self.0.values()
+async fn tables_of<'a>(
+    session: &Session,
+    manifest: &Manifest,
+    placements: &'a Placements,
+    except: Picks<'_>,
+) -> Result<Tables<'a>> {
+    let mut tables: BTreeMap<&TableName, Vec<&Placement>> = BTreeMap::new();
+    for placement in &placements.placed {
+        tables.entry(&placement.target).or_default().push(placement);
     }
+    let excepted = |p: &&Placement| except(&p.target) || except(&manifest.tables[p.entry].table);
+    tables.retain(|_, placed| !placed.iter().any(excepted));
+    let mut found = Tables::new();
+    for (name, placed) in tables {
+        let casts = casts(session, manifest, &placed).await?;
+        found.insert(name, Table { placed, casts });
+    }
+    Ok(found)
 }
 
 fn difference(Compared { then, now }: &Compared, casts: &Casts) -> Option<String> {

@@ -304,6 +304,17 @@ async fn a_remedy_is_a_step_like_others() {
     assert!(error.to_string().contains(why), "{error:?}");
 }
 
+/// Asks again and again whether something is so that nobody tells of.
+async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+    waited.unwrap_or_else(|_| panic!("{what} takes too long"));
+}
+
 #[tokio::test]
 async fn what_a_rehearsal_that_was_killed_has_begun_is_ended_by_the_next() {
     let world = World::new().await;
@@ -313,11 +324,9 @@ async fn what_a_rehearsal_that_was_killed_has_begun_is_ended_by_the_next() {
                 cloud_run = { job = \"load-articles\", rehearse = true }\n";
     let project = world.open(load).await.expect("a project");
     let name = "one".parse().expect("a name");
-    let begun = async {
-        while google.executions(REGION, "load-articles").is_empty() {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
+    let begun = until("an execution", async || {
+        !google.executions(REGION, "load-articles").is_empty()
+    });
     // As if the process was killed: nobody cleans up.
     tokio::select! {
         rehearsed = Box::pin(project.rehearse(&name)) => panic!("{rehearsed:?}"),
@@ -328,15 +337,11 @@ async fn what_a_rehearsal_that_was_killed_has_begun_is_ended_by_the_next() {
     let admin = admin.expect("a session");
     let sessions = "select count(*) from pg_catalog.pg_stat_activity
         where application_name like 'rebuild%'";
-    while admin
-        .query_one(sessions, &[])
-        .await
-        .expect("counted")
-        .get::<_, i64>(0)
-        > 0
-    {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    until("the end of its sessions", async || {
+        let left = admin.query_one(sessions, &[]).await.expect("counted");
+        left.get::<_, i64>(0) == 0
+    })
+    .await;
     world.deploy("load-articles", "echo loaded");
     let project = world.open(load).await.expect("a project");
     let rehearsed = Box::pin(project.rehearse(&name)).await.expect("rehearsed");

@@ -63,15 +63,20 @@ impl Project {
     /// The store could not be read.
     pub(super) async fn tell_of_removals(&self, ctx: &Ctx) -> Result<()> {
         for (note, id) in self.removals().await? {
-            let begun: Option<Begun> = read_note(&self.store, &note, VERSION).await?;
-            let ours = begun.is_some_and(|b| b.of.name == self.endpoint.database);
-            if ours && !self.pg_backup().is_finished(&id).await? {
+            let ours = self.begun(&note).await?;
+            if ours.is_some() && !self.pg_backup().is_finished(&id).await? {
                 ctx.events.info(format!(
                     "what an earlier prune has left of {id} goes as well"
                 ));
             }
         }
         Ok(())
+    }
+
+    /// What a note says, if it is of a backup of this database.
+    async fn begun(&self, note: &Name) -> Result<Option<Begun>> {
+        let begun: Option<Begun> = read_note(&self.store, note, VERSION).await?;
+        Ok(begun.filter(|b| b.of.name == self.endpoint.database))
     }
 
     /// The notes of removals.
@@ -120,8 +125,7 @@ impl Project {
         note: &Name,
         id: &BackupId,
     ) -> Result<bool> {
-        let begun: Option<Begun> = read_note(&self.store, note, VERSION).await?;
-        let Some(begun) = begun.filter(|b| b.of.name == self.endpoint.database) else {
+        let Some(begun) = self.begun(note).await? else {
             return Ok(false);
         };
         if self.pg_backup().is_finished(id).await? {

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::model::{RowForm, TableName};
 use crate::postgres::ident;
+use crate::testing::EXTENSION;
 use crate::traits::DestroyPermit;
 
 #[tokio::test]
@@ -262,23 +263,13 @@ async fn odd_names_are_kept() {
 
 #[tokio::test]
 async fn of_an_extensions_tables_only_the_users_rows_are_kept() {
-    // What CREATE EXTENSION would have made of a script with pg_extension_config_dump.
-    let world = World::with(
-        "create table public.filtered (x int, own bool);
-         create table public.whole (x int); create table public.hidden (x int);
-         alter extension plpgsql add table public.filtered;
-         alter extension plpgsql add table public.whole;
-         alter extension plpgsql add table public.hidden;
-         set allow_system_table_mods = on;
-         update pg_catalog.pg_extension
-            set extconfig = array['public.filtered'::pg_catalog.regclass::pg_catalog.oid,
-                                  'public.whole'::pg_catalog.regclass::pg_catalog.oid],
-                extcondition = array['where own', '']
-          where extname = 'plpgsql';
-         insert into public.filtered select i, i % 3 = 0 from pg_catalog.generate_series(1, 9) i;
-         insert into public.whole values (1); insert into public.hidden values (1)",
-    )
-    .await;
+    let rows = "
+        create table ext.hidden (x int);
+        alter extension plpgsql add table ext.hidden;
+        insert into ext.filtered select i, true from pg_catalog.generate_series(11, 14) i;
+        insert into ext.whole values (1);
+        insert into ext.hidden values (1)";
+    let world = World::with(&format!("{EXTENSION}; {rows}")).await;
     let manifest = world.take().await;
     let kept: Vec<(&str, Option<&str>, u64)> = manifest
         .tables
@@ -287,7 +278,7 @@ async fn of_an_extensions_tables_only_the_users_rows_are_kept() {
         .collect();
     assert_eq!(
         kept,
-        [("filtered", Some("where own"), 3), ("whole", Some(""), 1)]
+        [("filtered", Some("where own"), 4), ("whole", Some(""), 1)]
     );
     assert_eq!(world.complaints(&manifest.id).await, Vec::<String>::new());
     let now = world.now(&manifest).await;
