@@ -21,10 +21,15 @@ impl Shared {
     }
 
     /// The tables whose rows are exactly the snapshot's, of which the server may be told so: only
-    /// a superuser may, and only of tables that are no partitions and have none.
+    /// a superuser may, and only of tables that are no partitions and have none. Chosen or masked
+    /// rows are not: an expression may give something else for each of the tables.
     async fn whole(&self, session: &Session) -> Result<HashSet<String>> {
         let direct = self.placed.iter().filter(|(entry, placement)| {
-            placement.is_direct() && self.manifest.tables[**entry].condition.is_none()
+            let as_it_was = match &self.origin {
+                Origin::Source(streams) => streams.reads_as_it_is(**entry),
+                Origin::Backup | Origin::Csv(_) => true,
+            };
+            placement.is_direct() && self.manifest.tables[**entry].condition.is_none() && as_it_was
         });
         let names: Vec<&String> = direct.filter_map(|(at, _)| self.tables.get(at)).collect();
         let rows = session

@@ -162,6 +162,12 @@ enum Sums {
 }
 
 impl Streams {
+    /// True if every row of a table is read, and with the values that it has.
+    pub(super) fn reads_as_it_is(&self, table: usize) -> bool {
+        let table = &self.tables[table];
+        table.filter.is_none() && table.columns.iter().all(|c| c.masked.is_none())
+    }
+
     /// The rows of a database that this process holds.
     fn of_held(held: &Held, chooser: Option<Arc<dyn Chooser>>) -> Self {
         let nothing = |t: &LiveTable| Tally::new(t.columns.len());

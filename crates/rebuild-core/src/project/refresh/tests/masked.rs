@@ -254,3 +254,22 @@ async fn rows_of_an_extensions_table_stay_behind_if_asked_for() {
         "{refused:?}"
     );
 }
+
+#[tokio::test]
+async fn rows_that_are_chosen_prove_no_key() {
+    // It is true for the orders that refer to a customer, and false for the customers: as random() may be.
+    let changes = r#"where = '''current_query() like '%only "public"."' || 'orders"%' '''"#;
+    let world = World::new(
+        "create table public.customer (id int primary key);
+         create table public.orders (id int primary key, customer int references public.customer);
+         insert into public.customer values (1); insert into public.orders values (1, 1)",
+        "",
+    )
+    .await;
+    let spec = format!("[[source.table]]\ntable = \"public.customer\"\n{changes}");
+    let report = world.run(&spec).await;
+    let why = report.error.expect("a key that does not hold");
+    assert_eq!(report.ending, Ending::RolledBack, "{why}");
+    // https://www.postgresql.org/docs/current/errcodes-appendix.html: foreign_key_violation
+    assert!(why.contains("23503"), "{why}");
+}
