@@ -94,15 +94,18 @@ pub(super) fn restore_script(
         .replace("@CREATE@", DATABASE)
         .replace("@PRE@", PRE_DATA);
     for table in tables {
+        if let Some(condition) = &table.condition {
+            // The extension was made with rows of its own.
+            let theirs = format!("delete from only {} {condition}", qualified(&table.table)?);
+            script.push_str(&format!("without {}\n", shell(&theirs)));
+        }
         let copy = copy_in(names, table, table.form)?;
         for chunk in &table.chunks {
             script.push_str(&format!("rows {} {}\n", chunk.file, shell(&copy)));
         }
     }
     if mode == BackupMode::Full {
-        script.push_str(&format!(
-            "file {SEQUENCES}\nzstd -q -d -c {LARGE_OBJECTS} | sql -f -\n"
-        ));
+        script.push_str(&format!("file {SEQUENCES}\npacked {LARGE_OBJECTS}\n"));
     }
     script.push_str(&format!("file {POST_DATA}\n"));
     if mode == BackupMode::Full {
@@ -135,6 +138,12 @@ export PGOPTIONS
 psql_quiet() { psql -X -q -o /dev/null -v ON_ERROR_STOP=1 "$@"; }
 sql() { PGDATABASE=$database psql_quiet "$@"; }
 file() { sql -f "$1"; }
+without() { PGCLIENTENCODING=UTF8 sql -c "$1"; }
+# What is read is tested first: of a pipe, sh takes the word of psql alone, which is content with nothing.
+packed() {
+    zstd -q -t "$1"
+    zstd -q -d -c "$1" | sql -f -
+}
 rows() {
     zstd -q -t "$1"
     zstd -q -d -c "$1" | PGCLIENTENCODING=$encoding sql -c "$2"

@@ -4,9 +4,10 @@ use tokio::process::Command;
 
 use super::*;
 use crate::model::Host;
+use crate::postgres::backup::layout::LARGE_OBJECTS;
 use crate::postgres::backup::{contents, large_objects};
 use crate::postgres::fingerprints;
-use crate::testing::dump;
+use crate::testing::{EXTENSION, dump};
 
 async fn schema(world: &World, endpoint: &Endpoint) -> Vec<String> {
     let dumped = dump(&world.cluster, endpoint, &["--schema-only"]).await;
@@ -178,4 +179,64 @@ async fn the_script_stops_at_the_first_error() {
     let count = "select pg_catalog.count(*) from public.t";
     let rows: i64 = session.query_one(count, &[]).await.expect("rows").get(0);
     assert_eq!(rows, 2);
+}
+
+#[tokio::test]
+async fn a_file_that_is_damaged_or_gone_stops_the_script() {
+    let world = World::with(
+        "create table public.t (n int); insert into public.t values (1), (2);
+         select pg_catalog.lo_from_bytea(77, 'abcdef')",
+    )
+    .await;
+    let manifest = world.take().await;
+    let folder = world.folder_of(&manifest.id);
+    let chunk = manifest.tables[0].chunks[0].file.as_str();
+    for (number, file) in [LARGE_OBJECTS, chunk].into_iter().enumerate() {
+        let whole = std::fs::read(folder.join(file)).expect("read");
+        let mut flipped = whole.clone();
+        *flipped.last_mut().expect("a byte") ^= 0x40;
+        let damages = [Some(&flipped[..]), Some(&whole[..whole.len() / 2]), None];
+        for (damage, bytes) in damages.into_iter().enumerate() {
+            match bytes {
+                Some(bytes) => std::fs::write(folder.join(file), bytes).expect("written"),
+                None => std::fs::remove_file(folder.join(file)).expect("removed"),
+            }
+            let name = format!("copy_{number}_{damage}");
+            let output = run_script(&world, &manifest, &world.endpoint, &name).await;
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success(), "{file} {damage}: {told}");
+            assert!(!told.contains("restored"), "{file} {damage}: {told}");
+        }
+        std::fs::write(folder.join(file), whole).expect("written back");
+    }
+    restore(&world, &manifest, &world.endpoint, "copy").await;
+}
+
+#[tokio::test]
+async fn of_an_extensions_tables_the_users_rows_take_the_place_of_others() {
+    let extension = format!("{EXTENSION}; alter extension plpgsql add schema ext");
+    let rows = "insert into ext.filtered select i, true from pg_catalog.generate_series(11, 300) i;
+                insert into ext.whole select pg_catalog.generate_series(1, 100)";
+    let world = World::with(&format!("{extension}; {rows}")).await;
+    let manifest = world.take().await;
+    // What every new database has there, as if CREATE EXTENSION made it.
+    let elsewhere = cluster().await.expect("another cluster");
+    let to = elsewhere.endpoint("postgres");
+    let admin = Session::open(&to, "test").await.expect("session");
+    let open = "alter database template0 allow_connections true";
+    admin.batch_execute(open).await.expect("opened");
+    let template = Session::open(&elsewhere.endpoint("template0"), "test").await;
+    let template = template.expect("session");
+    let before = "insert into ext.filtered values (-5, true); insert into ext.whole values (-5)";
+    let made = format!("{extension}; {before}");
+    template.batch_execute(&made).await.expect("made");
+    template.close().await;
+    let copy = restore(&world, &manifest, &to, "copy").await;
+    let session = Session::open(&copy, "test").await.expect("session");
+    let found = "select (select pg_catalog.count(*) from ext.filtered where own),
+                        (select pg_catalog.count(*) from ext.filtered where not own),
+                        (select pg_catalog.count(*) from ext.whole)";
+    let found = session.query_one(found, &[]).await.expect("counted");
+    let found: [i64; 3] = [found.get(0), found.get(1), found.get(2)];
+    assert_eq!(found, [290, 3, 100]);
 }
