@@ -79,11 +79,19 @@ fn line(difference: &Difference) -> String {
             first,
             second,
             keys: None,
+            unnamed: None,
         } => format!("other rows ({first} and {second})"),
         Difference::Rows {
             first,
             second,
+            keys: None,
+            unnamed: Some(why),
+        } => format!("other rows ({first} and {second}), which could not be named: {why}"),
+        Difference::Rows {
+            first,
+            second,
             keys: Some(keys),
+            ..
         } => {
             let keys = keys.describe("the first", "the second");
             format!("other rows ({first} and {second}): {keys}")

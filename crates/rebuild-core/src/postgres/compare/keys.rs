@@ -29,7 +29,7 @@ pub(in crate::postgres) type From<'a> = (&'a Session, &'a str);
 
 /// A row as both servers give it: its key, and a hash of all of it.
 struct Hashed {
-    /// Each value as text in UTF8, by whose bytes the rows are in order.
+    /// The bytes of each value's text, by which the rows are in order.
     key: Vec<Vec<u8>>,
     hash: Vec<u8>,
 }
@@ -57,13 +57,8 @@ impl Keys<'_> {
     /// The order is that of bytes, which no collation of either server bends, and the hash is of
     /// the row's text, which is exact under the settings of our sessions.
     async fn read(&self, (session, from): From<'_>) -> Result<Rows> {
-        let text = |name: &String| -> Result<String> {
-            Ok(format!(
-                "pg_catalog.convert_to({}::pg_catalog.text, 'UTF8')",
-                ident(name)?
-            ))
-        };
-        let key: Vec<String> = self.columns.iter().map(text).collect::<Result<_>>()?;
+        let value = |name: &String| Ok(bytes_of(&format!("{}::pg_catalog.text", ident(name)?)));
+        let key: Vec<String> = self.columns.iter().map(value).collect::<Result<_>>()?;
         let key = key.join(", ");
         let all: Vec<String> = self
             .all
@@ -72,10 +67,8 @@ impl Keys<'_> {
             .collect::<Result<_>>()?;
         let places: Vec<String> = (1..=self.columns.len()).map(|n| n.to_string()).collect();
         let sql = format!(
-            "select {key},
-                    pg_catalog.sha256(pg_catalog.convert_to(row({})::pg_catalog.text, 'UTF8'))
-               from {from} order by {}",
-            all.join(", "),
+            "select {key}, pg_catalog.sha256({}) from {from} order by {}",
+            bytes_of(&format!("row({})::pg_catalog.text", all.join(", "))),
             places.join(", ")
         );
         let nothing: [&str; 0] = [];
@@ -116,6 +109,14 @@ impl Keys<'_> {
             }
         }
     }
+}
+
+/// The bytes of a text in UTF8, or as they are where nobody knows what they mean.
+fn bytes_of(text: &str) -> String {
+    format!(
+        "pg_catalog.convert_to({text}, case pg_catalog.getdatabaseencoding()
+             when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end)"
+    )
 }
 
 impl KeyDifferences {

@@ -15,7 +15,7 @@ pub(in crate::postgres) use self::keys::Keys;
 pub(crate) use self::shared::{Place, VERIFY, add_up_share};
 pub(in crate::postgres) use self::side::primary_keys;
 use self::side::{Group, Side};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::{Endpoint, Identity, RowForm, TableName};
 use crate::postgres::rows::RowOptions;
@@ -74,6 +74,8 @@ pub enum Difference {
         second: u64,
         /// Which, if that was asked for and the table has the same primary key in both.
         keys: Option<KeyDifferences>,
+        /// Why they could not be named, if that was tried and failed.
+        unnamed: Option<String>,
     },
 }
 
@@ -181,13 +183,20 @@ pub(crate) async fn compare_by(
         let mut differences: Vec<Difference> = pair.columns_differ().into_iter().collect();
         if in_a != in_b {
             let keys = match pair.key() {
-                Some(key) if rows => Some(pair.keys(ctx, key, [&a, &b], options).await?),
-                _ => None,
+                Some(key) if rows => pair.keys(ctx, key, [&a, &b], options).await.map(Some),
+                _ => Ok(None),
+            };
+            // Whatever stands in the way, that they differ is known.
+            let (keys, unnamed) = match keys {
+                Ok(keys) => (keys, None),
+                Err(e) if e.kind() == ErrorKind::Interrupted => return Err(e),
+                Err(e) => (None, Some(e.chain())),
             };
             differences.push(Difference::Rows {
                 first: in_a.rows,
                 second: in_b.rows,
                 keys,
+                unnamed,
             });
         }
         if !differences.is_empty() {

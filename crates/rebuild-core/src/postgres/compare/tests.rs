@@ -62,6 +62,7 @@ fn rows_of(comparison: &Comparison) -> (&TableName, u64, u64, Option<&KeyDiffere
             first,
             second,
             keys,
+            unnamed: None,
         },
     ] = &table.differences[..]
     else {
@@ -87,6 +88,60 @@ async fn equal_databases_are_the_same() {
         .await
         .expect_err("itself");
     assert!(refused.is_refusal(), "{refused:?}");
+}
+
+#[tokio::test]
+async fn bytes_of_no_encoding_are_named_as_they_are() {
+    let cluster = cluster().await.expect("cluster");
+    let admin = Session::open(&cluster.endpoint("postgres"), "test").await;
+    let admin = admin.expect("session");
+    for (name, row) in [("a", "\\351"), ("b", "\\352")] {
+        let made =
+            format!("create database {name} template template0 encoding 'SQL_ASCII' locale 'C'");
+        admin.batch_execute(&made).await.expect("made");
+        let session = Session::open(&cluster.endpoint(name), "test").await;
+        let sql = format!(
+            "set client_encoding = 'SQL_ASCII'; create table public.t (x text primary key, y text);
+             insert into public.t values ('same', E'{row}'), (E'{row}', null)"
+        );
+        let filled = session.expect("session").batch_execute(&sql).await;
+        filled.expect("filled");
+    }
+    let (a, b) = (cluster.endpoint("a"), cluster.endpoint("b"));
+    let comparison = compare(&Ctx::quiet(), &a, &b, true).await;
+    let comparison = comparison.expect("compared");
+    let keys = rows_of(&comparison).3.expect("keys");
+    assert_eq!((keys.only_first, keys.only_second, keys.changed), (1, 1, 1));
+}
+
+#[tokio::test]
+async fn tables_whose_keys_cannot_be_read_are_named_all_the_same() {
+    let two = Two::with(
+        "create type public.level as enum ('low', 'high');
+         create function public.text_of(public.level) returns text language plpgsql as
+             'begin raise exception ''no text of a level''; end';
+         create cast (public.level as text) with function public.text_of(public.level);
+         create table public.a (x public.level primary key, y int);
+         create table public.b (x int primary key);
+         insert into public.a values ('low', 1); insert into public.b values (1)",
+    )
+    .await;
+    two.run(1, "update public.a set y = 2; update public.b set x = 2")
+        .await;
+    let comparison = two.compare(true).await;
+    let [a, b] = &comparison.differing[..] else {
+        panic!("two tables should differ: {comparison:?}");
+    };
+    let unnamed = |table: &TableDifference| match &table.differences[..] {
+        [Difference::Rows { keys, unnamed, .. }] => (keys.is_some(), unnamed.clone()),
+        other => panic!("rows should differ: {other:?}"),
+    };
+    let (keys, why) = unnamed(a);
+    assert!(
+        !keys && why.expect("why").contains("no text of a level"),
+        "{a:?}"
+    );
+    assert_eq!(unnamed(b), (true, None));
 }
 
 #[tokio::test]
