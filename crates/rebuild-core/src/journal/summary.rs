@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::log::{read, read_if_any};
 use super::{Body, Ending, Record, RunState, StepStatus};
 use crate::error::{Error, Result};
 use crate::model::{Identity, RunId};
-use crate::plan::Plan;
+use crate::plan::{Plan, StepKind};
 use crate::store::{Name, Store};
 
 /// One step of a run.
@@ -33,6 +33,8 @@ pub struct RunSummary {
     pub id: RunId,
     /// What it rebuilds.
     pub target: Identity,
+    /// The database that it made, under the name it was made with; `None` before, and in a plan that makes none.
+    pub made: Option<Identity>,
     /// How it stands; `None` while it moves, or after its process was killed.
     pub ending: Option<Ending>,
     /// When it began.
@@ -105,6 +107,7 @@ fn summarize(run: &RunId, records: &[(Record, Vec<u8>)]) -> Result<RunSummary> {
     let plan = plan_of(run, &state)?;
     Ok(RunSummary {
         id: run.clone(),
+        made: made(&plan, &state),
         target: plan.target,
         ending: state.ending(),
         began,
@@ -122,6 +125,12 @@ fn summarize(run: &RunId, records: &[(Record, Vec<u8>)]) -> Result<RunSummary> {
             })
             .collect(),
     })
+}
+
+/// What the run's own record of its making says.
+fn made(plan: &Plan, state: &RunState) -> Option<Identity> {
+    let step = plan.steps.iter().find(|s| s.kind == StepKind::Provision)?;
+    Identity::deserialize(state.outcome(&step.id)?.get("db")?).ok()
 }
 
 /// The plan that a run executes.

@@ -81,5 +81,6 @@ pub use server_error::server_error;
 pub use session::Session;
 pub use sessions::EndSessions;
 pub use surveyor::PgSurveyor;
+pub(crate) use teardown::place::system_identifier;
 pub use teardown::{PgTeardown, WriteWatch};
 pub use verify::{BackedUp, ContentReport, PgVerifier};

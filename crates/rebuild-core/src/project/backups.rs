@@ -6,6 +6,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use super::into::{Destination, Loaders};
+use super::own_backups::Named;
 use super::{Project, compose};
 use crate::error::{Error, Result};
 use crate::event::Ctx;
@@ -62,20 +63,31 @@ impl Project {
         self.pg_backup().manifest(id).await
     }
 
-    /// `id`, or the newest backup of a database that is called like the target.
+    /// `id`, or the newest backup of the target: of a database that is called like it, and where several
+    /// servers have such backups in the store, of its server or one that its runs have replaced.
     ///
     /// # Errors
-    /// There is none.
+    /// There is none; whose the backups are could not be asked.
     pub async fn backup_or_newest(&self, id: Option<BackupId>) -> Result<BackupId> {
         if let Some(id) = id {
             return Ok(id);
         }
         let target = &self.endpoint.database;
-        let newest = self.backups().await?.into_iter();
-        let newest = newest.filter(|b| b.of.name == *target).map(|b| b.id).next();
-        newest.ok_or_else(|| {
-            Error::usage(format!("there is no backup of {target:?} in the store yet"))
-                .hint("take one: rebuild backup")
+        let all = self.backups().await?;
+        let Named { own, others } = self.named_like_the_target(&self.ctx(), all).await?;
+        if let Some(newest) = own.into_iter().next() {
+            return Ok(newest.id);
+        }
+        Err(match others.first() {
+            Some(other) => Error::usage(format!(
+                "the backups of {target:?} in the store are of other servers than this one"
+            ))
+            .hint(format!(
+                "name the one that is meant; the newest is {}",
+                other.id
+            )),
+            None => Error::usage(format!("there is no backup of {target:?} in the store yet"))
+                .hint("take one: rebuild backup"),
         })
     }
 

@@ -19,6 +19,7 @@ mod init;
 mod into;
 #[cfg(feature = "k8s")]
 mod kubernetes;
+mod own_backups;
 mod programs;
 mod proof;
 mod prune;

@@ -8,15 +8,17 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Project;
+use super::own_backups::Named;
 use crate::error::{Error, Result};
 use crate::journal::RunSummary;
 use crate::model::BackupId;
 use crate::traits::{BackupMode, BackupSummary};
 
 impl Project {
-    /// Removes the backups of databases called like the target that neither rule keeps; without a
-    /// rule given, the spec's. With `act` false it only says which. The newest full backup is
-    /// always kept, and is read back before anything is removed. Works of many workers whose coordinator was
+    /// Removes the backups of the target that neither rule keeps; without a rule given, the spec's. With
+    /// `act` false it only says which. The newest full backup is always kept, and is read back before anything
+    /// is removed. Where databases of that name of several servers have backups in the store, those count
+    /// that are of the target's server, or of servers that its runs have replaced. Works of many workers whose coordinator was
     /// killed at least a day ago go as well, with the backups that they did not finish; of each an
     /// event tells.
     ///
@@ -25,7 +27,8 @@ impl Project {
     ///
     /// # Errors
     /// There is no rule; a run has not ended, and may need its backup; the newest full backup is
-    /// damaged, so that an older one may be the last good copy; the store failed.
+    /// damaged, so that an older one may be the last good copy; whose the backups are could not be asked;
+    /// the store failed.
     pub async fn prune_backups(
         &self,
         keep_last: Option<u32>,
@@ -43,9 +46,19 @@ impl Project {
         }
         let ctx = self.ctx();
         let backup = self.backup_maker()?;
-        let mut all = backup.list(&ctx).await?;
         // A store may be shared; other databases have rules of their own.
-        all.retain(|b| b.of.name == self.endpoint.database);
+        let Named { own: all, others } = self
+            .named_like_the_target(&ctx, backup.list(&ctx).await?)
+            .await?;
+        if let Some(newest) = others.first() {
+            let other = format!(
+                "{} backups of {:?} are of other servers",
+                others.len(),
+                newest.of.name
+            );
+            ctx.events
+                .info(format!("{other} ({}, ...): they stay", newest.id));
+        }
         let doomed = doomed(&all, rules, Timestamp::now());
         if !act {
             self.tell_of_removals(&ctx).await?;

@@ -115,3 +115,42 @@ async fn pruning_spares_other_databases_and_the_last_good_copy() {
     let left: Vec<BackupId> = left.map(|b| b.id).collect();
     assert_eq!(left, [new.id, theirs.id]);
 }
+
+#[tokio::test]
+async fn of_two_servers_with_one_name_each_has_its_own_backups() {
+    let (here, there) = tokio::join!(cluster(), cluster());
+    let (here, there) = (here.expect("a server"), there.expect("a server"));
+    let folder = TempDir::new().expect("a folder");
+    let [production] = projects(&here, &folder, ["app"]).await;
+    let [staging] = projects(&there, &folder, ["app"]).await;
+    let (old, _) = production.backup().await.expect("a backup");
+    let (ours, _) = production.backup().await.expect("a backup");
+    // Somebody else's, until that server has one itself.
+    let none = staging.backup_or_newest(None).await;
+    assert_eq!(none.expect("the only server's"), ours.id);
+    let (theirs, _) = staging.backup().await.expect("a backup");
+    let newest = async |project: &Project| {
+        let newest = project.backup_or_newest(None).await;
+        newest.expect("a backup")
+    };
+    assert_eq!(newest(&production).await, ours.id, "not the newest of all");
+    assert_eq!(newest(&staging).await, theirs.id);
+
+    let gone = staging.prune_backups(Some(0), Some(0), true).await;
+    assert_eq!(gone.expect("pruned"), []);
+    let gone = production.prune_backups(Some(1), None, true).await;
+    assert_eq!(gone.expect("pruned"), [old.id]);
+    let left = production.backups().await.expect("a list").into_iter();
+    let left: Vec<BackupId> = left.map(|b| b.id).collect();
+    assert_eq!(left, [theirs.id, ours.id.clone()]);
+
+    // Nobody can tell whose the backups are while the server is down, and nothing is guessed.
+    let third = project(&cluster().await.expect("a server"), &folder, "app").await;
+    let why = third.backup_or_newest(None).await.expect_err("of others");
+    assert_eq!(why.kind(), ErrorKind::Unreachable, "{why:?}");
+    let why = third.prune_backups(Some(1), None, true).await;
+    let why = why.expect_err("nobody answers");
+    assert!(why.chain().contains("of 2 servers"), "{}", why.chain());
+    let named = third.backup_or_newest(Some(ours.id.clone())).await;
+    assert_eq!(named.expect("as it was named"), ours.id);
+}

@@ -118,6 +118,7 @@ class Run(Result):
     Attributes:
         id: Its id.
         target: What it rebuilds.
+        made: The database that it made, under the name it was made with; None before, and in a run that makes none.
         ending: How it stands; None while it moves, or after its process was killed.
         began: When it began.
         ended: When it came to stand.
@@ -127,6 +128,7 @@ class Run(Result):
 
     id: str
     target: Identity
+    made: Identity | None
     ending: Ending | None
     began: datetime
     ended: datetime | None
@@ -135,10 +137,11 @@ class Run(Result):
 
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> Run:
-        ended = value["ended"]
+        ended, made = value["ended"], value["made"]
         return cls(
             id=value["id"],
             target=Identity.of(value["target"]),
+            made=None if made is None else Identity.of(made),
             ending=value["ending"],
             began=moment(value["began"]),
             ended=None if ended is None else moment(ended),
