@@ -36,11 +36,16 @@ const CLOSE: u8 = 255;
 
 /// What carries bytes to a port of a pod from where no port is forwarded. It ends with either side.
 /// Images have bash, which opens ports itself, or a shell with `nc`, and seldom neither.
+///
+/// It waits for what it has begun. A process that outlives its parent becomes a child of the container's first
+/// one, and that is the PostgreSQL server: it takes whatever ends by a signal for a session of its own that has
+/// crashed, and ends all the others.
 const RELAY: &str = r#"
 if command -v bash >/dev/null 2>&1; then
   exec bash -c '
+    trap "" PIPE
     exec 3<>"/dev/tcp/127.0.0.1/$0" 4<&0 || exit 1
-    cat <&4 >&3 & cat <&3 & wait -n; kill $(jobs -p) 2>/dev/null; exit 0' "$1"
+    cat <&4 >&3 & cat <&3 & wait -n; kill $(jobs -p) 2>/dev/null; wait; exit 0' "$1"
 elif command -v nc >/dev/null 2>&1; then
   exec nc 127.0.0.1 "$1"
 fi
@@ -221,3 +226,6 @@ fn complained(text: &str) -> Error {
 fn broken(e: tokio_tungstenite::tungstenite::Error) -> Error {
     Error::new(ErrorKind::Unreachable, "the connection broke").caused_by(e)
 }
+
+#[cfg(test)]
+mod tests;
