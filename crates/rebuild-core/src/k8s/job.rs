@@ -14,7 +14,7 @@ use super::Cluster;
 use super::logs::Logs;
 use super::manifest::documents;
 use super::object::is_name;
-use super::pods::trouble;
+use super::pods::{labels_of_job, trouble};
 use super::wait::{Seen, Wakes, labelled, named};
 use crate::command::Redaction;
 use crate::error::{Error, ErrorKind, Result, clean};
@@ -131,6 +131,10 @@ impl ClusterJob {
         if spec["activeDeadlineSeconds"].is_null() {
             spec["activeDeadlineSeconds"] = json!(limit);
         }
+        // One that is gone tells nobody how it ended; those that succeed are deleted here.
+        if let Some(spec) = spec.as_object_mut() {
+            spec.remove("ttlSecondsAfterFinished");
+        }
         set_env(&mut spec["template"]["spec"], &self.env);
         if let Some(count) = self.indexed {
             indexed::set(spec, count);
@@ -223,7 +227,7 @@ impl ClusterJob {
     /// Waits for the end. Succeeded and failed is what the Job's conditions say, never its pods or
     /// their logs (<https://kubernetes.io/docs/concepts/workloads/controllers/job/#terminal-job-conditions>).
     async fn follow(&self, ctx: &Ctx, name: &str) -> Result<()> {
-        let labels = format!("batch.kubernetes.io/job-name={name}");
+        let labels = labels_of_job(name);
         let wakes = Wakes::default()
             .on(self.cluster.api::<Job>(), named(name))
             .on(self.cluster.api::<Pod>(), labelled(&labels));

@@ -22,6 +22,12 @@ pub(super) fn selector_text(selector: &LabelSelector) -> Result<String> {
     Ok(selector.to_string())
 }
 
+/// The label by which the pods of a Job are found. Before Kubernetes 1.27 they had this one alone, and they
+/// have it still (<https://kubernetes.io/docs/reference/labels-annotations-taints/#job-name>).
+pub(super) fn labels_of_job(name: &str) -> String {
+    format!("job-name={name}")
+}
+
 impl Cluster {
     /// The pods with these labels.
     pub(super) async fn pods(&self, ctx: &Ctx, labels: &str) -> Result<Vec<Pod>> {

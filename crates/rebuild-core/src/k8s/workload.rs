@@ -11,6 +11,7 @@ use kube::api::{Patch, PatchParams};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::pods::has_ended;
 use super::wait::{Seen, Wakes, labelled, named};
 use super::{Cluster, WorkloadKind, WorkloadRef};
 use crate::error::{Error, Result};
@@ -133,7 +134,9 @@ impl ClusterWorkload {
         self.cluster
             .wait(ctx, &what, self.limit, wakes, || async {
                 let pods = self.cluster.pods(ctx, &labels).await?;
-                let left: Vec<String> = pods.iter().map(ResourceExt::name_any).collect();
+                // Of a Deployment, those that were evicted stay for ever: nobody deletes them.
+                let left = pods.iter().filter(|pod| !has_ended(pod));
+                let left: Vec<String> = left.map(ResourceExt::name_any).collect();
                 Ok(match &left[..] {
                     [] => Seen::Done(()),
                     _ => Seen::NotYet(format!("still there: {}", left.join(", "))),

@@ -131,6 +131,14 @@ impl World {
         self.inside.as_ref()
     }
 
+    /// How long a test waits for what never comes: time enough for what does come.
+    pub(crate) fn in_vain(&self) -> &'static str {
+        match self.inside {
+            Some(_) => "5s",
+            None => "45s",
+        }
+    }
+
     /// The namespace, as the backend sees it.
     pub(crate) async fn cluster(&self) -> Cluster {
         let address = ClusterAddress {

@@ -229,13 +229,11 @@ fn conditions(deployment: &mut Value, done: bool, moved: bool, available: bool) 
     }
 }
 
-/// Gives a ReplicaSet as many pods as it wants.
+/// Gives a ReplicaSet as many pods as it wants. Those that have ended, for example by an eviction, stay where they
+/// are, and do not count.
 fn fill(store: &mut Store, set: &Value) {
     let wanted = usize::try_from(replicas(set)).unwrap_or(0);
     let mut pods = pods_of(store, set);
-    for pod in pods.iter().filter(|pod| has_ended(pod)) {
-        workload::delete(store, pod);
-    }
     pods.retain(|pod| !is_deleting(pod) && !has_ended(pod));
     for _ in pods.len()..wanted {
         let mut pod = workload::pod_from(set, &set["spec"]["template"]);

@@ -169,6 +169,28 @@ async fn one_that_is_too_late_or_stopped_is_deleted() {
 }
 
 #[tokio::test]
+async fn one_that_would_be_gone_at_once_still_tells_how_it_ended() {
+    for (script, ends_well) in [("echo well", true), ("echo badly; exit 3", false)] {
+        let stage = Stage::new(script).await;
+        let file = stage.world.folder.path().join("job.yaml");
+        let manifest = std::fs::read(&file).expect("a manifest");
+        let mut manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
+        manifest["spec"]["ttlSecondsAfterFinished"] = json!(0);
+        manifest["spec"]["backoffLimit"] = json!(0);
+        stage.world.write("job.yaml", &manifest.to_string());
+        let ended = stage.job.run(&stage.ctx()).await;
+        match ended {
+            Ok(()) => assert!(ends_well),
+            Err(e) => assert!(
+                !ends_well && e.chain().contains("BackoffLimitExceeded"),
+                "{e:?}"
+            ),
+        }
+        stage.world.end().await;
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_job_is_refused_before_anything_is_made() {
     let stage = Stage::new("true").await;
     for (text, why) in [

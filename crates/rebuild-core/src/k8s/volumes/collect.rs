@@ -12,7 +12,7 @@ use super::kept::{Kept, KeptVolume};
 use super::removal::claims_of;
 use crate::error::{Error, Result};
 use crate::event::Ctx;
-use crate::k8s::pods::has_ended;
+use crate::k8s::pods::{has_ended, labels_of_job};
 use crate::k8s::{ObjectKind, ObjectRef};
 
 impl ServerReplacement {
@@ -120,7 +120,7 @@ impl ServerReplacement {
     async fn pods_of(&self, ctx: &Ctx, object: &ObjectRef) -> Result<Vec<Pod>> {
         let labels = match (object.kind, object.workload()) {
             (_, Some(workload)) => self.cluster.labels_of_pods(ctx, &workload).await?,
-            (ObjectKind::Job, None) => format!("batch.kubernetes.io/job-name={}", object.name),
+            (ObjectKind::Job, None) => labels_of_job(&object.name),
             (_, None) => return Ok(Vec::new()),
         };
         let mut pods = self.cluster.pods(ctx, &labels).await?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kube::api::DeleteParams;
 
+use crate::event::Ctx;
 use crate::k8s::{Cluster, ClusterWorkload, LeaseLock};
 use crate::testing::conformance::{self, LockStage, WorkloadStage};
 use crate::testing::kubernetes::World;
@@ -99,6 +100,48 @@ async fn cluster_workloads() {
         })
         .await;
     }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_pod_that_was_evicted_long_ago_is_not_waited_for() {
+    let world = World::empty().await;
+    let Some(cluster) = world.inside("an eviction") else {
+        return world.end().await;
+    };
+    world.apply(WORKLOADS).await;
+    world.await_ready("deployment", "api", 2).await;
+    let pods = world.names("pod").await;
+    let evicted = pods.iter().find(|pod| pod.starts_with("api-"));
+    let evicted = evicted.expect("a pod");
+    cluster.evict(&world.namespace, evicted);
+    let failed = |cluster: &rebuild_testkube::Cluster| {
+        let pods = cluster.list("Pod", &world.namespace);
+        let ended = pods.iter().filter(|pod| pod["status"]["phase"] == "Failed");
+        pods.iter()
+            .filter(|pod| {
+                pod["metadata"]["name"]
+                    .as_str()
+                    .is_some_and(|n| n.starts_with("api-"))
+            })
+            .count()
+            == 3
+            && ended.count() == 1
+    };
+    cluster.until(failed).await;
+    world.await_ready("deployment", "api", 2).await;
+    let limit = Duration::from_secs(60);
+    let api = "deployment/api".parse().expect("a workload");
+    let api = ClusterWorkload::new(world.cluster().await, "it", api, limit);
+    let ctx = Ctx::quiet();
+    let before = api.look(&ctx).await.expect("it runs");
+    api.stop(&ctx, &before).await.expect("stopped");
+    assert!(
+        world.names("pod").await.contains(evicted),
+        "nobody deletes it"
+    );
+    api.start(&ctx, &before).await.expect("started");
+    world.await_ready("deployment", "api", 2).await;
     world.end().await;
 }
 
