@@ -5,6 +5,7 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::ResourceExt;
 use kube::api::{Api, PostParams};
+use kube::discovery::Scope;
 
 use super::ServerReplacement;
 use super::aside::{phase, policy};
@@ -15,6 +16,28 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::k8s::ObjectKind;
 use crate::model::{KeptVolumeFacts, ReplacedServer};
+
+/// What is done to the kinds that go and come back.
+const MAKE_AND_DELETE: [&str; 5] = ["get", "list", "create", "patch", "delete"];
+
+/// What a run does to objects of a kind, or to a part of them.
+struct Kind {
+    group: String,
+    plural: String,
+    namespaced: bool,
+    verbs: &'static [&'static str],
+}
+
+impl Kind {
+    fn new(group: &str, plural: &str, namespaced: bool, verbs: &'static [&'static str]) -> Self {
+        Self {
+            group: group.to_owned(),
+            plural: plural.to_owned(),
+            namespaced,
+            verbs,
+        }
+    }
+}
 
 impl ServerReplacement {
     /// What is replaced, and by what.
@@ -48,26 +71,34 @@ impl ServerReplacement {
 
     /// What this account may not do, of all that the run would do.
     async fn missing_rights(&self, ctx: &Ctx) -> Result<Vec<String>> {
-        let mut missing = Vec::new();
-        let mut asked: Vec<(String, String, bool)> = vec![
-            ("".into(), "persistentvolumes".into(), false),
-            ("".into(), "persistentvolumeclaims".into(), true),
+        let mut kinds: Vec<Kind> = vec![
+            Kind::new("", "persistentvolumes", false, &["get", "patch"]),
+            Kind::new("", "persistentvolumeclaims", true, &MAKE_AND_DELETE),
+            Kind::new("", "pods", true, &["get", "list", "watch"]),
         ];
         for object in &self.objects {
             let resource = object.kind.resource();
-            let kind = (resource.group, resource.plural, true);
-            if !asked.contains(&kind) {
-                asked.push(kind);
+            let (group, plural) = (&*resource.group, &*resource.plural);
+            kinds.push(Kind::new(group, plural, true, &MAKE_AND_DELETE));
+            if object.workload().is_some() {
+                let scale = format!("{plural}/scale");
+                kinds.push(Kind::new(group, &scale, true, &["patch"]));
             }
         }
-        for (group, plural, namespaced) in asked {
-            let verbs: &[&str] = match namespaced {
-                true => &["get", "list", "create", "patch", "delete"],
-                false => &["get", "patch"],
-            };
-            for verb in verbs {
-                if !self.may(ctx, &group, &plural, verb, namespaced).await? {
-                    missing.push(format!("this account may not {verb} {plural}"));
+        for file in &self.manifests {
+            for object in read(file)? {
+                let (resource, known) = self.resource_of(ctx, file, &object).await?;
+                let namespaced = known.scope == Scope::Namespaced;
+                let (group, plural) = (&*resource.group, &*resource.plural);
+                kinds.push(Kind::new(group, plural, namespaced, &["get", "patch"]));
+            }
+        }
+        let mut missing = Vec::new();
+        for kind in &kinds {
+            for verb in kind.verbs {
+                let lacks = format!("this account may not {verb} {}", kind.plural);
+                if !missing.contains(&lacks) && !self.may(ctx, kind, verb).await? {
+                    missing.push(lacks);
                 }
             }
         }
@@ -75,20 +106,18 @@ impl ServerReplacement {
     }
 
     /// As `kubectl auth can-i` asks.
-    async fn may(
-        &self,
-        ctx: &Ctx,
-        group: &str,
-        plural: &str,
-        verb: &str,
-        namespaced: bool,
-    ) -> Result<bool> {
-        let namespace = namespaced.then(|| self.cluster.namespace().to_owned());
+    async fn may(&self, ctx: &Ctx, kind: &Kind, verb: &str) -> Result<bool> {
+        let namespace = kind.namespaced.then(|| self.cluster.namespace().to_owned());
+        let (resource, subresource) = match kind.plural.split_once('/') {
+            Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
+            None => (&*kind.plural, None),
+        };
         let review = SelfSubjectAccessReview {
             spec: SelfSubjectAccessReviewSpec {
                 resource_attributes: Some(ResourceAttributes {
-                    group: Some(group.to_owned()),
-                    resource: Some(plural.to_owned()),
+                    group: Some(kind.group.clone()),
+                    resource: Some(resource.to_owned()),
+                    subresource,
                     verb: Some(verb.to_owned()),
                     namespace,
                     ..ResourceAttributes::default()

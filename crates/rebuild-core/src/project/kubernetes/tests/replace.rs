@@ -216,7 +216,7 @@ async fn a_new_server_that_does_not_come_takes_the_run_back() {
     let (old_volume, old_server) = (volume(&world).await, server(&world).await);
     let broken = World::server_manifest().replace("postgres:16", "postgres:99");
     world.write("server.yaml", &broken);
-    let report = run(&world, "", &HOW.replace("60s", "8s")).await;
+    let report = run(&world, "", &HOW.replace("60s", world.in_vain())).await;
     let told = world.told.text();
     assert_eq!(report.ending, Ending::RolledBack, "{report:?} {told}");
     let error = report.error.as_deref().unwrap_or_default();
@@ -298,13 +298,18 @@ async fn what_would_be_lost_with_the_server_stands_in_the_way() {
     let Some(inside) = world.inside("an account without rights, and an operator") else {
         return world.end().await;
     };
-    inside.deny("patch", "persistentvolumes");
-    let found = obstacles(&world, HOW).await;
-    assert!(
-        found.contains("this account may not patch persistentvolumes"),
-        "{found}"
-    );
-    inside.allow("patch", "persistentvolumes");
+    for right in [
+        "patch persistentvolumes",
+        "patch statefulsets/scale",
+        "create services",
+    ] {
+        let (verb, kind) = right.split_once(' ').expect("a verb and a kind");
+        inside.deny(verb, kind);
+        let found = obstacles(&world, HOW).await;
+        let lacks = format!("this account may not {right}");
+        assert_eq!(found.matches(&*lacks).count(), 1, "{right}: {found}");
+        inside.allow(verb, kind);
+    }
     // Whatever its kind, an owner that controls it makes it again.
     world
         .apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: operator}}")
@@ -336,14 +341,16 @@ async fn a_claim_that_does_not_go_is_told_with_its_cause_and_freed_only_if_the_s
     let held = api.patch("data-db-0", &params, &patch).await;
     held.expect("a finalizer");
 
-    let short = HOW.replace("60s", "5s");
+    let limit = world.in_vain();
+    let short = HOW.replace("60s", limit);
     let report = run(&world, "", &short).await;
     // The claim is going and cannot be taken back: only what holds it can let it go.
     assert_eq!(report.ending, Ending::Stuck, "{report:?}");
     let error = report.error.as_deref().unwrap_or_default();
     assert!(
-        error.contains("deleting persistentvolumeclaim/data-db-0 took longer than 5s")
-            && error.contains("it waits for finalizer example.com/snapshots"),
+        error.contains(&format!(
+            "deleting persistentvolumeclaim/data-db-0 took longer than {limit}"
+        )) && error.contains("it waits for finalizer example.com/snapshots"),
         "{error}"
     );
     let (_, policy) = volume_state(&world, &old_volume).await;

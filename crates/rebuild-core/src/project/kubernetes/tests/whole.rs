@@ -93,7 +93,7 @@ async fn a_database_behind_a_pods_port_is_rebuilt_with_everything_around_it() {
         "statefulset/db: 1 of 1 ready".to_owned(),
         "deployment/api: 2 of 2 ready".to_owned(),
         "cronjob/nightly: 0 3 * * *".to_owned(),
-        "claim/data-db-0: Bound, 1Gi of class standard".to_owned(),
+        "claim/data-db-0: Bound, 1Gi of class ".to_owned(),
         "with reclaim policy Delete, mounted by db-0".to_owned(),
         "service/db: ClusterIP, port 5432".to_owned(),
     ] {
