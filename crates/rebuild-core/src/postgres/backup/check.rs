@@ -7,7 +7,7 @@ use futures::StreamExt;
 use super::PgBackup;
 use super::check_rows::{ReadBack, RowFindings, chunks_of, read_chunks};
 use super::large_objects::LargeObjectScript;
-use super::layout::{LARGE_OBJECTS, MANIFEST, SCHEMA_DUMP};
+use super::layout::{LARGE_OBJECTS, MANIFEST, POST_DATA, PRE_DATA, SCHEMA_DUMP};
 use super::manifest::{FileEntry, LargeObjectEntry, Manifest};
 use super::shared::read_by;
 use super::toc::Toc;
@@ -16,6 +16,8 @@ use super::zstd_stream::Inflater;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Outcome, Verdict};
+use crate::postgres::restore::for_a_session;
+use crate::postgres::schema::split;
 use crate::store::{Name, Store};
 use crate::traits::{BackupMode, BackupSummary};
 use crate::work::Crew;
@@ -232,9 +234,24 @@ impl Checking<'_> {
             .filter(|t| t.condition.is_none() && !toc.has_table(&t.table))
             .map(|t| format!("{SCHEMA_DUMP} does not define table {}", t.table))
             .collect();
+        let mut complaints: Vec<String> = missing;
+        complaints.extend(self.unreadable_scripts(sound).await?);
         let looked_at = format!("{} entries", toc.len());
-        verdict.add_complaints("schema", looked_at, missing);
+        verdict.add_complaints("schema", looked_at, complaints);
         Ok(())
+    }
+
+    /// The scripts that a restore runs, where they do not fall into statements.
+    async fn unreadable_scripts(&self, sound: &BTreeSet<String>) -> Result<Vec<String>> {
+        let mut unreadable = Vec::new();
+        for script in [PRE_DATA, POST_DATA] {
+            if sound.contains(script) {
+                let sql = self.backup.shelf().text(self.manifest, script).await?;
+                let fault = split(&for_a_session(&sql)).err();
+                unreadable.extend(fault.map(|fault| fault.in_file(script).chain()));
+            }
+        }
+        Ok(unreadable)
     }
 
     async fn large_objects(&self, verdict: &mut Verdict, sound: &BTreeSet<String>) -> Result<()> {

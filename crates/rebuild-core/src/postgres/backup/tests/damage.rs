@@ -85,6 +85,30 @@ async fn a_truncated_missing_or_longer_file_is_found_by_name() {
 }
 
 #[tokio::test]
+async fn a_script_that_does_not_end_is_found_though_its_checksum_fits() {
+    let (world, manifest) = taken().await;
+    let folder = world.folder_of(&manifest.id);
+    for script in ["pre-data.sql", "post-data.sql"] {
+        let whole = std::fs::read(folder.join(script)).expect("read");
+        let cut = [&whole[..], b"\ncreate function f() as $$ begin"].concat();
+        let mut other = manifest.clone();
+        for entry in other.files.iter_mut().filter(|e| e.file == script) {
+            entry.stored_bytes = cut.len() as u64;
+            entry.blake3 = blake3::hash(&cut).to_hex().to_string();
+        }
+        std::fs::write(folder.join(script), &cut).expect("written");
+        let bytes = other.to_bytes().expect("a manifest");
+        std::fs::write(folder.join("manifest.json"), bytes).expect("written");
+        let complaints = world.complaints(&manifest.id).await;
+        assert!(
+            complaints.len() == 1 && complaints[0].contains(script),
+            "{complaints:?}"
+        );
+        std::fs::write(folder.join(script), whole).expect("written back");
+    }
+}
+
+#[tokio::test]
 async fn swapped_chunks_and_strangers_are_found_by_name() {
     let (world, manifest) = taken().await;
     let folder = world.folder_of(&manifest.id);
