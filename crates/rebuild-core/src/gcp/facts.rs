@@ -8,7 +8,7 @@ use google_cloud_run_v2::model::{Container, Job};
 
 use super::cloud_run::{CloudRun, short};
 use super::job::Overrides;
-use super::service::{Standing, newest_serves, standing};
+use super::service::{Standing, is_stopped, newest_serves, standing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::google::GoogleApi;
@@ -82,6 +82,8 @@ impl CloudRun {
             Ok(found) => found,
             Err(e) => return Ok(Err(unseen(e)?)),
         };
+        // One that is paused is left alone.
+        let deleted = deleted && !found.as_ref().is_some_and(is_stopped);
         let state = found.map(|now| {
             let mut state = match standing(&now) {
                 Standing::Ready => {

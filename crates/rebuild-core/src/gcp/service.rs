@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use google_cloud_run_v2::model::condition::State;
+use google_cloud_run_v2::model::service_scaling::ScalingMode;
 use google_cloud_run_v2::model::{Service, TrafficTargetAllocationType as Allocation};
 use google_cloud_wkt::FieldMask;
 
@@ -46,6 +47,14 @@ pub(super) fn standing(service: &Service) -> Standing {
 
 fn is_newest_ready(service: &Service) -> bool {
     service.latest_ready_revision == service.latest_created_revision
+}
+
+/// True if it is scaled to no instances.
+pub(super) fn is_stopped(service: &Service) -> bool {
+    let scaling = service.scaling.as_ref();
+    scaling.is_some_and(|s| {
+        s.scaling_mode == ScalingMode::Manual && s.manual_instance_count == Some(0)
+    })
 }
 
 /// True if requests go to the newest revision.

@@ -9,6 +9,7 @@ use google_cloud_run_v2::model::{Service, ServiceScaling, TrafficTargetAllocatio
 use serde::{Deserialize, Serialize};
 
 use super::cloud_run::{CloudRun, short};
+use super::service::is_stopped;
 use crate::error::{Error, Result, clean};
 use crate::event::Ctx;
 use crate::google::{Google, GoogleApi, Seen};
@@ -56,13 +57,6 @@ impl Before {
             Error::corrupt("the journal does not say what the service was like").caused_by(e)
         })
     }
-}
-
-fn is_stopped(service: &Service) -> bool {
-    let scaling = service.scaling.as_ref();
-    scaling.is_some_and(|s| {
-        s.scaling_mode == ScalingMode::Manual && s.manual_instance_count == Some(0)
-    })
 }
 
 /// The service without what Cloud Run itself says of it.
@@ -264,7 +258,8 @@ impl Workload for ServiceWorkload {
         let running = now.as_ref().is_some_and(|now| !is_stopped(now));
         let before = match now {
             None => Before::Absent,
-            Some(now) if self.delete => {
+            // One that somebody has paused is left alone: it is not started again, so it must not go either.
+            Some(now) if self.delete && running => {
                 require_repeatable(&now)?;
                 let policy = self.policy(ctx, &run).await?;
                 let service = Box::new(anew(&now));

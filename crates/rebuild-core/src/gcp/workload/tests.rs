@@ -25,6 +25,11 @@ fn service(stage: &Stage) -> Value {
     stage.server.service(REGION, "api").expect("a service")
 }
 
+/// What is another as soon as somebody has changed it.
+fn version(service: &Value) -> [Value; 2] {
+    ["uid", "generation"].map(|field| service[field].clone())
+}
+
 fn workload(stage: &Stage, delete: bool) -> ServiceWorkload {
     ServiceWorkload {
         google: stage.google.clone(),
@@ -66,10 +71,9 @@ async fn a_service_is_scaled_to_nothing_and_back() {
     assert_eq!(patches.len(), 2);
 }
 
-#[tokio::test]
-async fn one_that_was_stopped_before_stays_so_and_one_that_is_missing_is_none() {
+async fn what_was_stopped_stays_so(delete: bool) {
     let stage = Stage::new().await;
-    let workload = workload(&stage, false);
+    let workload = workload(&stage, delete);
     let absent = workload.look(&stage.ctx).await.expect("seen");
     assert!(!absent.running);
     workload.stop(&stage.ctx, &absent).await.expect("nothing");
@@ -79,6 +83,11 @@ async fn one_that_was_stopped_before_stays_so_and_one_that_is_missing_is_none() 
         "scaling": {"scalingMode": "MANUAL", "manualInstanceCount": 0},
     });
     stage.server.deploy_service(REGION, "api", fields);
+    let was = service(&stage);
+    let facts = stage.run().await;
+    let facts = facts.service_facts(&stage.ctx, "api", delete).await;
+    let facts = facts.expect("asked").expect("seen");
+    assert!(!facts.deleted, "a plan says so: {facts:?}");
     let before = workload.look(&stage.ctx).await.expect("seen");
     assert!(!before.running);
     workload.stop(&stage.ctx, &before).await.expect("stopped");
@@ -86,12 +95,17 @@ async fn one_that_was_stopped_before_stays_so_and_one_that_is_missing_is_none() 
         .start(&stage.ctx, &before)
         .await
         .expect("as before");
-    assert!(
-        stage
-            .server
-            .calls("run.projects.locations.services.patch")
-            .is_empty()
-    );
+    assert_eq!(version(&service(&stage)), version(&was));
+    for change in ["patch", "delete", "create"] {
+        let method = format!("run.projects.locations.services.{change}");
+        assert!(stage.server.calls(&method).is_empty(), "{change}");
+    }
+}
+
+#[tokio::test]
+async fn one_that_was_stopped_before_stays_so_and_one_that_is_missing_is_none() {
+    what_was_stopped_stays_so(false).await;
+    what_was_stopped_stays_so(true).await;
 }
 
 #[tokio::test]
