@@ -1,5 +1,7 @@
 //! An after-step that runs scheduled queries, and knows a remedy.
 
+mod noted;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use google_cloud_bigquery_datatransfer_v1::model::TransferState;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use self::noted::{Noted, Progress};
 use super::begun::begun;
 use super::tables::{BigQuery, TableId};
 use super::transfer::{Ended, Transfers};
@@ -15,6 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::google::Google;
 use crate::model::Identity;
+use crate::store::Store;
 use crate::traits::Task;
 
 /// What BigQuery says when a query has other columns than the table that it adds to.
@@ -35,7 +39,8 @@ pub struct Backfill {
 /// Scheduled queries that are run one after the other, as a [`Task`].
 ///
 /// Where one fails because its table has another number of columns, the table is deleted, the remedy
-/// is run, and the query is run again, once.
+/// is run, and the query is run again, once. How far that is is written down in the store: a run that
+/// goes on finishes a remedy that was cut off, and begins none twice.
 pub struct BackfillTask {
     /// The project.
     pub google: Google,
@@ -52,6 +57,8 @@ pub struct BackfillTask {
     pub place: u32,
     /// How long the queries may take in all.
     pub limit: Duration,
+    /// Where it is written down how far a remedy is.
+    pub store: Store,
 }
 
 #[async_trait]
@@ -63,27 +70,42 @@ impl Task for BackfillTask {
     async fn run(&self, ctx: &Ctx, db: &Identity) -> Result<()> {
         let mut deadline = Instant::now() + self.limit;
         let transfers = Transfers::open(&self.google, &self.location).await?;
-        for backfill in &self.backfills {
-            let config = transfers.config(ctx, &backfill.config).await?;
+        for (number, backfill) in self.backfills.iter().enumerate() {
             let shown = &backfill.config;
-            let why = match self.fill(ctx, &transfers, shown, &config, deadline).await? {
-                Ended::Succeeded => continue,
-                Ended::Failed(why) => why,
+            let config = transfers.config(ctx, shown).await?;
+            let noted = Noted {
+                store: &self.store,
+                run: &ctx.run,
+                place: (self.place, number),
             };
-            if !is_wrong_columns(&why) || self.remedy.is_empty() {
-                return Err(self.failed(shown, &why));
+            let mut progress = noted.last().await?;
+            if progress == Some(Progress::Mending) {
+                ctx.events.warn(format!(
+                    "the remedy of {shown} was begun before, and is done from its beginning"
+                ));
             }
-            ctx.events.warn(format!("the backfill of {shown} {why}"));
-            let began = Instant::now();
-            self.mend(ctx, db, backfill).await?;
-            // The steps of the remedy have deadlines of their own.
-            deadline += began.elapsed();
-            match self.fill(ctx, &transfers, shown, &config, deadline).await? {
-                Ended::Succeeded => {}
-                Ended::Failed(why) => {
+            loop {
+                // Its table may be gone, so no query can say what is wrong with it.
+                if progress == Some(Progress::Mending) {
+                    let began = Instant::now();
+                    self.mend(ctx, db, backfill, &noted).await?;
+                    // The steps of the remedy have deadlines of their own.
+                    deadline += began.elapsed();
+                    progress = Some(Progress::Mended);
+                }
+                let why = match self.fill(ctx, &transfers, shown, &config, deadline).await? {
+                    Ended::Succeeded => break,
+                    Ended::Failed(why) => why,
+                };
+                if progress == Some(Progress::Mended) {
                     let why = format!("{why}; that was after the remedy, which is not tried twice");
                     return Err(self.failed(shown, &why));
                 }
+                if !is_wrong_columns(&why) || self.remedy.is_empty() {
+                    return Err(self.failed(shown, &why));
+                }
+                ctx.events.warn(format!("the backfill of {shown} {why}"));
+                progress = Some(Progress::Mending);
             }
         }
         Ok(())
@@ -140,10 +162,19 @@ impl BackfillTask {
         (0..ATTEMPTS).map(|attempt| first - attempt).collect()
     }
 
-    async fn mend(&self, ctx: &Ctx, db: &Identity, backfill: &Backfill) -> Result<()> {
+    /// Deletes the table and does the steps of the remedy. That it has begun is written down before the
+    /// table goes.
+    async fn mend(
+        &self,
+        ctx: &Ctx,
+        db: &Identity,
+        backfill: &Backfill,
+        noted: &Noted<'_>,
+    ) -> Result<()> {
         let Some(table) = &backfill.table else {
             return Err(Error::internal("a remedy without a table"));
         };
+        noted.write(Progress::Mending, backfill).await?;
         ctx.events
             .warn(format!("deleting the table {table} of BigQuery"));
         let bigquery = BigQuery::open(&self.google).await?;
@@ -156,7 +187,7 @@ impl BackfillTask {
                 .await
                 .map_err(|e| e.context(format!("the step {name:?} of the remedy failed")))?;
         }
-        Ok(())
+        noted.write(Progress::Mended, backfill).await
     }
 
     fn failed(&self, shown: &str, why: &str) -> Error {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::{CloudRun, CloudRunJob, Overrides};
 use crate::command::Redaction;
@@ -11,15 +12,18 @@ use crate::environment::Environment;
 use crate::event::{Collected, Ctx, EventKind, Events};
 use crate::google::{Endpoints, Google, GoogleAddress, GoogleApi};
 use crate::model::{Identity, RunId, StepMark};
+use crate::store::Store;
 
 pub(super) const REGION: &str = "europe-west1";
 
 /// A server, and somebody who asks it.
 pub(super) struct Stage {
-    pub(super) server: rebuild_testgoogle::Google,
+    pub(super) server: Arc<rebuild_testgoogle::Google>,
     pub(super) google: Google,
     pub(super) seen: Arc<Collected>,
     pub(super) ctx: Ctx,
+    /// The store's.
+    folder: TempDir,
 }
 
 impl Stage {
@@ -38,11 +42,20 @@ impl Stage {
         let events = Events::new(Some(run.clone()), vec![seen.clone()]);
         let ctx = Ctx::new(run, events);
         Self {
-            server,
+            server: Arc::new(server),
             google,
             seen,
             ctx,
+            folder: TempDir::new().expect("a folder"),
         }
+    }
+
+    /// The same one each time.
+    pub(super) async fn store(&self) -> Store {
+        let url = url::Url::from_directory_path(self.folder.path().join("store"));
+        let url = url.expect("a path");
+        let store = Store::open(url.as_str(), &Environment::default()).await;
+        store.expect("a store")
     }
 
     pub(super) async fn run(&self) -> CloudRun {

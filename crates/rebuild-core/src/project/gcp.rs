@@ -215,6 +215,7 @@ impl Project {
             remedy: remedy.collect::<Result<_>>()?,
             place: u32::try_from(place).unwrap_or(u32::MAX),
             limit: spec.timeout.0,
+            store: self.store.clone(),
         }))
     }
 

@@ -9,7 +9,7 @@ mod folder;
 #[cfg(feature = "gs")]
 mod gs;
 mod name;
-#[cfg(any(feature = "postgres", feature = "k8s", feature = "cloudsql"))]
+#[cfg(any(feature = "postgres", feature = "k8s", feature = "gcp"))]
 mod note;
 // Without any kind of bucket, nothing makes one.
 #[cfg_attr(not(any(feature = "s3", feature = "gs")), allow(dead_code))]
@@ -43,7 +43,7 @@ use remote::{CALL, Remote};
 #[cfg(feature = "postgres")]
 pub(crate) use folder::free_bytes;
 pub use name::Name;
-#[cfg(any(feature = "postgres", feature = "k8s", feature = "cloudsql"))]
+#[cfg(any(feature = "postgres", feature = "k8s", feature = "gcp"))]
 pub(crate) use note::{read_note, write_note};
 pub use writer::Writer;
 

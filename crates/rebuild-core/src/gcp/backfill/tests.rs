@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rebuild_testgoogle::{Fault, Strike, TransferOutcome};
+use rebuild_testgoogle::{Fault, Google, Strike, TransferOutcome};
+use serde_json::Value;
 
 use super::*;
 use crate::gcp::stage::{Stage, db};
@@ -22,7 +23,40 @@ impl Task for Counted {
     }
 }
 
-fn task(stage: &Stage, config: &str, remedy: Vec<Arc<dyn Task>>) -> BackfillTask {
+fn counted(mended: &Arc<AtomicU32>) -> Vec<Arc<dyn Task>> {
+    vec![Arc::new(Counted(mended.clone()))]
+}
+
+/// A step of a remedy in which the process is killed.
+struct Endless;
+
+#[async_trait]
+impl Task for Endless {
+    fn name(&self) -> String {
+        "endless".to_owned()
+    }
+
+    async fn run(&self, _ctx: &Ctx, _db: &Identity) -> Result<()> {
+        std::future::pending().await
+    }
+}
+
+/// A step of a remedy that makes the table anew.
+struct Makes(Arc<Google>);
+
+#[async_trait]
+impl Task for Makes {
+    fn name(&self) -> String {
+        "make".to_owned()
+    }
+
+    async fn run(&self, _ctx: &Ctx, _db: &Identity) -> Result<()> {
+        self.0.set_bigquery_rows("EU", "stats", "articles", 0);
+        Ok(())
+    }
+}
+
+async fn task(stage: &Stage, config: &str, remedy: Vec<Arc<dyn Task>>) -> BackfillTask {
     BackfillTask {
         google: stage.google.clone(),
         name: "backfill".to_owned(),
@@ -34,6 +68,7 @@ fn task(stage: &Stage, config: &str, remedy: Vec<Arc<dyn Task>>) -> BackfillTask
         remedy,
         place: 0,
         limit: Duration::from_secs(60),
+        store: stage.store().await,
     }
 }
 
@@ -52,7 +87,7 @@ async fn a_query_is_run_now_and_waited_for() {
     stage
         .server
         .fault(Fault::once(looked, Strike::answer(503, "later")));
-    let task = task(&stage, "articles by day", Vec::new());
+    let task = task(&stage, "articles by day", Vec::new()).await;
     task.run(&stage.ctx, &db()).await.expect("done");
     stage
         .until_told("articles by day: Summary: succeeded 1 jobs")
@@ -63,11 +98,11 @@ async fn a_query_is_run_now_and_waited_for() {
     assert_eq!(stage.server.transfer_runs(&config).len(), 1);
     let by_name = BackfillTask {
         place: 1,
-        ..self::task(&stage, &config, Vec::new())
+        ..self::task(&stage, &config, Vec::new()).await
     };
     by_name.run(&stage.ctx, &db()).await.expect("done");
     assert_eq!(stage.server.transfer_runs(&config).len(), 2);
-    let unknown = self::task(&stage, "article by day", Vec::new());
+    let unknown = self::task(&stage, "article by day", Vec::new()).await;
     let error = unknown
         .run(&stage.ctx, &db())
         .await
@@ -86,7 +121,7 @@ async fn a_failure_comes_with_its_messages() {
     stage.server.schedule_query("eu", "articles", || {
         TransferOutcome::failed("Error code 3").saying("ERROR", "No such table: public.articles")
     });
-    let task = task(&stage, "articles", vec![Arc::new(Counted(mended.clone()))]);
+    let task = task(&stage, "articles", counted(&mended)).await;
     let error = task.run(&stage.ctx, &db()).await.expect_err("failed");
     assert_eq!(error.kind(), ErrorKind::Program);
     let said = error.to_string();
@@ -111,7 +146,7 @@ async fn a_wrong_column_count_is_mended_once() {
             _ => TransferOutcome::default(),
         }
     });
-    let task = task(&stage, "articles", vec![Arc::new(Counted(mended.clone()))]);
+    let task = task(&stage, "articles", counted(&mended)).await;
     task.run(&stage.ctx, &db()).await.expect("mended");
     assert_eq!(mended.load(Ordering::SeqCst), 1);
     assert_eq!(stage.server.bigquery_rows("stats", "articles"), None);
@@ -131,17 +166,85 @@ async fn a_remedy_that_does_not_help_is_not_tried_twice() {
     let config = stage
         .server
         .schedule_query("eu", "articles", || TransferOutcome::failed(WRONG));
-    let task = task(&stage, "articles", vec![Arc::new(Counted(mended.clone()))]);
+    let task = task(&stage, "articles", counted(&mended)).await;
     let error = task.run(&stage.ctx, &db()).await.expect_err("still wrong");
     assert!(error.to_string().contains("not tried twice"), "{error:?}");
     assert_eq!(mended.load(Ordering::SeqCst), 1);
     assert_eq!(stage.server.transfer_runs(&config).len(), 2);
-    let none = self::task(&stage, "articles", Vec::new());
+    let none = self::task(&stage, "articles", Vec::new()).await;
     let error = none.run(&stage.ctx, &db()).await.expect_err("no remedy");
     assert!(
         error.to_string().contains("wrong column count"),
         "{error:?}"
     );
+}
+
+#[tokio::test]
+async fn a_remedy_that_was_cut_off_is_done_from_its_beginning() {
+    let stage = Stage::new().await;
+    stage.server.set_bigquery_rows("EU", "stats", "articles", 7);
+    let server = Arc::downgrade(&stage.server);
+    let config = stage.server.schedule_query("eu", "articles", move || {
+        let server = server.upgrade().expect("the test goes on");
+        match server.bigquery_rows("stats", "articles") {
+            Some(7) => TransferOutcome::failed(WRONG),
+            Some(_) => TransferOutcome::default(),
+            None => TransferOutcome::failed("Not found: Table stats.articles"),
+        }
+    });
+    let cut = task(&stage, "articles", vec![Arc::new(Endless)]).await;
+    let db = db();
+    tokio::select! {
+        ended = cut.run(&stage.ctx, &db) => panic!("{ended:?}"),
+        () = stage.until_told("remedy: endless") => {}
+    }
+    assert_eq!(stage.server.bigquery_rows("stats", "articles"), None);
+    let mended = Arc::new(AtomicU32::new(0));
+    let mut remedy = counted(&mended);
+    remedy.push(Arc::new(Makes(stage.server.clone())));
+    let resumed = task(&stage, "articles", remedy).await;
+    resumed.run(&stage.ctx, &db).await.expect("mended");
+    assert_eq!(mended.load(Ordering::SeqCst), 1);
+    assert_eq!(stage.server.bigquery_rows("stats", "articles"), Some(0));
+    let states: Vec<Value> = (stage.server.transfer_runs(&config).iter())
+        .map(|run| run["state"].clone())
+        .collect();
+    assert_eq!(states, ["FAILED", "SUCCEEDED"]);
+    let line = "the remedy of articles was begun before, and is done from its beginning";
+    stage.until_told(line).await;
+}
+
+#[tokio::test]
+async fn a_run_that_goes_on_after_a_remedy_begins_no_second_one() {
+    let stage = Stage::new().await;
+    stage.server.set_bigquery_rows("EU", "stats", "articles", 7);
+    let config = stage
+        .server
+        .schedule_query("eu", "articles", || TransferOutcome::failed(WRONG));
+    let mended = Arc::new(AtomicU32::new(0));
+    let mut remedy = counted(&mended);
+    remedy.push(Arc::new(Makes(stage.server.clone())));
+    let task = task(&stage, "articles", remedy).await;
+    // Killed while the query runs again.
+    let db = db();
+    let again = async {
+        while stage.server.transfer_runs(&config).len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        ended = task.run(&stage.ctx, &db) => panic!("{ended:?}"),
+        () = again => {}
+    }
+    let error = task.run(&stage.ctx, &db).await.expect_err("still wrong");
+    assert!(error.to_string().contains("not tried twice"), "{error:?}");
+    assert_eq!(mended.load(Ordering::SeqCst), 1);
+    assert_eq!(stage.server.bigquery_rows("stats", "articles"), Some(0));
+    assert_eq!(stage.server.calls("bigquery.tables.delete").len(), 1);
+    // Another run of the same spec may do it.
+    let other = Ctx::new(crate::model::RunId::generate(), stage.ctx.events.clone());
+    task.run(&other, &db).await.expect_err("still wrong");
+    assert_eq!(mended.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
@@ -152,7 +255,7 @@ async fn a_table_that_may_not_be_deleted_stops_the_remedy() {
     stage
         .server
         .schedule_query("eu", "articles", || TransferOutcome::failed(WRONG));
-    let task = task(&stage, "articles", vec![Arc::new(Counted(mended.clone()))]);
+    let task = task(&stage, "articles", counted(&mended)).await;
     let error = task.run(&stage.ctx, &db()).await.expect_err("403");
     assert!(
         error
@@ -174,7 +277,7 @@ async fn a_query_that_does_not_end_is_left_at_the_deadline() {
         let running = serde_json::json!({"name": call.param("name"), "state": "RUNNING"});
         Ok(running.into())
     });
-    let mut task = task(&stage, "articles", Vec::new());
+    let mut task = task(&stage, "articles", Vec::new()).await;
     task.limit = Duration::from_secs(1);
     let error = task.run(&stage.ctx, &db()).await.expect_err("too long");
     assert_eq!(error.kind(), ErrorKind::Deadline, "{error:?}");
