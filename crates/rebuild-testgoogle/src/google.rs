@@ -150,7 +150,8 @@ impl Google {
         *self.state.faults() = Faults::default();
     }
 
-    /// Lets a fault meet the next operation that a call of a method begins.
+    /// Lets a fault meet the next operation that a call of a method begins: one of Cloud SQL, or one that
+    /// creates, patches or deletes a service of Cloud Run.
     pub fn fault_operation(&self, method: &str, fault: OperationFault) -> FaultHandle {
         self.known(method);
         self.state.operation_faults.add(method, fault)

@@ -59,7 +59,8 @@ impl OperationFaults {
         lock(&self.0).iter().any(|(named, ..)| named == method)
     }
 
-    fn take(&self, method: &str) -> Option<(OperationFault, FaultHandle)> {
+    /// What the next operation of a method meets.
+    pub(crate) fn take(&self, method: &str) -> Option<(OperationFault, FaultHandle)> {
         let mut faults = lock(&self.0);
         let place = faults.iter().position(|(named, ..)| named == method)?;
         let (_, fault, handle) = faults.remove(place);

@@ -7,6 +7,7 @@ mod cloud_run;
 mod facts;
 mod job;
 mod logs;
+mod operation;
 mod service;
 #[cfg(test)]
 mod stage;

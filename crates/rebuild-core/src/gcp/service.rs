@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use google_cloud_longrunning::model::Operation;
 use google_cloud_run_v2::model::condition::State;
 use google_cloud_run_v2::model::service_scaling::ScalingMode;
 use google_cloud_run_v2::model::{Service, TrafficTargetAllocationType as Allocation};
@@ -30,7 +31,7 @@ pub(super) enum Standing {
 /// (<https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.services#Service.FIELDS.reconciling>).
 pub(super) fn standing(service: &Service) -> Standing {
     let ready = service.terminal_condition.clone().unwrap_or_default();
-    let said = clean(ready.message.trim());
+    let said = said(service);
     if service.reconciling || service.observed_generation < service.generation {
         return Standing::NotYet(said);
     }
@@ -47,6 +48,12 @@ pub(super) fn standing(service: &Service) -> Standing {
 
 fn is_newest_ready(service: &Service) -> bool {
     service.latest_ready_revision == service.latest_created_revision
+}
+
+/// What Cloud Run says of how it stands.
+pub(super) fn said(service: &Service) -> String {
+    let condition = service.terminal_condition.as_ref();
+    condition.map_or(String::new(), |it| clean(it.message.trim()))
 }
 
 /// True if it is scaled to no instances.
@@ -126,13 +133,21 @@ impl CloudRun {
         Ok(ready)
     }
 
-    /// Deploys the service again as it is. `mark` tells this deployment from others.
+    /// Deploys the service again as it is, and waits for the end of that. `mark` tells this deployment from
+    /// others.
     ///
     /// *Repeats:* what was deployed with this mark is not deployed again.
     ///
     /// # Errors
-    /// It may not be changed, or somebody else changes it at the moment.
-    pub(super) async fn redeploy(&self, ctx: &Ctx, service: &str, mark: &str) -> Result<()> {
+    /// It may not be changed, or somebody else changes it at the moment; it failed, with what Cloud Run
+    /// says, or did not end within `limit`.
+    pub(super) async fn redeploy(
+        &self,
+        ctx: &Ctx,
+        service: &str,
+        mark: &str,
+        limit: Duration,
+    ) -> Result<()> {
         let what = format!("could not deploy the service {service:?} again");
         let marked = |service: &Service| {
             let template = service.template.as_ref();
@@ -152,11 +167,14 @@ impl CloudRun {
             let now = self.required(ctx, service).await?;
             Ok(marked(&now).then_some(()))
         };
-        self.change(ctx, &what, &wanted, "template", look).await
+        let begun = self.change(ctx, &what, &wanted, "template", look).await?;
+        let what = format!("deploying service {service} again");
+        self.settled(ctx, &what, service, begun, limit).await
     }
 
     /// Changes the field `field` of a service to what it is in `wanted`, unless somebody else has changed
-    /// it since.
+    /// it since. The answer is the operation that was begun; nothing where `look` has seen the effect of
+    /// one whose answer was lost.
     pub(super) async fn change<L>(
         &self,
         ctx: &Ctx,
@@ -164,14 +182,15 @@ impl CloudRun {
         wanted: &Service,
         field: &str,
         look: impl Fn() -> L,
-    ) -> Result<()>
+    ) -> Result<Option<Operation>>
     where
         L: Future<Output = Result<Option<()>>>,
     {
+        let look = || async { Ok(look().await?.map(|()| None)) };
         let request = || async {
             let request = self.services.update_service().set_service(wanted.clone());
             let mask = FieldMask::default().set_paths([field]);
-            request.set_update_mask(mask).send().await.map(|_| ())
+            request.set_update_mask(mask).send().await.map(Some)
         };
         self.google
             .ask_once(ctx, GoogleApi::Run, what, look, request)

@@ -86,7 +86,7 @@ pub struct RunRestartTask {
     pub mark: StepMark,
     /// Only if it does not serve.
     pub only_unhealthy: bool,
-    /// How long it may take.
+    /// How long it may take to be deployed, and then to serve.
     pub limit: Duration,
 }
 
@@ -113,8 +113,8 @@ impl Task for RunRestartTask {
                 Err(e) => return Err(e),
             }
         }
-        run.redeploy(ctx, service, &self.mark.of_run(&ctx.run))
-            .await?;
+        let mark = self.mark.of_run(&ctx.run);
+        run.redeploy(ctx, service, &mark, self.limit).await?;
         run.wait_until_serving(ctx, service, self.limit).await?;
         Ok(())
     }

@@ -9,8 +9,8 @@ use google_cloud_run_v2::model::{Service, ServiceScaling, TrafficTargetAllocatio
 use serde::{Deserialize, Serialize};
 
 use super::cloud_run::{CloudRun, short};
-use super::service::is_stopped;
-use crate::error::{Error, Result, clean};
+use super::service::{is_stopped, said};
+use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::google::{Google, GoogleApi, Seen};
 use crate::traits::{Workload, WorkloadState};
@@ -29,7 +29,7 @@ pub struct ServiceWorkload {
     pub service: String,
     /// Delete it in the place of scaling it.
     pub delete: bool,
-    /// How long stopping and starting may take, each.
+    /// How long each thing that is waited for in stopping and starting may take.
     pub limit: Duration,
 }
 
@@ -126,12 +126,6 @@ fn require_repeatable(service: &Service) -> Result<()> {
     .hint("send all traffic to the newest revision, or leave out delete = true"))
 }
 
-/// What Cloud Run says of how it stands.
-fn said(service: &Service) -> String {
-    let condition = service.terminal_condition.as_ref();
-    condition.map_or(String::new(), |it| clean(it.message.trim()))
-}
-
 impl ServiceWorkload {
     async fn open(&self) -> Result<CloudRun> {
         CloudRun::open(&self.google, &self.region).await
@@ -151,17 +145,24 @@ impl ServiceWorkload {
             let now = run.required(ctx, &self.service).await?;
             Ok((now.scaling == stops).then_some(()))
         };
-        run.change(ctx, &what, &wanted, "scaling", look).await
+        let begun = run.change(ctx, &what, &wanted, "scaling", look).await?;
+        let what = format!("scaling service {}", self.service);
+        run.settled(ctx, &what, &self.service, begun, self.limit)
+            .await
     }
 
-    /// Waits until a change is in force.
-    async fn wait_until_scaled(&self, ctx: &Ctx, run: &CloudRun) -> Result<()> {
-        let what = format!("stopping service {}", self.service);
+    /// Waits until it is in force that it is stopped, or that it is not.
+    async fn wait_until_scaled(&self, ctx: &Ctx, run: &CloudRun, stopped: bool) -> Result<()> {
+        let what = match stopped {
+            true => format!("stopping service {}", self.service),
+            false => format!("starting service {}", self.service),
+        };
         let scaled = self.google.wait(ctx, &what, self.limit, || async {
             let now = run.required(ctx, &self.service).await?;
             let in_force = !now.reconciling && now.observed_generation >= now.generation;
-            Ok(match in_force && is_stopped(&now) {
-                true => Seen::Done(()),
+            Ok(match in_force {
+                true if is_stopped(&now) == stopped => Seen::Done(()),
+                true => Seen::NotYet("it is scaled as it was before".to_owned()),
                 false => Seen::NotYet(said(&now)),
             })
         });
@@ -181,10 +182,12 @@ impl ServiceWorkload {
         let what = format!("could not delete the service {:?}", self.service);
         let request = || run.services.delete_service().set_name(&name).send();
         let google = &self.google;
-        google
+        let begun = google
             .ask_maybe(ctx, GoogleApi::Run, &what, request)
             .await?;
         let what = format!("deleting service {}", self.service);
+        run.settled(ctx, &what, &self.service, begun, self.limit)
+            .await?;
         let gone = google.wait(ctx, &what, self.limit, || async {
             Ok(match run.service(ctx, &self.service).await? {
                 None => Seen::Done(()),
@@ -197,21 +200,24 @@ impl ServiceWorkload {
     async fn create(&self, ctx: &Ctx, run: &CloudRun, before: &Service) -> Result<()> {
         let what = format!("could not deploy the service {:?}", self.service);
         let parent = run.parent();
-        let look = || async { Ok(run.service(ctx, &self.service).await?.map(|_| ())) };
+        let look = || async { Ok(run.service(ctx, &self.service).await?.map(|_| None)) };
         let request = || async {
             let request = run.services.create_service().set_parent(&parent);
             let request = request.set_service_id(&self.service);
-            request.set_service(before.clone()).send().await.map(|_| ())
+            request.set_service(before.clone()).send().await.map(Some)
         };
         let google = &self.google;
-        google
+        let begun = google
             .ask_once(ctx, GoogleApi::Run, &what, look, request)
+            .await?;
+        let what = format!("deploying service {}", self.service);
+        run.settled(ctx, &what, &self.service, begun, self.limit)
             .await?;
         // It need not be to be seen at once.
         let what = format!("service {}", self.service);
         let there = google.wait(ctx, &what, self.limit, || async {
             Ok(match look().await? {
-                Some(()) => Seen::Done(()),
+                Some(_) => Seen::Done(()),
                 None => Seen::NotYet("not to be found yet".to_owned()),
             })
         });
@@ -292,7 +298,7 @@ impl Workload for ServiceWorkload {
                 .set_manual_instance_count(0);
             self.scale(ctx, &run, &now, Some(none)).await?;
         }
-        self.wait_until_scaled(ctx, &run).await
+        self.wait_until_scaled(ctx, &run, true).await
     }
 
     async fn start(&self, ctx: &Ctx, before: &WorkloadState) -> Result<()> {
@@ -307,6 +313,8 @@ impl Workload for ServiceWorkload {
                 // Somebody may have scaled it up since, and knows better.
                 if is_stopped(&now) {
                     self.scale(ctx, &run, &now, scaling).await?;
+                    // One without instances is ready, too.
+                    self.wait_until_scaled(ctx, &run, false).await?;
                 }
             }
             Before::Whole { service, policy } => {

@@ -9,5 +9,6 @@ mod frame;
 mod gcloud;
 mod jobs;
 mod python;
+mod services;
 mod sql;
 mod storage;

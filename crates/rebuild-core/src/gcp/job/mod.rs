@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use self::own::{RUN_VARIABLES, variables};
 use super::cloud_run::{CloudRun, short};
+use super::operation::failure;
 use crate::command::Redaction;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
@@ -117,19 +118,27 @@ impl CloudRunJob {
         let look = || async {
             let own = self.own(ctx, db).await?;
             let new = own.into_iter().find(|e| !known.contains(&*e.name));
-            Ok(new.map(|execution| execution.name))
+            Ok(new.map(|execution| (execution.name, None)))
         };
         let request = || async {
             let request = run.jobs.run_job().set_name(&name);
             let begun = request.set_overrides(overrides.clone()).send().await?;
+            // The operation lasts as long as the execution, which is what is followed.
+            let failed = failure(&begun);
             let execution = begun
                 .metadata
                 .and_then(|any| any.to_msg::<Execution>().ok());
-            Ok(execution.map(|e| e.name).unwrap_or_default())
+            Ok((execution.map(|e| e.name).unwrap_or_default(), failed))
         };
-        let mut begun = run.google.ask_once(ctx, api, &what, look, request).await?;
+        let asked = run.google.ask_once(ctx, api, &what, look, request).await?;
+        let (mut begun, failed) = asked;
+        if let Some(why) = failed {
+            return Err(
+                Error::new(ErrorKind::Server, what).caused_by(Error::new(ErrorKind::Server, why))
+            );
+        }
         if begun.is_empty() {
-            let found = look().await?;
+            let found = look().await?.map(|(name, _)| name);
             begun = found.ok_or_else(|| {
                 let why = "the answer does not name the execution, and it is not listed";
                 Error::new(ErrorKind::Server, what).caused_by(Error::new(ErrorKind::Server, why))

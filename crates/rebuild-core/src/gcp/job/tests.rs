@@ -45,6 +45,27 @@ async fn a_job_is_told_followed_and_done() {
 }
 
 #[tokio::test]
+async fn an_operation_that_has_failed_begins_nothing() {
+    let stage = Stage::new().await;
+    stage.deploy("echo hello", 1);
+    stage
+        .server
+        .on("run.projects.locations.jobs.run", |_| async {
+            let name = "projects/test-project/locations/europe-west1/operations/1";
+            let error = serde_json::json!({"code": 8, "message": "Quota exceeded."});
+            let operation = serde_json::json!({"name": name, "done": true, "error": error});
+            Ok(operation.into())
+        });
+    let error = stage.job().await.run(&stage.ctx, &db()).await;
+    let error = error.expect_err("no quota");
+    assert_eq!(error.kind(), ErrorKind::Server, "{error:?}");
+    assert_eq!(
+        error.chain(),
+        "could not execute the job \"work\": Quota exceeded."
+    );
+}
+
+#[tokio::test]
 async fn it_is_told_how_many_tasks_are_done_and_how_long_the_rest_takes() {
     let stage = Stage::new().await;
     // A task for each file, which it waits for until that is gone.

@@ -9,6 +9,8 @@ use crate::model::StepMark;
 use crate::testing::conformance;
 use crate::traits::Task;
 
+mod operations;
+
 fn deploy(stage: &Stage) {
     let fields = json!({
         "template": {
@@ -288,7 +290,7 @@ async fn a_revision_that_does_not_get_ready_is_told_of() {
     let ended = restart(&stage, false).run(&stage.ctx, &db()).await;
     let error = ended.expect_err("not ready");
     assert_eq!(error.kind(), ErrorKind::Server, "{error:?}");
-    assert!(error.to_string().contains("failed to start"), "{error:?}");
+    assert!(error.chain().contains("failed to start"), "{error:?}");
     stage.server.fail_revisions(REGION, "api", None);
     let mut again = restart(&stage, true);
     again.mark = StepMark::once("after/again");

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 
 use self::executions::Execution;
+use self::operations::Operation;
 use self::services::Service;
 use super::Logging;
 use crate::state::State;
@@ -31,8 +32,7 @@ pub(crate) struct Run {
     /// The oldest first.
     executions: Mutex<Vec<Arc<Execution>>>,
     services: Mutex<BTreeMap<String, Service>>,
-    /// What an operation is about.
-    operations: Mutex<HashMap<String, String>>,
+    operations: Mutex<HashMap<String, Operation>>,
 }
 
 pub(crate) fn register(state: &Arc<State>, logging: &Arc<Logging>) -> Arc<Run> {

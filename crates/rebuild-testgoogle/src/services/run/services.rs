@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Run;
 use super::executions::condition;
-use super::names::{not_found, page};
+use super::names::{not_found, page, short};
 use super::v1;
 use crate::call::{Call, Result};
 use crate::clock;
@@ -119,39 +119,44 @@ async fn list(run: Arc<Run>, call: Call) -> Result {
 }
 
 async fn create(run: Arc<Run>, call: Call) -> Result {
-    let id = call.query("serviceId");
-    let name = format!("{}/services/{id}", call.param("parent"));
+    let name = format!(
+        "{}/services/{}",
+        call.param("parent"),
+        call.query("serviceId")
+    );
     if !call.text("/name").is_empty() {
         return Err(ApiError::new(400, "service.name must be empty"));
     }
-    {
+    let (asked, about) = (call.clone(), name.clone());
+    run.change(&call, &about, move |run| {
         let mut all = lock(&run.services);
         if all.contains_key(&name) {
-            let said = format!("Resource '{id}' already exists.");
+            let said = format!("Resource '{}' already exists.", short(&name));
             return Err(ApiError::new(409, said).status("ALREADY_EXISTS"));
         }
-        let service = Service::new(&name, call.body.clone(), &call.principal);
-        all.insert(name.clone(), service);
-    }
-    Ok(run.begin(&name).into())
+        let service = Service::new(&name, asked.body, &asked.principal);
+        all.insert(name, service);
+        Ok(())
+    })
 }
 
 async fn patch(run: Arc<Run>, call: Call) -> Result {
-    let name = call.param("name").to_owned();
-    {
+    let asked = call.clone();
+    run.change(&call, call.param("name"), move |run| {
+        let name = asked.param("name");
         let mut all = lock(&run.services);
-        let service = all.get_mut(&name);
-        let service = service.ok_or_else(|| not_found("Service", &name))?;
-        service.patch(call.text("/etag"), call.query("updateMask"), &call.body)?;
-    }
-    Ok(run.begin(&name).into())
+        let service = all.get_mut(name);
+        let service = service.ok_or_else(|| not_found("Service", name))?;
+        service.patch(asked.text("/etag"), asked.query("updateMask"), &asked.body)
+    })
 }
 
 async fn delete(run: Arc<Run>, call: Call) -> Result {
-    let name = call.param("name");
-    let gone = lock(&run.services).remove(name);
-    gone.ok_or_else(|| not_found("Service", name))?;
-    Ok(run.begin(name).into())
+    let name = call.param("name").to_owned();
+    run.change(&call, call.param("name"), move |run| {
+        let gone = lock(&run.services).remove(&name);
+        gone.ok_or_else(|| not_found("Service", &name)).map(|_| ())
+    })
 }
 
 async fn policy(run: Arc<Run>, call: Call) -> Result {
