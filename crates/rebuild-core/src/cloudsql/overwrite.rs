@@ -11,11 +11,22 @@ use crate::error::{Error, ErrorKind, Result, clean};
 use crate::event::Ctx;
 use crate::google::Seen;
 
-/// True for a restore that was begun, and has not failed, since `known` were there.
-pub(super) fn is_begun(operation: &Operation, known: &[String]) -> bool {
+/// True for a restore of `from` that was begun, and has not failed, since `known` were there.
+pub(super) fn is_begun(operation: &Operation, known: &[String], from: &InstanceCopy) -> bool {
     operation.operation_type == SqlOperationType::RestoreVolume
         && operation.error.is_none()
         && !known.contains(&operation.name)
+        && may_be_of(operation, from)
+}
+
+/// False if the operation says that it restores something else: somebody may restore another copy.
+fn may_be_of(operation: &Operation, from: &InstanceCopy) -> bool {
+    let last = |name: &str| name.rsplit('/').next().map(str::to_owned);
+    match (&operation.backup_context, from) {
+        (Some(of), InstanceCopy::Run { id, .. }) if of.backup_id != 0 => of.backup_id == *id,
+        (Some(of), InstanceCopy::Kept(name)) if !of.name.is_empty() => last(&of.name) == last(name),
+        _ => true,
+    }
 }
 
 impl CloudSql {
@@ -39,7 +50,7 @@ impl CloudSql {
         let request = self.request(from);
         let begin = || async {
             let operations = self.newest_operations().await?;
-            if let Some(begun) = operations.into_iter().find(|o| is_begun(o, known)) {
+            if let Some(begun) = operations.into_iter().find(|o| is_begun(o, known, from)) {
                 return Ok(begun);
             }
             let restore = self.instances.restore_backup();
@@ -111,5 +122,40 @@ impl CloudSql {
     {
         let look = || async { Seen::of_answer(ask().await) };
         self.google().wait(ctx, what, limit, look).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use google_cloud_sql_v1::model::BackupContext;
+
+    use super::*;
+
+    #[test]
+    fn somebody_elses_restore_is_not_this_one() {
+        let restore = |context: Option<BackupContext>| {
+            let operation = Operation::new()
+                .set_name("new")
+                .set_operation_type(SqlOperationType::RestoreVolume);
+            operation.set_or_clear_backup_context(context)
+        };
+        let run = |id| InstanceCopy::Run { instance: None, id };
+        let kept = |name: &str| InstanceCopy::Kept(format!("projects/shop/backups/{name}"));
+        let of_7 = restore(Some(BackupContext::new().set_backup_id(7)));
+        let of_a = restore(Some(
+            BackupContext::new().set_name("projects/12345/backups/a"),
+        ));
+        for (operation, from, is_this) in [
+            (&of_7, run(7), true),
+            (&of_7, run(8), false),
+            (&of_a, kept("a"), true),
+            (&of_a, kept("b"), false),
+            // Nothing says of what it is.
+            (&restore(None), run(7), true),
+            (&of_a, run(7), true),
+        ] {
+            assert_eq!(is_begun(operation, &[], &from), is_this, "{from:?}");
+            assert!(!is_begun(operation, &["new".to_owned()], &from));
+        }
     }
 }

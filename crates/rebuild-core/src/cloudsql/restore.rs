@@ -7,13 +7,14 @@
 
 use std::time::Duration;
 
-use google_cloud_sql_v1::model::{DatabaseInstance, Operation};
-use serde::{Deserialize, Serialize};
+use google_cloud_sql_v1::model::database_instance::SqlInstanceState;
+use google_cloud_sql_v1::model::{DatabaseInstance, Operation, SqlBackupRunStatus};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::operation::is_done;
 use super::overwrite::is_begun;
 use super::replicas::describe_replicas;
-use super::runs::when;
+use super::runs::{is_hopeful, when};
 use super::{CloudSql, InstanceCopy};
 use crate::error::{Error, Result, clean};
 use crate::event::Ctx;
@@ -68,8 +69,9 @@ pub struct InstanceRestored {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Begun {
     from: InstanceCopy,
-    /// The backup of the instance as it was.
-    before: BackupId,
+    /// The backups of the instance as it was, one for each attempt, the newest last.
+    #[serde(deserialize_with = "one_or_more")]
+    before: Vec<BackupId>,
     /// Operations that were there before.
     known: Vec<String>,
     /// The replicas as they were.
@@ -94,16 +96,16 @@ impl InstanceRestore {
             .hint("restore over the primary"));
         }
         let begun = self.begun().await?;
-        if begun.is_none() {
-            self.refuse_replicas(&instance)?;
+        if let Some(begun) = begun.as_ref().filter(|begun| begun.from != self.from) {
+            self.refuse_while_it_goes_on(ctx, begun).await?;
         }
-        match begun {
-            Some(begun) if begun.from == self.from => {}
-            Some(begun) => {
-                self.refuse_while_it_goes_on(ctx, &begun).await?;
-                Box::pin(self.check_copy(ctx, &instance)).await?;
-            }
-            None => Box::pin(self.check_copy(ctx, &instance)).await?,
+        let is_ours = match &begun {
+            Some(begun) => self.has_overwritten(ctx, begun).await?,
+            None => false,
+        };
+        if !is_ours {
+            self.refuse_replicas(&instance)?;
+            Box::pin(self.check_copy(ctx, &instance)).await?;
         }
         Ok(RestoreOutlook {
             target: identity(&self.sql, &instance),
@@ -115,7 +117,8 @@ impl InstanceRestore {
     /// Takes a backup of the instance as it is, deletes its replicas if that was said, restores, and makes
     /// the replicas again.
     ///
-    /// *Repeats:* goes on where another process was killed; a restore that goes on is waited for.
+    /// *Repeats:* goes on where another process was killed; a restore that goes on is waited for. Where none was
+    /// begun, the instance may have been in service since, and another backup of it is taken.
     /// *Destroys:* every database of the instance, and the log of its point-in-time recovery. A backup run
     /// of it as it was is kept.
     ///
@@ -124,18 +127,23 @@ impl InstanceRestore {
     pub async fn restore(&self, ctx: &Ctx, permit: DestroyPermit) -> Result<InstanceRestored> {
         let outlook = Box::pin(self.outlook(ctx)).await?;
         let begun = match self.begun().await? {
-            Some(begun) if begun.from == self.from => begun,
-            Some(begun) => self.turn(ctx, begun).await?,
+            Some(begun) if self.has_overwritten(ctx, &begun).await? => begun,
+            Some(begun) => Box::pin(self.begin_again(ctx, begun)).await?,
             None => Box::pin(self.begin(ctx)).await?,
         };
-        let before = Box::pin(self.sql.back_up(ctx, &begun.before, self.limit)).await?;
+        let (newest, earlier) = begun.newest()?;
+        let before = Box::pin(self.sql.back_up(ctx, newest, self.limit)).await?;
         ctx.events.info(format!(
             "the instance as it was is kept as its backup {}",
             before.id
         ));
+        let mut attempts = Vec::new();
+        for id in earlier {
+            attempts.extend(self.sql.run_of(ctx, id).await?.map(|run| run.id));
+        }
         permit.spend_on(&outlook.target)?;
         let replicas = Box::pin(self.act(ctx, &begun)).await;
-        let replicas = replicas.map_err(|e| self.with_way_back(e, before.id))?;
+        let replicas = replicas.map_err(|e| self.with_way_back(e, before.id, &attempts))?;
         self.store.delete(&self.note()?).await?;
         Ok(InstanceRestored {
             before: before.id,
@@ -173,7 +181,7 @@ impl InstanceRestore {
     /// Another copy may be restored where one failed, but not into one that goes on.
     async fn refuse_while_it_goes_on(&self, ctx: &Ctx, begun: &Begun) -> Result<()> {
         let operations = self.sql.operations(ctx).await?;
-        let ours = |o: &&Operation| is_begun(o, &begun.known) && !is_done(o);
+        let ours = |o: &&Operation| is_begun(o, &begun.known, &begun.from) && !is_done(o);
         let going = operations.iter().find(ours);
         going.map_or(Ok(()), |going| {
             Err(Error::refused(format!(
@@ -187,12 +195,19 @@ impl InstanceRestore {
     }
 
     /// What to do about a restore that failed.
-    fn with_way_back(&self, e: Error, before: i64) -> Error {
+    fn with_way_back(&self, e: Error, before: i64, attempts: &[i64]) -> Error {
         let instance = &self.sql.name().instance;
-        let back = format!(
+        let mut back = format!(
             "give the same command again, or go back to the instance as it was: \
              rebuild instance restore --run {before} --confirm {instance}"
         );
+        if !attempts.is_empty() {
+            let runs: Vec<String> = attempts.iter().map(ToString::to_string).collect();
+            let runs = runs.join(", ");
+            back.push_str(&format!(
+                "; as it was before earlier attempts it is in {runs}"
+            ));
+        }
         let advice = e.advice().map(|advice| format!("{advice}; then "));
         e.hint(format!("{}{back}", advice.unwrap_or_default()))
     }
@@ -214,7 +229,7 @@ impl InstanceRestore {
         let operations = self.sql.operations(ctx).await?;
         let begun = Begun {
             from: self.from.clone(),
-            before: BackupId::generate(),
+            before: vec![BackupId::generate()],
             known: operations.into_iter().map(|o| o.name).collect(),
             replicas,
         };
@@ -222,19 +237,73 @@ impl InstanceRestore {
         Ok(begun)
     }
 
-    /// Another copy in the place of one whose restore failed; what is to come back stays the same.
-    async fn turn(&self, ctx: &Ctx, begun: Begun) -> Result<Begun> {
+    /// True if this copy's restore goes on, or is done.
+    async fn has_overwritten(&self, ctx: &Ctx, begun: &Begun) -> Result<bool> {
         let operations = self.sql.operations(ctx).await?;
-        let turned = Begun {
+        let ours = operations
+            .iter()
+            .any(|o| is_begun(o, &begun.known, &begun.from));
+        Ok(ours && begun.from == self.from)
+    }
+
+    /// What an earlier attempt has begun that overwrote nothing, or failed. What is to come back stays the same,
+    /// and the instance is backed up anew, for it may have been in service since.
+    async fn begin_again(&self, ctx: &Ctx, begun: Begun) -> Result<Begun> {
+        let primary = self.sql.describe(ctx).await?;
+        let mut replicas = describe_replicas(&self.sql, ctx, &primary).await?;
+        let is_there = |r: &DatabaseInstance| primary.replica_names.contains(&r.name);
+        replicas.extend(begun.replicas.into_iter().filter(|r| !is_there(r)));
+        let operations = self.sql.operations(ctx).await?;
+        let mut before = begun.before;
+        if primary.state == SqlInstanceState::Failed {
+            ctx.events.warn(format!(
+                "instance {} has failed, so no other backup of it is taken than that of an earlier attempt",
+                self.sql.name()
+            ));
+        } else if !self.is_being_backed_up(ctx, before.last()).await? {
+            before.push(BackupId::generate());
+        }
+        let again = Begun {
             from: self.from.clone(),
+            before,
             known: operations.into_iter().map(|o| o.name).collect(),
-            ..begun
+            replicas,
         };
         let mut writer = self.store.writer(&self.note()?);
-        writer.write(&written(&turned)?).await?;
+        writer.write(&written(&again)?).await?;
         writer.finish().await?;
-        Ok(turned)
+        Ok(again)
     }
+
+    async fn is_being_backed_up(&self, ctx: &Ctx, id: Option<&BackupId>) -> Result<bool> {
+        let Some(id) = id else {
+            return Ok(false);
+        };
+        let run = self.sql.run_of(ctx, id).await?;
+        Ok(run.is_some_and(|run| is_hopeful(&run) && run.status != SqlBackupRunStatus::Successful))
+    }
+}
+
+impl Begun {
+    /// The newest backup of the instance as it was, and the earlier ones.
+    fn newest(&self) -> Result<(&BackupId, &[BackupId])> {
+        let split = self.before.split_last();
+        split.ok_or_else(|| Error::corrupt("a restore was begun without a backup"))
+    }
+}
+
+/// Earlier versions wrote a single one down.
+fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Vec<BackupId>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        One(BackupId),
+        More(Vec<BackupId>),
+    }
+    Ok(match Either::deserialize(from)? {
+        Either::One(id) => vec![id],
+        Either::More(ids) => ids,
+    })
 }
 
 fn written(begun: &Begun) -> Result<Vec<u8>> {

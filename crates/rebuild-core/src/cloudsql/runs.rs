@@ -27,7 +27,7 @@ pub(super) fn status(run: &BackupRun) -> String {
 }
 
 /// True for a run that has ended well, or may yet.
-fn is_hopeful(run: &BackupRun) -> bool {
+pub(super) fn is_hopeful(run: &BackupRun) -> bool {
     matches!(
         run.status,
         Status::Enqueued | Status::Overdue | Status::Running | Status::Successful

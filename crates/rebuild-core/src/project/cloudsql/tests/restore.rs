@@ -233,12 +233,43 @@ async fn a_restore_that_failed_leaves_the_way_back_open() {
         .restore_instance(&back, Some("main"))
         .await
         .expect("back");
-    assert_eq!(restored.before.to_string(), id);
+    assert_ne!(
+        restored.before.to_string(),
+        id,
+        "the instance was in service"
+    );
     assert_eq!(world.count(&world.instance, "lines").await, 10);
     project
         .restore_instance(&from, Some("main"))
         .await
         .expect("and again");
     assert_eq!(world.count(&world.instance, "lines").await, 2000);
+    world.google.assert_clean();
+}
+
+#[tokio::test]
+async fn what_came_in_between_two_attempts_is_kept() {
+    let world = World::new().await;
+    let project = world.project(&with_runs(&world)).await.expect("a project");
+    let (summary, _) = project.backup().await.expect("a backup");
+    let from = InstanceSource::Backup(summary.id);
+    world.google.deny("sql.instances.restoreBackup");
+    let refused = project.restore_instance(&from, Some("main")).await;
+    refused.expect_err("it is refused");
+    // Weeks later, for all that anybody knows.
+    world.sql("app", "delete from lines where id > 7").await;
+    world.google.allow("sql.instances.restoreBackup");
+    let restored = project.restore_instance(&from, Some("main")).await;
+    let (restored, _) = restored.expect("restored");
+    assert_eq!(world.count(&world.instance, "lines").await, 2000);
+    let back = InstanceSource::Copy(InstanceCopy::Run {
+        instance: None,
+        id: restored.before,
+    });
+    project
+        .restore_instance(&back, Some("main"))
+        .await
+        .expect("back");
+    assert_eq!(world.count(&world.instance, "lines").await, 7);
     world.google.assert_clean();
 }
