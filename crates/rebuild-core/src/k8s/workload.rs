@@ -94,6 +94,31 @@ impl ClusterWorkload {
         })
     }
 
+    /// A StatefulSet may delete its claims, and with them its volumes, when it is scaled down
+    /// (<https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#persistentvolumeclaim-retention>).
+    async fn refuse_to_lose_claims(&self, ctx: &Ctx) -> Result<()> {
+        if self.workload.kind != WorkloadKind::StatefulSet {
+            return Ok(());
+        }
+        let what = format!("could not read {}", self.workload);
+        let api = self.cluster.api::<StatefulSet>();
+        let name = &self.workload.name;
+        let spec = self.cluster.ask(ctx, &what, || api.get(name)).await?.spec;
+        let policy = spec.and_then(|s| s.persistent_volume_claim_retention_policy);
+        if policy.and_then(|p| p.when_scaled).as_deref() != Some("Delete") {
+            return Ok(());
+        }
+        Err(Error::refused(format!(
+            "{} deletes its volumes when it is scaled down, and would come back with empty ones",
+            self.workload
+        ))
+        .hint(format!(
+            "kubectl -n {} patch statefulset {name} --type merge -p \
+             '{{\"spec\":{{\"persistentVolumeClaimRetentionPolicy\":{{\"whenScaled\":\"Retain\"}}}}}}'",
+            self.cluster.namespace()
+        )))
+    }
+
     async fn set(&self, ctx: &Ctx, to: Before) -> Result<()> {
         let what = format!("could not scale {}", self.workload);
         let name = &self.workload.name;
@@ -173,6 +198,9 @@ impl Workload for ClusterWorkload {
 
     async fn look(&self, ctx: &Ctx) -> Result<WorkloadState> {
         let now = self.now(ctx).await?;
+        if now.runs() {
+            self.refuse_to_lose_claims(ctx).await?;
+        }
         let detail = serde_json::to_value(now)
             .map_err(|e| Error::internal("a replica count has no JSON form").caused_by(e))?;
         Ok(WorkloadState {
@@ -184,6 +212,7 @@ impl Workload for ClusterWorkload {
     async fn stop(&self, ctx: &Ctx, _before: &WorkloadState) -> Result<()> {
         let now = self.now(ctx).await?;
         if now.runs() {
+            self.refuse_to_lose_claims(ctx).await?;
             self.set(ctx, now.stopped()).await?;
         }
         self.wait_until_gone(ctx).await

@@ -135,7 +135,7 @@ impl World {
     pub(crate) fn in_vain(&self) -> &'static str {
         match self.inside {
             Some(_) => "5s",
-            None => "45s",
+            None => "120s",
         }
     }
 

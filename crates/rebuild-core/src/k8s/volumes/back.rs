@@ -5,9 +5,10 @@ use kube::ResourceExt;
 use kube::api::{ApiResource, DynamicObject, PostParams};
 use serde_json::{Value, json};
 
-use super::aside::{gone, resource_of, workload_of};
+use super::aside::{gone, phase, resource_of, workload_of};
 use super::collect::{claimed_by, volume_of};
 use super::kept::{Kept, KeptVolume, Side};
+use super::purge::claim_name;
 use super::removal::shown;
 use super::{REINSTATED_BY, RETIRED_BY, ServerReplacement};
 use crate::error::{Error, Result};
@@ -25,6 +26,7 @@ impl ServerReplacement {
     /// # Errors
     /// A volume is gone; something does not come in time.
     pub(super) async fn bring_back(&self, ctx: &Ctx, kept: &Kept, other: &str) -> Result<()> {
+        self.refuse_taken(ctx, kept).await?;
         self.make_room(ctx, kept, other).await?;
         for volume in &kept.volumes {
             self.reclaim(ctx, volume).await?;
@@ -37,6 +39,31 @@ impl ServerReplacement {
                 self.cluster
                     .wait_for_rollout(ctx, &workload, self.limit)
                     .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Of a volume that somebody has bound to another claim since, a pod may use it: two servers on one volume
+    /// destroy what is on it.
+    async fn refuse_taken(&self, ctx: &Ctx, kept: &Kept) -> Result<()> {
+        for KeptVolume { claim, volume } in &kept.volumes {
+            let now = match volume {
+                Some(volume) => self.now(ctx, volume).await?,
+                None => None,
+            };
+            let Some(now) = now.filter(|now| phase(now) == "Bound") else {
+                continue;
+            };
+            let reference = now.spec.as_ref().and_then(|s| s.claim_ref.as_ref());
+            let namespace = reference.and_then(|r| r.namespace.as_deref());
+            let other = claim_name(&now);
+            if other != claim.name_any() || namespace != Some(self.cluster.namespace()) {
+                let volume = now.name_any();
+                return Err(Error::refused(format!(
+                    "volume {volume} of the old server is bound to claim {other}; nothing was changed"
+                ))
+                .hint("end what uses that claim and delete it, then give the command again: the volume stays"));
             }
         }
         Ok(())
@@ -68,7 +95,8 @@ impl ServerReplacement {
         });
         strangers.volumes.retain(|v| {
             let uid = v.claim.metadata.uid.as_deref();
-            stranger(uid, v.claim.annotations().get(REINSTATED_BY))
+            let stranger = stranger(uid, v.claim.annotations().get(REINSTATED_BY));
+            stranger && !kept.is_bystander(&v.claim)
         });
         let written = Kept::read(&self.store, &ctx.run, Side::New).await?;
         if written.is_none() && strangers.objects.is_empty() && strangers.volumes.is_empty() {

@@ -44,7 +44,7 @@ impl ServerReplacement {
     /// # Errors
     /// A refusal if it is not so.
     pub(super) async fn collect_whole(&self, ctx: &Ctx, server: &str) -> Result<Kept> {
-        let kept = self.collect(ctx, server, &[]).await?;
+        let mut kept = self.collect(ctx, server, &[]).await?;
         for object in &self.objects {
             match kept.objects.iter().find(|found| object.names(found)) {
                 // A migration Job may never have run; a Service may have been forgotten.
@@ -65,7 +65,20 @@ impl ServerReplacement {
         }
         self.require_answering_pod(ctx, &kept).await?;
         self.refuse_shared(ctx, &kept).await?;
+        for claim in self.all_claims(ctx).await? {
+            if !kept.holds(claim.metadata.uid.as_deref()) {
+                kept.bystanders.extend(claim.metadata.uid);
+            }
+        }
         Ok(kept)
+    }
+
+    async fn all_claims(&self, ctx: &Ctx) -> Result<Vec<PersistentVolumeClaim>> {
+        let api = self.claims_api();
+        let what = "could not list the claims";
+        let params = ListParams::default();
+        let all = self.cluster.ask(ctx, what, || api.list(&params)).await?;
+        Ok(all.items)
     }
 
     /// The database's own pod must be one of those that go, and its data be on what is kept.
@@ -153,14 +166,22 @@ impl ServerReplacement {
         let templates = found
             .and_then(|found| found.spec?.volume_claim_templates)
             .unwrap_or_default();
+        let templates = templates.iter().map(ResourceExt::name_any);
+        self.claims_from(ctx, set, templates.collect()).await
+    }
+
+    /// The claims that a StatefulSet would take for its own, whoever made them.
+    pub(super) async fn claims_from(
+        &self,
+        ctx: &Ctx,
+        set: &str,
+        templates: Vec<String>,
+    ) -> Result<Vec<String>> {
         let stems: Vec<String> = templates
             .iter()
-            .map(|template| format!("{}-{set}-", template.name_any()))
+            .map(|template| format!("{template}-{set}-"))
             .collect();
-        let api = self.claims_api();
-        let what = "could not list the claims";
-        let params = ListParams::default();
-        let all = self.cluster.ask(ctx, what, || api.list(&params)).await?;
+        let all = self.all_claims(ctx).await?;
         let is_of = |name: &String| {
             stems.iter().any(|stem| {
                 let ordinal = name.strip_prefix(&**stem);

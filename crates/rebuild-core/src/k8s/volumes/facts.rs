@@ -61,12 +61,37 @@ impl ServerReplacement {
                 server.volumes = kept.volumes.iter().map(kept_facts).collect();
                 server.addresses = addresses(&kept);
                 server.obstacles.extend(unsafe_volumes(&kept));
+                let in_the_way = self.claims_in_the_way(ctx, &kept).await?;
+                server.obstacles.extend(in_the_way);
             }
             Err(e) => server.obstacles.push(obstacle(e)?),
         }
         server.obstacles.extend(self.missing_rights(ctx).await?);
         self.manifest_facts(ctx, &mut server).await?;
         Ok(server)
+    }
+
+    /// Claims that are not the old server's, and that the new one would start on.
+    async fn claims_in_the_way(&self, ctx: &Ctx, kept: &Kept) -> Result<Vec<String>> {
+        let going = kept.claim_names();
+        let mut found = Vec::new();
+        for file in &self.manifests {
+            for set in read(file)? {
+                let templates = set.data["spec"]["volumeClaimTemplates"].as_array();
+                let templates = templates.into_iter().flatten();
+                let templates = templates.filter_map(|t| t["metadata"]["name"].as_str());
+                let templates: Vec<String> = templates.map(ToOwned::to_owned).collect();
+                let name = set.name_any();
+                let claims = self.claims_from(ctx, &name, templates).await?;
+                found.extend(claims.into_iter().filter(|claim| !going.contains(claim)));
+            }
+        }
+        let told = |claim: String| {
+            format!(
+                "claim {claim:?} is there already, and the new server would start on what is on its volume"
+            )
+        };
+        Ok(found.into_iter().map(told).collect())
     }
 
     /// What this account may not do, of all that the run would do.

@@ -30,6 +30,9 @@ pub(super) struct Kept {
     pub(super) objects: Vec<DynamicObject>,
     /// The claims and their volumes.
     pub(super) volumes: Vec<KeptVolume>,
+    /// The uids of the namespace's other claims, which were there before the run and stay.
+    #[serde(default)]
+    pub(super) bystanders: Vec<String>,
 }
 
 /// A claim, and the volume that it was bound to.
@@ -46,6 +49,7 @@ impl Kept {
             server: server.to_owned(),
             objects,
             volumes,
+            bystanders: Vec::new(),
         }
     }
 
@@ -70,6 +74,12 @@ impl Kept {
         let objects = self.objects.iter().map(|o| o.metadata.uid.as_deref());
         let claims = self.volumes.iter().map(|v| v.claim.metadata.uid.as_deref());
         uid.is_some() && objects.chain(claims).any(|known| known == uid)
+    }
+
+    /// True for a claim that was there before the run, and is not this server's.
+    pub(super) fn is_bystander(&self, claim: &PersistentVolumeClaim) -> bool {
+        let uid = claim.metadata.uid.as_ref();
+        uid.is_some_and(|uid| self.bystanders.contains(uid))
     }
 
     /// The names of its claims.

@@ -56,8 +56,10 @@ impl ServerProvision {
             .await?;
         now.objects
             .retain(|o| !old.holds(o.metadata.uid.as_deref()));
-        now.volumes
-            .retain(|v| !old.holds(v.claim.metadata.uid.as_deref()));
+        now.volumes.retain(|v| {
+            let went = old.holds(v.claim.metadata.uid.as_deref());
+            !went && !old.is_bystander(&v.claim)
+        });
         Ok(now)
     }
 

@@ -36,7 +36,11 @@ impl ServerReplacement {
         Ok(())
     }
 
-    async fn now(&self, ctx: &Ctx, volume: &PersistentVolume) -> Result<Option<PersistentVolume>> {
+    pub(super) async fn now(
+        &self,
+        ctx: &Ctx,
+        volume: &PersistentVolume,
+    ) -> Result<Option<PersistentVolume>> {
         let now = self.volume(ctx, &volume.name_any()).await?;
         Ok(now.filter(|now| now.metadata.uid == volume.metadata.uid))
     }
@@ -98,7 +102,7 @@ impl ServerReplacement {
     }
 }
 
-fn claim_name(volume: &PersistentVolume) -> String {
+pub(super) fn claim_name(volume: &PersistentVolume) -> String {
     let spec = volume.spec.as_ref();
     let claim = spec.and_then(|s| s.claim_ref.as_ref());
     claim

@@ -11,7 +11,9 @@ use crate::k8s::{
     check_manifest,
 };
 use crate::model::{DatabaseFacts, ReplacedServer};
-use crate::postgres::{PgProvision, Session, TargetLock, application, neighbours, roles_needed};
+use crate::postgres::{
+    PgProvision, Session, TargetLock, application, neighbours, roles_needed, server_error,
+};
 use crate::project::Project;
 use crate::project::compose::provision_options;
 use crate::spec::{ReplaceSpec, Spec};
@@ -84,6 +86,10 @@ impl Project {
         }
         server.databases = others;
         server.databases.retain(|name| allowed.contains(name));
+        let folders = folders_of_data(&session).await?;
+        server
+            .obstacles
+            .extend(replacement.paths_that_go(ctx, &folders).await?);
         server.roles = roles_needed(&session).await?;
         // The role of the spec is what the new server is reached with.
         server.roles.retain(|role| *role != self.endpoint.user);
@@ -126,4 +132,19 @@ impl Project {
             ..backends
         })
     }
+}
+
+/// The folders on the server that its data is in, those that this role may know of.
+async fn folders_of_data(session: &Session) -> Result<Vec<String>> {
+    let rows = session
+        .query(
+            "select setting from pg_catalog.pg_settings where name = 'data_directory'
+             union all
+             select l from pg_catalog.pg_tablespace t, pg_catalog.pg_tablespace_location(t.oid) l
+              where l like '/%'",
+            &[],
+        )
+        .await;
+    let rows = rows.map_err(|e| server_error("could not ask where the server's data is", e))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }

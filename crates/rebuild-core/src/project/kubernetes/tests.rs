@@ -6,6 +6,7 @@ mod replace;
 mod rights;
 mod snapshots;
 mod trouble;
+mod volumes;
 mod whole;
 
 use super::*;

@@ -54,7 +54,7 @@ pub(super) async fn rows(world: &World) -> String {
     world.sql("select count(*)::text from public.item").await
 }
 
-async fn run(world: &World, more: &str, how: &str) -> crate::engine::Report {
+pub(super) async fn run(world: &World, more: &str, how: &str) -> crate::engine::Report {
     // What is waited for on the stack of a test adds up there.
     let ran = async {
         let project = world.open(&world.replacing(more, how)).await;
@@ -63,7 +63,11 @@ async fn run(world: &World, more: &str, how: &str) -> crate::engine::Report {
     Box::pin(ran).await.expect("a run")
 }
 
-async fn rollback(world: &World, run: &RunId, accept_writes: bool) -> crate::engine::Report {
+pub(super) async fn rollback(
+    world: &World,
+    run: &RunId,
+    accept_writes: bool,
+) -> crate::engine::Report {
     let back = async {
         let project = world.open(&world.replacing("", HOW)).await;
         project
@@ -214,7 +218,19 @@ async fn the_old_volumes_go_when_they_are_purged_and_not_before() {
 async fn a_new_server_that_does_not_come_takes_the_run_back() {
     let world = filled().await;
     let (old_volume, old_server) = (volume(&world).await, server(&world).await);
-    let broken = World::server_manifest().replace("postgres:16", "postgres:99");
+    // Its pods mount a claim as well that was there before, and that no run may take away.
+    world.apply(&claim("shared")).await;
+    let shared = world.get("claim", "shared").await.expect("a claim");
+    let broken = World::server_manifest()
+        .replace("postgres:16", "postgres:99")
+        .replace(
+            "volumeMounts: [",
+            "volumeMounts: [{ name: shared, mountPath: /shared }, ",
+        )
+        .replace(
+            "      containers:",
+            "      volumes: [{ name: shared, persistentVolumeClaim: { claimName: shared } }]\n      containers:",
+        );
     world.write("server.yaml", &broken);
     let report = run(&world, "", &HOW.replace("60s", world.in_vain())).await;
     let told = world.told.text();
@@ -229,13 +245,27 @@ async fn a_new_server_that_does_not_come_takes_the_run_back() {
     assert_eq!(rows(&world).await, "100");
     let used = ("Bound".to_owned(), "Delete".to_owned());
     assert_eq!(volume_state(&world, &old_volume).await, used);
-    assert_eq!(world.names("claim").await, ["data-db-0"]);
+    assert_eq!(world.names("claim").await, ["data-db-0", "shared"]);
+    let still = world.get("claim", "shared").await.expect("it is there");
+    assert_eq!(still["metadata"]["uid"], shared["metadata"]["uid"]);
+    assert_eq!(
+        still["metadata"]["deletionTimestamp"],
+        serde_json::Value::Null
+    );
     assert_eq!(world.names("lease").await, [""; 0]);
     world.end().await;
 }
 
+/// The manifest of a claim.
+fn claim(name: &str) -> String {
+    format!(
+        "{{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: {name}}},
+           spec: {{accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}}}"
+    )
+}
+
 /// What the plan says that stands in the way.
-async fn obstacles(world: &World, how: &str) -> String {
+pub(super) async fn obstacles(world: &World, how: &str) -> String {
     let project = world
         .open(&world.replacing("", how))
         .await
@@ -294,6 +324,16 @@ async fn what_would_be_lost_with_the_server_stands_in_the_way() {
     );
     let reader = world.api("pod").delete("reader", &Default::default()).await;
     reader.expect("it goes");
+
+    world.apply(&claim("other-db-0")).await;
+    let other = World::server_manifest().replace("name: data", "name: other");
+    world.write("server.yaml", &other);
+    let found = obstacles(&world, HOW).await;
+    assert!(
+        found.contains("claim \"other-db-0\" is there already, and the new server would start on"),
+        "{found}"
+    );
+    world.write("server.yaml", &World::server_manifest());
 
     let Some(inside) = world.inside("an account without rights, and an operator") else {
         return world.end().await;

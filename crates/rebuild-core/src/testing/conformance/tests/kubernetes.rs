@@ -9,7 +9,7 @@ use crate::event::Ctx;
 use crate::k8s::{Cluster, ClusterWorkload, LeaseLock};
 use crate::testing::conformance::{self, LockStage, WorkloadStage};
 use crate::testing::kubernetes::World;
-use crate::traits::{Lock, Workload};
+use crate::traits::{Lock, Workload, WorkloadState};
 
 const WORKLOADS: &str = r#"
 apiVersion: apps/v1
@@ -142,6 +142,35 @@ async fn a_pod_that_was_evicted_long_ago_is_not_waited_for() {
     );
     api.start(&ctx, &before).await.expect("started");
     world.await_ready("deployment", "api", 2).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_stateful_set_that_would_lose_its_volumes_is_not_scaled_down() {
+    let world = World::empty().await;
+    let losing = WORKLOADS.replace(
+        "  serviceName: queue\n",
+        "  serviceName: queue\n  persistentVolumeClaimRetentionPolicy: { whenScaled: Delete }\n",
+    );
+    assert_ne!(losing, WORKLOADS);
+    world.apply(&losing).await;
+    world.await_ready("statefulset", "queue", 1).await;
+    let limit = Duration::from_secs(60);
+    let queue = "statefulset/queue".parse().expect("a workload");
+    let queue = ClusterWorkload::new(world.cluster().await, "it", queue, limit);
+    let ctx = Ctx::quiet();
+    let before = WorkloadState {
+        running: true,
+        detail: serde_json::json!({ "replicas": 1 }),
+    };
+    for refused in [
+        queue.look(&ctx).await.map(|_| ()),
+        queue.stop(&ctx, &before).await,
+    ] {
+        let refused = refused.expect_err("its volumes would go");
+        assert!(refused.is_refusal(), "{refused:?}");
+    }
+    world.await_ready("statefulset", "queue", 1).await;
     world.end().await;
 }
 
