@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::kept::{Kept, Side};
 use super::{ANSWERS_WITHIN, InstanceLock, InstanceReplacement};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Identity};
 use crate::traits::{Backup, DestroyPermit, ProvenBackup, RetireRequest, Retired, Teardown};
@@ -71,6 +71,31 @@ impl InstanceTeardown {
         DestroyPermit::by_backup(target, &proof)
     }
 
+    /// Takes the new database out of service: the backup of its instance, which the old one's is restored over,
+    /// then has every row that was ever committed to it, also where the restore comes much later.
+    async fn shut_successor(&self, ctx: &Ctx, retired: &Retired) -> Result<()> {
+        let Some(new) = &retired.successor else {
+            return Ok(());
+        };
+        let in_service = match self.database.look(ctx, &retired.old.name).await {
+            Ok(now) => now.filter(|now| now.is_same_thing(new)),
+            // An instance that does not answer takes no rows.
+            Err(e) if e.kind() == ErrorKind::Unreachable => None,
+            Err(e) => return Err(e),
+        };
+        let Some(target) = in_service else {
+            return Ok(());
+        };
+        let request = RetireRequest {
+            target,
+            retired_name: new.name.clone(),
+            successor: None,
+            successor_marks: serde_json::Value::Null,
+            unchanged_since: None,
+        };
+        self.database.retire(ctx, &request).await.map(|_| ())
+    }
+
     /// True if the old instance is there, whether it never went or is back.
     async fn is_there(&self, ctx: &Ctx, retired: &Retired) -> Result<bool> {
         let now = self.database.look(ctx, &retired.old.name).await?;
@@ -120,6 +145,7 @@ impl Teardown for InstanceTeardown {
             return self.database.reinstate(ctx, &retired.alone()).await;
         };
         let other = retired.successor.as_ref().map(|new| &*new.server);
+        self.shut_successor(ctx, retired).await?;
         self.lock.leave(ctx).await?;
         let replacement = &self.replacement;
         Box::pin(replacement.bring_back(ctx, &kept, other.unwrap_or_default())).await?;

@@ -296,3 +296,27 @@ async fn a_new_instance_that_cannot_be_made_brings_the_old_one_back() {
     assert_eq!(server_and_rows(&world).await, old);
     world.google.assert_clean();
 }
+
+#[tokio::test]
+async fn nobody_writes_to_a_new_instance_whose_way_back_has_begun() {
+    let world = World::new().await;
+    let spec = replacing(&world, "", "");
+    let (old, _) = server_and_rows(&world).await;
+    let report = run(&world, &spec).await;
+    assert_eq!(report.ending, Ending::Done, "{report:?}");
+    let restore = "sql.instances.restoreBackup";
+    world.google.deny(restore);
+    let back = rollback(&world, &spec, &report.run).await;
+    assert_eq!(back.ending, Ending::Stuck, "{back:?}");
+    assert_eq!(kept(&world).await.len(), 2, "what is restored over is kept");
+    // What was written now would be in no copy.
+    let project = world.project(&spec).await.expect("a project");
+    let shut = Session::open(project.endpoint(), "test").await;
+    let shut = shut.err().expect("it is out of service");
+    assert!(shut.chain().contains("3D000"), "{}", shut.chain());
+    world.google.allow(restore);
+    let back = rollback(&world, &spec, &report.run).await;
+    assert_eq!(back.ending, Ending::RolledBack, "{back:?}");
+    assert_eq!(server_and_rows(&world).await, (old, 2000));
+    world.google.assert_clean();
+}
