@@ -170,6 +170,11 @@ impl WriteMarks {
         for (oid, now) in &new {
             match old.get(oid) {
                 None => changes.push(Change::Created(now.table.clone())),
+                // Under its next name it is none that the other reading knows.
+                Some(then) if then.table != now.table => {
+                    let (gone, new) = (then.table.clone(), now.table.clone());
+                    changes.extend([Change::Dropped(gone), Change::Created(new)]);
+                }
                 Some(then) if then != now => changes.push(Change::Table(now.table.clone())),
                 Some(_) => {}
             }

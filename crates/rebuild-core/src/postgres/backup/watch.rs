@@ -68,7 +68,6 @@ impl WriteWatch for PgBackup {
 struct Suspects<'a> {
     tables: Vec<&'a TableEntry>,
     created: BTreeSet<TableName>,
-    sequences: bool,
     large_objects: bool,
 }
 
@@ -91,11 +90,11 @@ impl<'a> Suspects<'a> {
                 Change::Table(table) => {
                     written.insert(table);
                 }
-                Change::Sequence(_) => suspects.sequences = true,
+                // All of them are looked at in any case.
+                Change::Sequence(_) => {}
                 Change::LargeObjects => suspects.large_objects = true,
             }
         }
-        suspects.sequences |= all;
         suspects.large_objects |= all;
         suspects.tables = manifest
             .tables
@@ -132,9 +131,9 @@ impl Comparing<'_> {
     async fn run(&self, suspects: Suspects<'_>) -> Result<Vec<String>> {
         let mut changed = self.new_tables(&suspects.created).await?;
         changed.extend(self.tables(&suspects.tables).await?);
-        if suspects.sequences {
-            changed.extend(self.sequences().await?);
-        }
+        changed.extend(self.new_columns(&suspects.tables).await?);
+        // A sequence that was set and never called has no mark.
+        changed.extend(self.sequences().await?);
         if suspects.large_objects {
             let options = &self.backup.options;
             let now = large_objects::add_up(self.ctx, &self.session, options).await?;
@@ -157,6 +156,23 @@ impl Comparing<'_> {
             .filter(|t| t.holds_rows() && created.contains(&t.table) && !known.contains(&t.table))
             .map(|t| format!("{} (new)", t.table))
             .collect())
+    }
+
+    /// Columns that the backup does not have, of tables that were written to: nobody knows what they hold.
+    async fn new_columns(&self, suspects: &[&TableEntry]) -> Result<Vec<String>> {
+        if suspects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut changed = Vec::new();
+        for live in list_tables(&self.session).await? {
+            let Some(entry) = suspects.iter().find(|e| e.table == live.table) else {
+                continue;
+            };
+            let known = |name: &String| entry.columns.iter().any(|c| c.name == *name);
+            let new = live.column_names().into_iter().filter(|name| !known(name));
+            changed.extend(new.map(|name| format!("{} (new column {name})", live.table)));
+        }
+        Ok(changed)
     }
 
     async fn tables(&self, suspects: &[&TableEntry]) -> Result<Vec<String>> {

@@ -30,8 +30,10 @@ pub(super) async fn retire(
 
     let check = match &request.unchanged_since {
         Some(backup) => {
+            // What is written while everything is compared is seen by the last look.
+            let look = last_look(teardown, ctx, target).await?;
             refuse_changed(&teardown.watch.changed_since(ctx, target, backup).await?)?;
-            Some(last_look(teardown, ctx, target).await?)
+            Some(look)
         }
         None => None,
     };

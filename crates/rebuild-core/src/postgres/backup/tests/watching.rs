@@ -33,6 +33,7 @@ async fn what_was_written_since_a_backup_is_named_and_nothing_else() {
         &world,
         "create table public.a (id serial, x int); create table public.b (x int);
          insert into public.a (x) values (1), (2); insert into public.b values (1);
+         create sequence public.idle; create table public.r (x int);
          create type public.e as enum ('one', 'two');
          create table public.h (x public.e) partition by hash (x);
          create table public.h0 partition of public.h for values with (modulus 2, remainder 0);
@@ -57,6 +58,19 @@ async fn what_was_written_since_a_backup_is_named_and_nothing_else() {
         (
             "select pg_catalog.lo_put(4711, 1, 'x')",
             &["the large objects"],
+        ),
+        // It was never called, and leaves no mark.
+        (
+            "select pg_catalog.setval('public.idle', 5000, false)",
+            &["sequence public.idle"],
+        ),
+        (
+            "alter table public.r rename to renamed; insert into public.renamed values (1)",
+            &["public.renamed (new)", "public.r (gone)"],
+        ),
+        (
+            "alter table public.b add extra text; update public.b set extra = 'x'",
+            &["public.b (new column extra)"],
         ),
         ("create table public.c (x int)", &["public.c (new)"]),
         ("drop table public.c", &["public.c (gone)"]),
