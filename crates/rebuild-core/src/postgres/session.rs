@@ -44,7 +44,8 @@ const PINNED: &str = "
         ('idle_session_timeout', '0'),
         ('transaction_timeout', '0'),
         ('jit', 'off'),
-        ('xmloption', 'content')
+        ('xmloption', 'content'),
+        ('array_nulls', 'on')
     ) as pinned(name, value)
     where pg_catalog.current_setting(name, true) is not null";
 

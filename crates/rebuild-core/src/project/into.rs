@@ -111,7 +111,7 @@ impl Destination {
         choice: RestoreChoice,
         loaders: Option<Loaders<'_>>,
     ) -> Result<(Identity, Verdict)> {
-        let takes = |t: &TableEntry| choice.takes(&t.table);
+        let takes = |t: &TableEntry| choice.takes(t);
         let manifest = self.backup().readable(id, takes).await?;
         if !choice.tables.is_empty() && !manifest.tables.iter().any(takes) {
             return Err(
@@ -119,6 +119,7 @@ impl Destination {
                     .hint(format!("see its tables with: rebuild backups show {id}")),
             );
         }
+        choice.require_some(&manifest)?;
         let rows = Rows::Stored(choice, loaders);
         self.make(ctx, name, &manifest, rows).await
     }
@@ -160,7 +161,7 @@ impl Destination {
             // A name that is taken is refused below, and needs no reading first.
             Rows::Stored(choice, _) if self.precheck && !taken => {
                 let backup = self.backup();
-                let takes = |t: &TableEntry| choice.takes(&t.table);
+                let takes = |t: &TableEntry| choice.takes(t);
                 let reading = backup.require_chunks(ctx, manifest, takes);
                 let title = "read the rows of the backup, and compare their checksums";
                 ctx.step("precheck", title, reading).await?;

@@ -38,6 +38,8 @@ pub struct TablePatterns(Vec<Pattern>);
 
 #[derive(Clone, Debug)]
 struct Pattern {
+    /// As it was written.
+    text: String,
     schema: GlobMatcher,
     table: GlobMatcher,
     column: Option<GlobMatcher>,
@@ -71,6 +73,7 @@ impl TablePatterns {
                 _ => return Err(no_table(text, "it has more than three parts")),
             };
             Ok(Pattern {
+                text: text.clone(),
                 schema: parts[0].matcher(text)?,
                 table: parts[1].matcher(text)?,
                 column,
@@ -91,6 +94,13 @@ impl TablePatterns {
     /// True if a pattern matches the table.
     pub fn matches(&self, table: &TableName) -> bool {
         self.0.iter().any(|p| p.column.is_none() && p.is_in(table))
+    }
+
+    /// The patterns that match none of the tables, as they were written.
+    pub(crate) fn without_match(&self, tables: &[&TableName]) -> Vec<&str> {
+        let matches = |p: &&Pattern| tables.iter().any(|table| p.is_in(table));
+        let without = self.0.iter().filter(|p| !matches(p));
+        without.map(|p| p.text.as_str()).collect()
     }
 
     /// True if a pattern matches the column, or the whole table.

@@ -32,7 +32,7 @@ impl BackedUp for PgRestorer {
         self.choice.require_some(&manifest)?;
         let restored = manifest.tables.iter().filter(|e| {
             let table = &e.table;
-            let chosen = self.choice.takes(table);
+            let chosen = self.choice.takes(e);
             // Of an extension's tables only the user's rows are known.
             let counted = e.condition.is_none();
             let ours = self.own_schema || !super::placement::is_a_migrators(table);

@@ -31,7 +31,7 @@ pub(super) async fn casts(
         if placed.into.is_none() || placed.same {
             continue;
         }
-        let type_name = match is_there(session, &column.type_name).await? {
+        let type_name = match !placed.redefined && is_there(session, &column.type_name).await? {
             true => column.type_name.clone(),
             false => of_any_length(&column.base),
         };

@@ -38,6 +38,19 @@ const TRIGGERS: &str = "
                or lc.oid in (select up.relid from pg_catalog.pg_partition_ancestors(c.oid) up (relid)))
      order by n.nspname, c.relname, t.tgname";
 
+/// The rules of tables that rows are given to by INSERT; COPY does not look at them
+/// (<https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-NOTES>).
+const RULES: &str = "
+    select n.nspname, c.relname, r.rulename, r.ev_enabled::pg_catalog.text
+      from pg_catalog.pg_rewrite r
+      join pg_catalog.pg_class c on c.oid = r.ev_class
+      join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+      join rows from (pg_catalog.unnest($1::pg_catalog.text[]),
+                      pg_catalog.unnest($2::pg_catalog.text[])) loaded (s, t)
+        on loaded.s = n.nspname and loaded.t = c.relname
+     where c.relkind in ('r', 'p') and r.ev_enabled <> 'D'
+     order by n.nspname, c.relname, r.rulename";
+
 /// What is done before the rows come, and what after them.
 #[derive(Default)]
 pub(super) struct Detached {
@@ -47,7 +60,7 @@ pub(super) struct Detached {
     pub(super) after: Vec<Work>,
 }
 
-/// How to drop every foreign key between tables and to disable the triggers of `loaded`, and how
+/// How to drop every foreign key between tables and to disable the triggers and rules of `loaded`, and how
 /// to bring them back; adding a foreign key checks every row.
 ///
 /// # Errors
@@ -89,24 +102,26 @@ pub(super) async fn detach(session: &Session, loaded: &[TableName]) -> Result<De
     }
     let schemas: Vec<&str> = loaded.iter().map(|t| t.schema.as_str()).collect();
     let names: Vec<&str> = loaded.iter().map(|t| t.name.as_str()).collect();
-    let triggers = session
-        .query(TRIGGERS, &[&schemas, &names])
-        .await
-        .map_err(|e| server_error("could not read the triggers", e))?;
-    for row in triggers {
-        let table = TableName::new(row.get::<_, String>(0), row.get::<_, String>(1));
-        let (table, name) = (qualified(&table)?, ident(row.get(2))?);
-        let enable = match row.get::<_, &str>(3) {
-            "A" => "enable always",
-            "R" => "enable replica",
-            _ => "enable",
-        };
-        work.before.push(Work::Before {
-            sql: format!("alter table only {table} disable trigger {name}"),
-        });
-        work.after.push(Work::Then {
-            sql: format!("alter table only {table} {enable} trigger {name}"),
-        });
+    for (kind, query) in [("trigger", TRIGGERS), ("rule", RULES)] {
+        let found = session
+            .query(query, &[&schemas, &names])
+            .await
+            .map_err(|e| server_error(format!("could not read the {kind}s"), e))?;
+        for row in found {
+            let table = TableName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+            let (table, name) = (qualified(&table)?, ident(row.get(2))?);
+            let enable = match row.get::<_, &str>(3) {
+                "A" => "enable always",
+                "R" => "enable replica",
+                _ => "enable",
+            };
+            work.before.push(Work::Before {
+                sql: format!("alter table only {table} disable {kind} {name}"),
+            });
+            work.after.push(Work::Then {
+                sql: format!("alter table only {table} {enable} {kind} {name}"),
+            });
+        }
     }
     Ok(work)
 }

@@ -116,6 +116,7 @@ fn beside(entry: &TableEntry, placement: &Placement) -> Placement {
             false => of_any_length(&column.base),
         }),
         same: true,
+        redefined: false,
     });
     Placement {
         entry: placement.entry,

@@ -116,7 +116,7 @@ impl PgRestorer {
     ) -> Result<RestoreReport> {
         let shelf = Shelf::new(self.store.clone());
         let manifest = shelf.manifest(backup).await?;
-        let chosen = |entry: &TableEntry| self.choice.takes(&entry.table);
+        let chosen = |entry: &TableEntry| self.choice.takes(entry);
         shelf.require_files(&manifest, chosen).await?;
         let session = self.open(ctx, db).await?;
         let placements = self.placements(&session, &manifest).await?;

@@ -23,8 +23,13 @@ const VERSION_TABLES: [&str; 8] = [
     "_sqlx_migrations",
 ];
 
-/// The schema with our own history of schema files.
-const OUR_SCHEMA: &str = "rebuild";
+/// Our own history of schema files. Somebody may have other tables in a schema of that name.
+const OUR_HISTORY: (&str, &str) = ("rebuild", "schema_history");
+
+/// True for the table of our own history.
+fn is_our_history(table: &TableName) -> bool {
+    (table.schema.as_str(), table.name.as_str()) == OUR_HISTORY
+}
 
 /// Which rows are restored, and which may be left behind.
 #[derive(Clone, Debug, Default)]
@@ -36,9 +41,10 @@ pub struct RestoreChoice {
 }
 
 impl RestoreChoice {
-    /// True if rows of `table` are restored.
-    pub(crate) fn takes(&self, table: &TableName) -> bool {
-        self.tables.is_empty() || self.tables.matches(table)
+    /// True if rows of a table of the backup are restored. A partitioned table stands for its partitions.
+    pub(crate) fn takes(&self, entry: &TableEntry) -> bool {
+        let matches = |table: &TableName| self.tables.matches(table);
+        self.tables.is_empty() || named(entry).any(matches)
     }
 
     /// True if the data may be left behind.
@@ -49,18 +55,21 @@ impl RestoreChoice {
         }
     }
 
-    /// Makes sure that there is something to restore where there is anything at all: a pattern
-    /// that was mistyped would leave an empty database, which compares well with nothing.
+    /// Makes sure that each pattern means a table: one that was mistyped would leave that table empty, which
+    /// compares well with nothing.
     ///
     /// # Errors
-    /// A refusal: the backup has tables, and none of them is to be restored.
-    pub(super) fn require_some(&self, manifest: &Manifest) -> Result<()> {
+    /// A refusal: the backup has tables, and one of the patterns matches none of them.
+    pub(crate) fn require_some(&self, manifest: &Manifest) -> Result<()> {
         let tables = &manifest.tables;
-        if tables.is_empty() || tables.iter().any(|entry| self.takes(&entry.table)) {
+        let names: Vec<&TableName> = tables.iter().flat_map(named).collect();
+        let without = self.tables.without_match(&names);
+        if tables.is_empty() || without.is_empty() {
             return Ok(());
         }
         Err(Error::refused(format!(
-            "restore.tables matches none of the {} tables of {}",
+            "restore.tables: {} matches none of the {} tables of {}",
+            without.join(", "),
             tables.len(),
             manifest.id
         ))
@@ -83,6 +92,12 @@ pub(super) struct Placement {
     pub(super) shared: bool,
 }
 
+/// The names that a table of the backup goes by: its own, and that of what it is a partition of.
+fn named(entry: &TableEntry) -> impl Iterator<Item = &TableName> {
+    let trees = entry.partition_of.iter().chain(&entry.root);
+    std::iter::once(&entry.table).chain(trees)
+}
+
 /// Where one column of the stream goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Placed {
@@ -92,6 +107,9 @@ pub(super) struct Placed {
     pub(super) into: Option<String>,
     /// True if that is the type it had.
     pub(super) same: bool,
+    /// The type has the name that it had, and is another: a domain of another base. What is written in binary form
+    /// as the one would be read as the other.
+    pub(super) redefined: bool,
 }
 
 impl Placement {
@@ -129,7 +147,7 @@ impl Placements {
         let mut found = Self::default();
         let by_name: BTreeMap<&TableName, &LiveTable> =
             live.iter().map(|t| (&t.table, t)).collect();
-        let chosen = (manifest.tables.iter().enumerate()).filter(|(_, e)| choice.takes(&e.table));
+        let chosen = (manifest.tables.iter().enumerate()).filter(|(_, e)| choice.takes(e));
         let there = |table: &TableName| by_name.get(table).is_some_and(|t| t.takes_rows());
         let homes = homes(chosen.clone().map(|(_, entry)| entry), there);
         for ((index, entry), home) in chosen.zip(homes) {
@@ -173,7 +191,10 @@ impl Placements {
             placed.push(Placed {
                 name: column.name.clone(),
                 into: into.map(|c| c.assigned_from()),
-                same: into.is_some_and(|c| c.type_name == column.type_name),
+                same: into
+                    .is_some_and(|c| c.type_name == column.type_name && c.base_name == column.base),
+                redefined: into
+                    .is_some_and(|c| c.type_name == column.type_name && c.base_name != column.base),
             });
         }
         let known: BTreeSet<&str> = entry.columns.iter().map(|c| c.name.as_str()).collect();
@@ -258,7 +279,7 @@ pub(super) fn describe(unplaced: &Unplaced) -> String {
 
 /// True for a table in which a migrator, or we ourselves, keep book of what was applied.
 pub(super) fn is_a_migrators(table: &TableName) -> bool {
-    table.schema == OUR_SCHEMA || VERSION_TABLES.contains(&table.name.as_str())
+    is_our_history(table) || VERSION_TABLES.contains(&table.name.as_str())
 }
 
 /// True if the rows that the new schema's migrator wrote there are the right ones.
@@ -270,7 +291,7 @@ pub(super) async fn is_bookkeeping(
     table: &TableName,
     live: &BTreeMap<&TableName, &LiveTable>,
 ) -> Result<bool> {
-    if table.schema == OUR_SCHEMA {
+    if is_our_history(table) {
         return Ok(true);
     }
     let here = live.get(table).filter(|t| t.holds_rows());

@@ -41,7 +41,7 @@ struct Waiting {
     weight: Weight,
 }
 
-const STAGES: usize = 5;
+const STAGES: usize = 6;
 const EXCLUSIVE: usize = 1 << 20;
 
 /// Small pieces that one worker does in one transaction. Each locks a table and what belongs to
@@ -51,19 +51,38 @@ const TOGETHER: usize = 20;
 /// Pieces of tables with no more bytes of rows than this are small.
 const SMALL: Weight = 1 << 20;
 
-/// Rows and builds overlap; what comes after waits for all of them.
+/// Rows and builds overlap; what comes after waits for all of them. A function of an index may read other tables,
+/// whatever it says of itself, and what it found there stays in the index: its build waits for all rows.
 fn stage(work: &Work) -> usize {
     match work {
         Work::Before { .. } => 0,
+        Work::Build { sql, .. } if calls_functions(sql) => 2,
         Work::Rows { .. }
         | Work::Stream { .. }
         | Work::CsvFile { .. }
         | Work::LargeObjects
         | Work::Build { .. } => 1,
-        Work::Attach { .. } => 2,
-        Work::ForeignKey { .. } => 3,
-        Work::Then { .. } => 4,
+        Work::Attach { .. } => 3,
+        Work::ForeignKey { .. } => 4,
+        Work::Then { .. } => 5,
     }
+}
+
+/// True if a statement of pg_dump may call a function or an operator that is not the server's own: those alone are
+/// written with their schema, `s.f(` and `OPERATOR(s.+)`. What looks like it and is none only waits.
+fn calls_functions(sql: &str) -> bool {
+    if sql.contains("OPERATOR(") {
+        return true;
+    }
+    sql.match_indices('.').any(|(at, _)| {
+        let name = &sql[at + 1..];
+        let after = match name.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').map_or("", |(_, after)| after),
+            None => name.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_' || c == '$'),
+        };
+        // A quote in a name ends it here.
+        after.starts_with(['(', '"'])
+    })
 }
 
 /// True for what is done in the order of the list, one at a time.
@@ -283,6 +302,53 @@ mod tests {
 
     fn done(schedule: &Schedule, item: &Item, table: Option<&str>) {
         schedule.done(std::slice::from_ref(item), |_| table);
+    }
+
+    #[test]
+    fn an_index_that_calls_a_function_waits_for_all_rows() {
+        for (sql, waits) in [
+            (
+                "CREATE INDEX i ON public.t USING btree (a, lower(b)) WHERE (a > 0)",
+                false,
+            ),
+            (
+                "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT k PRIMARY KEY (a)",
+                false,
+            ),
+            (
+                "CREATE INDEX i ON public.t USING btree (public.rate_of(a))",
+                true,
+            ),
+            (
+                "CREATE INDEX i ON public.t USING btree (a) WHERE \"My S\".\"f g\"(a)",
+                true,
+            ),
+            (
+                "CREATE INDEX i ON public.t USING gin (a public.gin_trgm_ops)",
+                false,
+            ),
+            (
+                "CREATE INDEX i ON public.t USING btree (((a OPERATOR(public.+) b)))",
+                true,
+            ),
+        ] {
+            let build = Work::Build {
+                sql: sql.to_owned(),
+                table: "t0".to_owned(),
+                exclusive: false,
+            };
+            let items = vec![item(1, rows(0)), item(2, rows(1)), item(3, build)];
+            let schedule = Schedule::new(items, |work| match work {
+                Work::Rows { entry, .. } => (Some(format!("t{entry}")), SMALL + 1),
+                _ => (None, SMALL + 1),
+            });
+            let first = take(&schedule).expect("rows of t0");
+            let second = take(&schedule).expect("rows of t1");
+            done(&schedule, &first, Some("t0"));
+            assert_eq!(take(&schedule).is_none(), waits, "{sql}");
+            done(&schedule, &second, Some("t1"));
+            assert_eq!(take(&schedule).is_some(), waits, "{sql}");
+        }
     }
 
     #[test]

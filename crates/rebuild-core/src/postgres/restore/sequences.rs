@@ -27,7 +27,8 @@ const SEQUENCES: &str = "
       left join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid
        and a.atttypid in ('int2'::pg_catalog.regtype, 'int4'::pg_catalog.regtype,
                           'int8'::pg_catalog.regtype, 'numeric'::pg_catalog.regtype)
-     where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and n.nspname <> 'rebuild'
+     where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+       and not (n.nspname = 'rebuild' and c.relname ~ '^schema_history')
      order by n.nspname, c.relname";
 
 /// Sets every sequence that the backup knows, and moves the others past the columns they belong

@@ -166,6 +166,7 @@ async fn place(
             Placed {
                 name: name.clone(),
                 same: into.is_some(),
+                redefined: false,
                 into,
             }
         })

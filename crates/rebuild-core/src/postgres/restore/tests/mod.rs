@@ -8,6 +8,7 @@ mod locks;
 mod named;
 mod pitfalls;
 mod places;
+mod redefined;
 mod room;
 mod shared;
 mod some_tables;
