@@ -127,7 +127,7 @@ pub(crate) enum Command {
     Purge {
         /// The run; without it the newest.
         run: Option<RunId>,
-        /// The name of the database to destroy, typed.
+        /// The name of the target, typed; after a rollback, that of the new database, which is what is destroyed then.
         #[arg(long, value_name = "NAME")]
         confirm: Option<String>,
         /// Do not wait for the retention to end.

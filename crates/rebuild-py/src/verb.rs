@@ -179,9 +179,17 @@ impl Call {
         };
         let lookup = |name: &str| environment.get(name).map(str::to_owned);
         let spec = spec::from_value(value, &self.request.folder, &lookup)?;
-        // The journals are there even if the cluster that the database is in is not.
+        // What is in the store can be read though the database cannot be reached.
         let mut project = match self.request.verb {
-            Verb::Runs | Verb::ShowRun { .. } => {
+            Verb::Runs
+            | Verb::ShowRun { .. }
+            | Verb::Backups
+            | Verb::ShowBackup {
+                backup: Some(_), ..
+            }
+            | Verb::ExportBackup {
+                backup: Some(_), ..
+            } => {
                 Project::open_store(spec, &environment, self.events, self.stop).await?
             }
             _ => Project::open(spec, &environment, self.events, self.stop).await?,

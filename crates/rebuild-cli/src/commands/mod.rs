@@ -21,7 +21,7 @@ use rebuild_core::spec::{self, Spec};
 use rebuild_core::traits::Functions;
 use rebuild_core::{Error, Result};
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Backups, Command};
 use crate::exit::Code;
 use crate::output::Output;
 
@@ -70,7 +70,14 @@ pub(crate) async fn dispatch(
         Command::Backup { sharing } => {
             backups::take(&open().await?, sharing.sharing().as_ref(), output).await
         }
-        Command::Backups(command) => backups::backups(&open().await?, command, output).await,
+        Command::Backups(command) => {
+            // What is in the store can be read though the database cannot be reached.
+            let project = match command {
+                Backups::List | Backups::Show { .. } | Backups::Export { .. } => store().await?,
+                Backups::Check { .. } | Backups::Prune { .. } => open().await?,
+            };
+            backups::backups(&project, command, output).await
+        }
         Command::Instance(command) => instance::instance(&open().await?, command, output).await,
         Command::Restore {
             backup,

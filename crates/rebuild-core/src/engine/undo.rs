@@ -32,7 +32,7 @@ impl Engine {
             return Err(Error::refused(format!(
                 "the old database of {run} was purged, so it cannot come back by renaming"
             ))
-            .hint("restore its backup beside it: rebuild restore"));
+            .hint("restore its backup beside it: rebuild restore BACKUP --into NAME"));
         }
         active.tell_notes();
         let ctx = self.ctx(&active);

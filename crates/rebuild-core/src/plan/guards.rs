@@ -258,7 +258,7 @@ fn disk(rules: &Rules<'_>, survey: &Survey) -> Found {
                 "the server's disk has {} bytes free, and the new database needs about {copy}",
                 survey.server_free_bytes.unwrap_or_default()
             ),
-            "make room on the server, or purge what earlier runs retired: rebuild purge",
+            "make room on the server, or purge what an earlier run retired: rebuild purge RUN --now",
         ));
     }
     if rules.backup == BackupMode::Full && survey.store_free_bytes.is_some_and(|free| free < size) {
@@ -268,7 +268,7 @@ fn disk(rules: &Rules<'_>, survey: &Survey) -> Found {
                 "the store has {} bytes free, and the backup may need up to {size}",
                 survey.store_free_bytes.unwrap_or_default()
             ),
-            "make room in the store, or prune old backups: rebuild backups prune",
+            "make room in the store, or prune old backups: rebuild backups prune --keep-last N --yes",
         ));
     }
     found

@@ -36,7 +36,7 @@ fn room(target: &Plan) -> Option<Refusal> {
                 "the server's disk has {free} bytes free, and a rehearsal needs about {needed}, for a \
                  copy of the target and for the new database beside it"
             ),
-            "make room on the server, or purge what earlier runs retired: rebuild purge",
+            "make room on the server, or purge what an earlier run retired: rebuild purge RUN --now",
         )
     })
 }

@@ -213,7 +213,7 @@ fn full(what: &str, disk: &Disk, left: u64) -> Error {
         ),
     )
     .hint(
-        "make room there (rebuild purge destroys what earlier runs retired), then give the same \
+        "make room there (rebuild purge RUN --now destroys what an earlier run retired; rebuild runs list has them), then give the same \
          command again",
     )
 }

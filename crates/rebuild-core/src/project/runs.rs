@@ -6,6 +6,7 @@ use crate::engine::Report;
 use crate::error::{Error, Result};
 use crate::journal::{self, Ending, RunSummary};
 use crate::model::RunId;
+use crate::plan::Plan;
 
 impl Project {
     /// Every run in the store, newest first.
@@ -24,7 +25,7 @@ impl Project {
         journal::summary(&self.store, run).await
     }
 
-    /// `run`, or the newest one in the store.
+    /// `run`, or the newest one in the store of a database that is called like the target.
     ///
     /// # Errors
     /// There is none.
@@ -32,10 +33,29 @@ impl Project {
         if let Some(run) = run {
             return Ok(run);
         }
-        let newest = self.runs().await?.into_iter().next();
-        newest
+        let target = &self.endpoint.database;
+        // A store may be shared.
+        let mut runs = self.runs().await?.into_iter();
+        runs.find(|r| r.target.name == *target)
             .map(|r| r.id)
-            .ok_or_else(|| Error::usage("there is no run in the store yet"))
+            .ok_or_else(|| Error::usage(format!("there is no run of {target:?} in the store yet")))
+    }
+
+    /// Makes sure that a run is of this spec's target, and not of another database with which it shares the
+    /// store.
+    ///
+    /// # Errors
+    /// A refusal if it is not.
+    pub(super) fn require_own(&self, run: &RunId, plan: &Plan) -> Result<()> {
+        let target = &self.endpoint.database;
+        if plan.target.name == *target {
+            return Ok(());
+        }
+        Err(Error::refused(format!(
+            "{run} is of {:?}, and this spec's target is {target:?}",
+            plan.target.name
+        ))
+        .hint("give the spec of that database: -f FILE"))
     }
 
     /// The run that has not ended, if there is one: killed, halted, stuck, or going on elsewhere.

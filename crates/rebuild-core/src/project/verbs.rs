@@ -172,6 +172,7 @@ impl Project {
         accept_writes: bool,
     ) -> Result<Report> {
         let plan = journal::plan(&self.store, run).await?;
+        self.require_own(run, &plan)?;
         self.require_typed(&plan, confirm)?;
         let engine = self.engine(&plan)?;
         let options = RollbackOptions { accept_writes };
@@ -210,10 +211,14 @@ impl Project {
         now: bool,
     ) -> Result<Option<String>> {
         let summary = self.show_run(run).await?;
+        let plan = journal::plan(&self.store, run).await?;
+        self.require_own(run, &plan)?;
+        if summary.is_open() {
+            return Err(Error::refused(format!("{run} has not ended")).hint(self.ways_out(run).await));
+        }
         if !now {
             self.refuse_retained(&summary)?;
         }
-        let plan = journal::plan(&self.store, run).await?;
         // That of the new database, where the old one is back, the engine asks for.
         let goes_back = summary.ending == Some(Ending::RolledBack);
         if self.is_production(&plan)? && confirm.is_none() && !goes_back {

@@ -14,6 +14,11 @@ podFailurePolicy:
     - action: Ignore
       onPodConditions:
         - type: DisruptionTarget
+    # The run was taken back, or the spec is wrong: another pod would begin a new one.
+    - action: FailJob
+      onExitCodes:
+        operator: In
+        values: [1, 2]
 template:
   metadata:
     labels:

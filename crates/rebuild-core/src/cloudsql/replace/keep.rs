@@ -150,7 +150,7 @@ impl InstanceReplacement {
             "instance {} cannot be made from its backup: {why}",
             self.sql.name()
         ))
-        .hint("the rows are in the run's backup: rebuild restore"))
+        .hint("the rows are in the run's backup: rebuild restore BACKUP --into NAME"))
     }
 
     /// Deletes the backup.

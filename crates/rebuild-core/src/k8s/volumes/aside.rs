@@ -149,7 +149,7 @@ pub(super) fn gone(volume: &str) -> Error {
     Error::refused(format!(
         "volume {volume:?} is gone, or is another one of the same name"
     ))
-    .hint("the data is in the run's backup: rebuild restore")
+    .hint("the data is in the run's backup: rebuild restore BACKUP --into NAME")
 }
 
 pub(super) fn policy(volume: &PersistentVolume) -> Option<&str> {

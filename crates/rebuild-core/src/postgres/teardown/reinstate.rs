@@ -15,7 +15,7 @@ pub(super) async fn reinstate(teardown: &PgTeardown, ctx: &Ctx, retired: &Retire
             "{} no longer exists, so it cannot come back",
             retired.old
         ))
-        .hint("restore it from its backup: rebuild restore")
+        .hint("restore it from its backup: rebuild restore BACKUP --into NAME")
     })?;
     if now.name == retired.old.name {
         return Ok(());

@@ -154,3 +154,22 @@ async fn of_two_servers_with_one_name_each_has_its_own_backups() {
     let named = third.backup_or_newest(Some(ours.id.clone())).await;
     assert_eq!(named.expect("as it was named"), ours.id);
 }
+
+#[tokio::test]
+async fn a_run_of_another_database_is_not_taken_for_this_ones() {
+    let (cluster, folder) = (cluster().await, TempDir::new().expect("a folder"));
+    let cluster = cluster.expect("a server");
+    let [shop, crm] = projects(&cluster, &folder, ["shop", "crm"]).await;
+    let theirs = crm.run(None, None).await.expect("a run");
+    let none = shop.run_or_newest(None).await.expect_err("none of shop");
+    assert_eq!(none.kind(), ErrorKind::Usage, "{none:?}");
+    let ours = shop.run(None, None).await.expect("a run");
+    let later = crm.run(None, None).await.expect("a run");
+    let newest = shop.run_or_newest(None).await.expect("a run");
+    assert_eq!(newest, ours.run, "the newest of all is another database's");
+
+    let before = names(&cluster).await;
+    refused(shop.rollback(&later.run, None, true).await, "\"crm\"");
+    refused(shop.purge(&theirs.run, None, true).await, "\"crm\"");
+    assert_eq!(names(&cluster).await, before);
+}

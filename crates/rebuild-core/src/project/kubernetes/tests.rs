@@ -34,6 +34,7 @@ async fn the_journals_are_there_although_the_cluster_is_not() {
     let store = Project::open_store(spec(), &environment, events, Default::default()).await;
     let project = store.expect("a store");
     assert!(project.runs().await.expect("runs").is_empty());
+    assert!(project.backups().await.expect("backups").is_empty());
     // And no server of this machine is taken for the one in the cluster.
     assert_eq!(project.endpoint().port, 0);
     let error = project.status(false).await.expect_err("out of reach");

@@ -157,7 +157,7 @@ def purge(
     Args:
         spec: The spec.
         run: The run's id; without it the newest.
-        confirm: The name of the database to destroy.
+        confirm: The name of the target; after a rollback, that of the new database, which is what is destroyed then.
         now: Do not wait for the retention to end.
         on_event: Called with every event.
 
