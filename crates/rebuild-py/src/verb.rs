@@ -189,9 +189,7 @@ impl Call {
             }
             | Verb::ExportBackup {
                 backup: Some(_), ..
-            } => {
-                Project::open_store(spec, &environment, self.events, self.stop).await?
-            }
+            } => Project::open_store(spec, &environment, self.events, self.stop).await?,
             _ => Project::open(spec, &environment, self.events, self.stop).await?,
         };
         if let Some(functions) = self.functions {

@@ -192,6 +192,9 @@ fn warnings(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
             "the collation library is version {now}, and was {then} when the database was made; the rebuild sorts its indexes anew"
         ));
     }
+    warnings.extend(rules.unverified_tls.iter().map(|key| {
+        format!("{key}: whoever stands in between can pose as the server, for its certificate is not verified")
+    }));
     if rules.backup != BackupMode::Full {
         warnings.push(
             "the backup does not hold the rows: until it is purged, the retired database is their only copy".to_owned(),

@@ -76,6 +76,8 @@ pub struct Rules<'a> {
     pub may_drop: MayDrop<'a>,
     /// True if every restored row is compared with the backup.
     pub compares_content: bool,
+    /// The keys of the spec that accept TLS without a verified certificate.
+    pub unverified_tls: &'a [&'a str],
     /// BLAKE3 of the spec's meaning.
     pub spec_digest: &'a str,
 }

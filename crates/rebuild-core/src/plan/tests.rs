@@ -264,6 +264,13 @@ fn columns_of_another_type_are_warned_of_unless_their_values_are_compared() {
         ]
     );
     rules.compares_content = true;
+    rules.unverified_tls = &["target.insecure_tls"];
+    let warnings = plan_of(&rules, survey).warnings;
+    assert!(
+        warnings[0].starts_with("target.insecure_tls: "),
+        "{warnings:?}"
+    );
+    rules.unverified_tls = &[];
     assert_eq!(plan_of(&rules, survey).warnings, [""; 0]);
     rules.compares_content = false;
     rules.rows = RowsFrom::Nowhere;

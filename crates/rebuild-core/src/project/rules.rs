@@ -40,6 +40,17 @@ pub(crate) fn with_rules<T>(
         Some(column) => choice.may_drop.matches_column(table, column),
         None => choice.may_drop.matches(table),
     };
+    let source = spec
+        .source
+        .as_ref()
+        .is_some_and(|source| source.insecure_tls);
+    let unverified_tls: Vec<&str> = [
+        ("target.insecure_tls", spec.target.insecure_tls),
+        ("source.insecure_tls", source),
+    ]
+    .into_iter()
+    .filter_map(|(key, is_set)| is_set.then_some(key))
+    .collect();
     Ok(with(&Rules {
         endpoint,
         environment: spec.target.environment.as_deref(),
@@ -74,6 +85,7 @@ pub(crate) fn with_rules<T>(
         may_end: &may_end,
         may_drop: &may_drop,
         compares_content: spec.checks.iter().any(compares_content),
+        unverified_tls: &unverified_tls,
         spec_digest: spec.digest(),
     }))
 }

@@ -214,7 +214,9 @@ impl Project {
         let plan = journal::plan(&self.store, run).await?;
         self.require_own(run, &plan)?;
         if summary.is_open() {
-            return Err(Error::refused(format!("{run} has not ended")).hint(self.ways_out(run).await));
+            return Err(
+                Error::refused(format!("{run} has not ended")).hint(self.ways_out(run).await)
+            );
         }
         if !now {
             self.refuse_retained(&summary)?;

@@ -24,6 +24,7 @@ pub fn rules() -> Rules<'static> {
         may_end: &|_| false,
         may_drop: &|_, _| false,
         compares_content: false,
+        unverified_tls: &[],
         spec_digest: "spec",
     }
 }
