@@ -97,7 +97,7 @@ impl TablePatterns {
     }
 
     /// The patterns that match none of the tables, as they were written.
-    pub(crate) fn without_match(&self, tables: &[&TableName]) -> Vec<&str> {
+    pub fn without_match(&self, tables: &[&TableName]) -> Vec<&str> {
         let matches = |p: &&Pattern| tables.iter().any(|table| p.is_in(table));
         let without = self.0.iter().filter(|p| !matches(p));
         without.map(|p| p.text.as_str()).collect()
