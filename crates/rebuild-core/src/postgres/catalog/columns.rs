@@ -6,6 +6,11 @@ pub(super) fn queries(scope: &Scope) -> Vec<String> {
     vec![columns(scope)]
 }
 
+/// Servers since the minor releases of November 2026 (such as 15.20) keep a number of their own among the options of
+/// a column, another one in each database.
+const OPTIONS: &str =
+    "array(select o from pg_catalog.unnest(a.attoptions) o where o not like 'pg\\_attver=%')";
+
 /// A column of a composite type is called an attribute, as in `ALTER TYPE`.
 fn columns(scope: &Scope) -> String {
     format!(
@@ -50,7 +55,7 @@ fn columns(scope: &Scope) -> String {
             14,
             "case a.attcompression when 'p' then 'pglz' when 'l' then 'lz4' end"
         ),
-        options = sorted("a.attoptions"),
+        options = sorted(OPTIONS),
         foreign = sorted("a.attfdwoptions"),
         grants = grants("a.attacl", 'c', "c.relowner"),
         covered = scope.covers("n.nspname"),
