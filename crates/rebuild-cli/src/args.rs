@@ -158,7 +158,8 @@ pub(crate) enum Command {
         tables: Vec<String>,
         /// Restore this dump instead: an archive of pg_dump (custom, directory, tar), or a SQL
         /// file, as it is or under gzip or zstd. SQL may be an object in a bucket, s3://... or
-        /// gs://..., for example an export of Cloud SQL.
+        /// gs://..., for example an export of Cloud SQL. Its statements must be in UTF-8, as pg_dump
+        /// --encoding=UTF8 writes them.
         #[arg(long, value_name = "PATH", conflicts_with_all = ["backup", "tables", "workers"])]
         from: Option<PathBuf>,
         /// Give a role of the dump another name; may be given several times.
@@ -183,8 +184,9 @@ pub(crate) enum Command {
     /// Copy a database into a new one, from server to server, and compare every row.
     ///
     /// All rows are as they were at one moment. The schema and the large objects go by way of a
-    /// temporary folder. If anything fails, what was made is removed; a copy that was killed is
-    /// not resumed: drop the database it left, and copy again. No spec is read, but with --workers:
+    /// temporary folder. If anything fails, what was made is removed, but for a copy whose rows were
+    /// compared and differ, which is left to be looked at. One that was killed is not resumed: drop
+    /// the database it left, and copy again. No spec is read, but with --workers:
     /// its store is where they find their work.
     Copy {
         /// The database to copy: a URL or a conninfo string.

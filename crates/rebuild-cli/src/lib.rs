@@ -45,7 +45,7 @@ pub async fn run(
         eprintln!("warning: this process's memory could not be kept out of core files: {e}");
     }
     log();
-    let output = output::Output::new(args.output);
+    let output = output::Output::new(args.output, &args.file);
     let code = match commands::dispatch(args, functions, &output).await {
         Ok(code) => code,
         Err(e) => {

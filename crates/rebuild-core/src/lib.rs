@@ -32,6 +32,7 @@ pub mod project;
 #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
 mod sealed;
 pub mod secret;
+mod shell;
 pub mod spec;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
@@ -44,6 +45,7 @@ pub mod work;
 pub use environment::Environment;
 pub use error::{Error, ErrorKind, Result, clean};
 pub use secret::Secret;
+pub use shell::shell_word;
 
 /// The examples of the README are compiled with the others.
 #[cfg(all(doctest, feature = "postgres"))]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use rebuild_core::Result;
-use rebuild_core::model::{BackupId, Outcome, Verdict};
+use rebuild_core::model::{BackupId, Identity, Outcome, Verdict};
 use rebuild_core::plan::bytes;
 use rebuild_core::postgres::{ExportFormat, Manifest, RoleMap};
 use rebuild_core::project::{Project, Sharing};
@@ -114,7 +114,7 @@ pub(super) async fn restore(
         } else {
             "only the rows of the tables given with --table; the others are empty\n"
         };
-        format!("restored {id} into {db}\n{alone}") + &checks(verdict)
+        format!("restored {id} into {db}\n{alone}") + &compared(db, verdict)
     });
     Ok(code(&verdict))
 }
@@ -142,7 +142,7 @@ pub(super) async fn restore_dump(
                 "left out with the role {role}: {statements} statements"
             );
         }
-        text + &checks(verdict)
+        text + &compared(db, verdict)
     });
     Ok(code(&restored.2))
 }
@@ -193,6 +193,19 @@ pub(super) fn checks(verdict: &Verdict) -> String {
         for line in lines {
             let _ = writeln!(out, "          {line}");
         }
+    }
+    out
+}
+
+/// What the checks of a new database say. One that failed them is left, to be looked at.
+pub(super) fn compared(db: &Identity, verdict: &Verdict) -> String {
+    let mut out = checks(verdict);
+    if !verdict.passed() {
+        let name = db.name.replace('"', "\"\"");
+        let _ = writeln!(
+            out,
+            "{db} is not proven to be what it should be; it is left to be looked at. To remove it: DROP DATABASE \"{name}\""
+        );
     }
     out
 }

@@ -7,7 +7,7 @@ use rebuild_core::model::{Identity, Verdict};
 use rebuild_core::postgres::Environment;
 use rebuild_core::project::{self, Project, Sharing};
 
-use super::backups::{checks, code};
+use super::backups::{code, compared};
 use crate::exit::Code;
 use crate::keep;
 use crate::output::Output;
@@ -58,7 +58,7 @@ pub(super) async fn copy_shared(
 
 fn told(source: &str, db: &Identity, verdict: &Verdict, output: &Output) -> Code {
     output.data(&(db, verdict), |(db, verdict)| {
-        format!("copied {source} into {db}\n") + &checks(verdict)
+        format!("copied {source} into {db}\n") + &compared(db, verdict)
     });
     code(verdict)
 }

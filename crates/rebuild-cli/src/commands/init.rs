@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rebuild_core::postgres::Environment;
 use rebuild_core::project;
-use rebuild_core::{Error, ErrorKind, Result};
+use rebuild_core::{Error, ErrorKind, Result, shell_word};
 
 use crate::exit::Code;
 use crate::output::Output;
@@ -29,7 +29,10 @@ pub(super) async fn init(
         Error::new(ErrorKind::Io, format!("could not write {}", file.display())).caused_by(e)
     })?;
     output.data(&file.display().to_string(), |file| {
-        format!("wrote {file}\n\nnext: read it, then: rebuild -f {file} plan\n")
+        format!(
+            "wrote {file}\n\nnext: read it, then: rebuild -f {} plan\n",
+            shell_word(file)
+        )
     });
     Ok(Code::Done)
 }

@@ -95,8 +95,15 @@ pub(super) async fn purge(
 }
 
 fn show(report: &Report, output: &Output) -> Code {
-    output.data(report, text);
-    Code::of_report(report)
+    let advised = |text: &String| output.advice(text);
+    let report = Report {
+        hint: report.hint.as_ref().map(advised),
+        left: report.left.iter().map(advised).collect(),
+        next: report.next.as_ref().map(advised),
+        ..report.clone()
+    };
+    output.data(&report, text);
+    Code::of_report(&report)
 }
 
 fn text(report: &Report) -> String {

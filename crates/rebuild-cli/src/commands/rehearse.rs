@@ -17,7 +17,7 @@ pub(super) async fn rehearse(
     output: &Output,
 ) -> Result<Code> {
     let rehearsal = Box::pin(project.rehearse(name)).await?;
-    output.data(&rehearsal, text);
+    output.data(&rehearsal, |r| output.advice(&text(r)));
     Ok(Code::of_ending(rehearsal.ending))
 }
 

@@ -1,8 +1,11 @@
 //! How a program finds the database it is to work on: in its environment.
 
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
 use super::percent::encode;
 use crate::event::Ctx;
-use crate::model::{Endpoint, Host};
+use crate::model::{Endpoint, Host, SslMode};
 use crate::postgres::application;
 use crate::secret::Secret;
 
@@ -73,7 +76,7 @@ fn variable(keyword: &'static str) -> &'static str {
 
 /// The database as a URL that libpq and its kin read. TLS is left to PGSSLMODE: some drivers
 /// refuse a URL with parameters they do not know.
-pub(crate) fn url(endpoint: &Endpoint, prefix: &str) -> String {
+fn url(endpoint: &Endpoint, prefix: &str) -> String {
     let user = encode(&endpoint.user);
     let password = endpoint
         .password()
@@ -93,12 +96,45 @@ pub(crate) fn url(endpoint: &Endpoint, prefix: &str) -> String {
     }
 }
 
+/// As [`url`], with the address and with what the connection asks of TLS.
+pub(crate) fn url_with_tls(endpoint: &Endpoint, prefix: &str) -> String {
+    let mut url = url(endpoint, prefix);
+    if matches!(endpoint.host, Host::Socket(_)) {
+        return url;
+    }
+    let file = |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string());
+    let asked = endpoint.sslmode != SslMode::VerifyFull;
+    let keywords = [
+        ("hostaddr", endpoint.hostaddr.map(|a| a.to_string())),
+        (
+            "sslmode",
+            asked.then(|| endpoint.sslmode.as_str().to_owned()),
+        ),
+        ("sslrootcert", file(&endpoint.sslrootcert)),
+        ("sslcert", file(&endpoint.sslcert)),
+        ("sslkey", file(&endpoint.sslkey)),
+        (
+            "channel_binding",
+            endpoint
+                .require_channel_binding
+                .then(|| "require".to_owned()),
+        ),
+    ];
+    let given = keywords
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)));
+    for (n, (name, value)) in given.enumerate() {
+        let sign = if n == 0 { '?' } else { '&' };
+        let _ = write!(url, "{sign}{name}={}", encode(&value));
+    }
+    url
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::SslMode;
 
     fn endpoint(host: Host, password: Option<&str>) -> Endpoint {
         Endpoint {
@@ -142,6 +178,22 @@ mod tests {
             url(&endpoint(socket, None), "postgres://"),
             "postgres://o%27neil%40corp@/my%20app?host=%2Frun%2Fpostgres%20ql&port=6432"
         );
+    }
+
+    #[test]
+    fn what_is_asked_of_tls_is_in_a_url_that_is_kept() {
+        let tcp = Host::Tcp("db.example".to_owned());
+        let mut tcp = endpoint(tcp, None);
+        tcp.sslmode = SslMode::VerifyCa;
+        tcp.sslkey = Some("/k&y".into());
+        assert_eq!(
+            url_with_tls(&tcp, "postgresql://"),
+            "postgresql://o%27neil%40corp@db.example:6432/my%20app?hostaddr=10.0.0.1&sslmode=verify-ca\
+             &sslrootcert=%2Fetc%2Fca.pem&sslkey=%2Fk%26y&channel_binding=require"
+        );
+        let socket = endpoint(Host::Socket("/run".into()), None);
+        let of_socket = url(&socket, "postgresql://");
+        assert_eq!(url_with_tls(&socket, "postgresql://"), of_socket);
     }
 
     #[test]

@@ -125,7 +125,11 @@ impl Engine {
             ),
             steps: active.remaining(),
         });
-        match self.forward(&mut active).await? {
+        let pass = match self.forward(&mut active).await {
+            Ok(pass) => pass,
+            Err(e) => return self.unrecorded(&active, e, began).await,
+        };
+        match pass {
             Pass::Done => self.end(active, Ending::Done, None, began).await,
             Pass::Halted(e) => self.end(active, Ending::Halted, Some(e), began).await,
             Pass::Failed(e) => {

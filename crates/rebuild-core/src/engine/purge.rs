@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::journal::{Body, Ending};
 use crate::model::RunId;
+use crate::shell_word;
 use crate::traits::{DestroyPermit, ProvenBackup, Retired};
 
 impl Engine {
@@ -66,7 +67,7 @@ impl Engine {
         let id = active.facts().backup()?;
         let (summary, verdict) = self.backends.backup.check(ctx, &id).await?;
         let proof = ProvenBackup::accept(summary, &verdict, &aside.old)
-            .map_err(|e| e.hint(format!("or give --confirm {}", aside.old.name)))?;
+            .map_err(|e| e.hint(format!("or give --confirm {}", shell_word(&aside.old.name))))?;
         DestroyPermit::by_backup(&aside.old, &proof)
     }
 }

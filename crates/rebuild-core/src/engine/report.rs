@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::event::EventKind;
 use crate::journal::{Body, Ending};
 use crate::model::RunId;
+use crate::shell_word;
 
 /// What a call of the engine came to.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -54,14 +55,46 @@ impl Engine {
         error: Option<Error>,
         began: Instant,
     ) -> Result<Report> {
-        active.journal.append(Body::Ended { ending }).await?;
+        if let Err(e) = active.journal.append(Body::Ended { ending }).await {
+            return self.unrecorded(&active, e, began).await;
+        }
         self.release(&active).await;
-        let report = self.report(&active, ending, error.as_ref(), began);
+        Ok(self.finished(&active, ending, error.as_ref(), began))
+    }
+
+    /// Gives the lock back, and reports a run whose journal could not be written: it stands where its last
+    /// record says, and goes on from there.
+    ///
+    /// # Errors
+    /// `why`, if it is that another process has taken the run.
+    pub(super) async fn unrecorded(
+        &self,
+        active: &Active,
+        why: Error,
+        began: Instant,
+    ) -> Result<Report> {
+        self.release(active).await;
+        if why.is_refusal() {
+            return Err(why);
+        }
+        let hint = "see to the store; what was done last is looked at before anything else is done";
+        let why = why.hint(hint);
+        Ok(self.finished(active, Ending::Halted, Some(&why), began))
+    }
+
+    fn finished(
+        &self,
+        active: &Active,
+        ending: Ending,
+        error: Option<&Error>,
+        began: Instant,
+    ) -> Report {
+        let report = self.report(active, ending, error, began);
         active.events.send(EventKind::RunFinished {
             ending: ending.to_string(),
             seconds: report.seconds,
         });
-        Ok(report)
+        report
     }
 
     /// Gives the lock back. A failure is a warning: what was done under the lock is done.
@@ -144,7 +177,11 @@ fn left(active: &Active, ending: Ending) -> Vec<String> {
             ));
         }
         Ending::RolledBack if active.journal.state().went_live() => {
-            let purge = format!("rebuild purge {} --confirm {}", active.run, names.staged);
+            let purge = format!(
+                "rebuild purge {} --confirm {}",
+                active.run,
+                shell_word(&names.staged)
+            );
             match active.plan.replaced() {
                 Some(server) => left.push(server.was_in_service(&purge)),
                 None => left.extend(staged_left(&names.staged, &purge)),

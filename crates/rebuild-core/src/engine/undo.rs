@@ -96,6 +96,20 @@ impl Engine {
             let e = cause.unwrap_or(e);
             return self.end(active, Ending::Halted, Some(e), began).await;
         }
+        match self.undo_all(&mut active, &ctx, cause).await {
+            Ok((ending, error)) => self.end(active, ending, error, began).await,
+            Err(e) => self.unrecorded(&active, e, began).await,
+        }
+    }
+
+    /// Undoes every step that needs it, in reverse. How the run stands then, and why it is not done. An error is
+    /// the journal's.
+    async fn undo_all(
+        &self,
+        active: &mut Active,
+        ctx: &Ctx,
+        cause: Option<Error>,
+    ) -> Result<(Ending, Option<Error>)> {
         let why = cause
             .as_ref()
             .map_or_else(|| "asked for".to_owned(), Error::chain);
@@ -103,14 +117,11 @@ impl Engine {
         if !active.journal.state().rolling_back() || active.journal.state().ending().is_some() {
             active.journal.append(Body::RollbackBegan { why }).await?;
         }
-        match self.is_promoted(&active, &ctx).await {
+        match self.is_promoted(active, ctx).await {
             Ok(true) => active.journal.append(Body::WentLive).await?,
             Ok(false) => {}
             // Undone as if it were not in service, the new database would be thrown away.
-            Err(e) => {
-                let e = cause.unwrap_or(e);
-                return self.end(active, Ending::Halted, Some(e), began).await;
-            }
+            Err(e) => return Ok((Ending::Halted, Some(cause.unwrap_or(e)))),
         }
         let facts = active.facts();
         let stays = [facts.infrastructure_left(), facts.backfills_left()].concat();
@@ -123,17 +134,17 @@ impl Engine {
                 continue;
             }
             let span = tracing::info_span!("undo", run = %active.run, step = step.id);
-            let undone = self.undo_step(&mut active, &ctx, step);
+            let undone = self.undo_step(active, ctx, step);
             if let Err(e) = undone.instrument(span).await? {
                 let ending = if e.kind() == ErrorKind::Unreachable {
                     Ending::Halted
                 } else {
                     Ending::Stuck
                 };
-                return self.end(active, ending, Some(e), began).await;
+                return Ok((ending, Some(e)));
             }
         }
-        self.end(active, Ending::RolledBack, cause, began).await
+        Ok((Ending::RolledBack, cause))
     }
 
     /// True if the new database went into service without a record of it, as when the answer to

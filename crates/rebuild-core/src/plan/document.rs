@@ -7,6 +7,7 @@ use super::rules::means_production;
 use super::{Drift, Survey, guards, infrastructure};
 use crate::error::{Error, Result};
 use crate::model::{Identity, RunId};
+use crate::shell_word;
 use crate::traits::{AppliedFile, BackupMode};
 
 /// The format of a stored plan. A plan of another version is refused.
@@ -215,7 +216,7 @@ impl Plan {
 
     fn typed(&self, command: String) -> String {
         match self.is_production() {
-            true => format!("{command} --confirm {}", self.target.name),
+            true => format!("{command} --confirm {}", shell_word(&self.target.name)),
             false => command,
         }
     }
@@ -241,7 +242,7 @@ impl Plan {
             let name = &self.target.name;
             return Err(
                 Error::refused(format!("{why}, so the name {name:?} must be typed"))
-                    .hint(format!("give --confirm {name}")),
+                    .hint(format!("give --confirm {}", shell_word(name))),
             );
         }
         Ok(())

@@ -28,7 +28,7 @@ pub async fn template(endpoint: &Endpoint, elsewhere: bool, store: &str) -> Resu
             password: None,
             ..endpoint.clone()
         };
-        command::url(&nobody, "postgresql://")
+        command::url_with_tls(&nobody, "postgresql://")
     };
     Ok(text(&found, migration.as_ref(), &url, store))
 }

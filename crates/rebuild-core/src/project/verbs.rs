@@ -16,6 +16,7 @@ use crate::journal::{self, Ending, RunSummary};
 use crate::model::{BackupId, Endpoint, RunId, Verdict};
 use crate::plan::{Plan, Survey};
 use crate::postgres::{Comparison, PgComparison, PgCsvRestorer, compare};
+use crate::shell_word;
 use crate::spec::SchemaSource;
 use crate::traits::{BackupMode, Surveyor, Verifier, VerifyRequest};
 
@@ -193,7 +194,7 @@ impl Project {
                 "{:?} is labelled as production, so its name must be typed",
                 target.name
             ))
-            .hint(format!("give --confirm {}", target.name)));
+            .hint(format!("give --confirm {}", shell_word(&target.name))));
         }
         Ok(())
     }
@@ -228,7 +229,7 @@ impl Project {
                 "{:?} is labelled as production, so the name of what is destroyed must be typed",
                 plan.target.name
             ))
-            .hint(format!("give --confirm {}", plan.target.name)));
+            .hint(format!("give --confirm {}", shell_word(&plan.target.name))));
         }
         let engine = self.engine(&plan)?;
         Box::pin(engine.purge(run, confirm)).await

@@ -3,6 +3,7 @@
 use super::{BackupMode, BackupSummary};
 use crate::error::{Error, Result};
 use crate::model::{BackupId, Identity, Verdict};
+use crate::shell_word;
 
 /// A backup that was read back whole in this process. Cannot be made by hand, stored or sent.
 #[derive(Debug)]
@@ -85,7 +86,7 @@ impl DestroyPermit {
             return Err(Error::refused(format!(
                 "to destroy {what} its name must be given; {typed:?} is not it"
             ))
-            .hint(format!("give --confirm {}", what.name)));
+            .hint(format!("give --confirm {}", shell_word(&what.name))));
         }
         Ok(Self {
             what: what.clone(),
