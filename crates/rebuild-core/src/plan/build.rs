@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::steps::steps;
 use super::{
     PLAN_VERSION, Plan, RowsFrom, Rules, SchemaFrom, Strategy, Survey, gcp, guards, infrastructure,
-    instance, refresh, releases, replaced,
+    instance, refresh, releases, replaced, values,
 };
 use crate::error::{Error, Result};
 use crate::model::{ReplacedInstance, ReplacedServer, TableKind};
@@ -135,7 +135,9 @@ fn losses(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
                  backup"
             )),
         }
-    } else if let Some(drift) = &survey.drift {
+    }
+    losses.extend(values::left_behind(rules, survey));
+    if let (RowsFrom::Backup, Some(drift)) = (rules.rows, &survey.drift) {
         for (table, rows) in survey.lost_tables() {
             losses.push(format!(
                 "no place in the new schema: table {table} with {}",
@@ -212,7 +214,7 @@ fn warnings(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
     warnings.extend(gcp::warnings(survey));
     warnings.extend(infrastructure::warnings(survey));
     warnings.extend(migrations(rules, survey));
-    warnings.extend(other_types(rules, survey));
+    warnings.extend(values::warnings(rules, survey));
     let source = survey.source.iter();
     warnings.extend(source.flat_map(|source| source.notes.clone()));
     for file in &survey.schema.changed {
@@ -221,25 +223,6 @@ fn warnings(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
         ));
     }
     warnings
-}
-
-/// A value that is too long for its new type is refused, and one that is rounded is not.
-fn other_types(rules: &Rules<'_>, survey: &Survey) -> Option<String> {
-    if rules.compares_content || !matches!(rules.rows, RowsFrom::Backup) {
-        return None;
-    }
-    let tables = survey.drift.iter().flat_map(|drift| &drift.tables);
-    let changed = tables.flat_map(|t| t.changed_columns.iter().map(move |c| (&t.table, c)));
-    let columns: Vec<String> = changed
-        .map(|(table, (column, live, new))| format!("{table}.{column} ({live} -> {new})"))
-        .collect();
-    (!columns.is_empty()).then(|| {
-        format!(
-            "values of {} are given another type; [[verify]] with kind = \"content\" finds those that do \
-             not survive it",
-            columns.join(", ")
-        )
-    })
 }
 
 /// What the versions say that migration tools record in the live and in the new schema.

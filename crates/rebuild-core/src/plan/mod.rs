@@ -22,6 +22,7 @@ mod steps;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod values;
 
 pub use cluster::cluster_lines;
 pub use document::{PLAN_VERSION, Plan, PlannedStep, Refusal, StepKind, Strategy};
@@ -35,7 +36,7 @@ pub use refresh::source_lines;
 #[cfg(feature = "postgres")]
 pub(crate) use rehearsal::{deletes_only, makes_only, may_begin};
 pub use render::{bytes, drift_lines};
-pub use rules::{MayDrop, MayEnd, RowsFrom, Rules, SchemaFrom};
+pub use rules::{MayDrop, MayEnd, RowsFrom, Rules, SchemaFrom, Takes};
 pub use survey::{
     Drift, PRODUCTION_MARK, PlannedInfrastructure, SourceSurvey, Survey, TableDrift, ToolFacts,
 };

@@ -41,6 +41,9 @@ pub type MayEnd<'a> = &'a (dyn Fn(&SessionFacts) -> bool + Sync);
 /// Decides whether data may be left behind: of a column, or of the whole table.
 pub type MayDrop<'a> = &'a (dyn Fn(&TableName, Option<&str>) -> bool + Sync);
 
+/// Decides whether the rows of a table are restored.
+pub type Takes<'a> = &'a (dyn Fn(&TableName) -> bool + Sync);
+
 /// What the spec asks for.
 #[derive(Clone, Copy)]
 pub struct Rules<'a> {
@@ -72,6 +75,8 @@ pub struct Rules<'a> {
     pub tasks: &'a [String],
     /// Which sessions may be ended.
     pub may_end: MayEnd<'a>,
+    /// Which tables get their rows back from the backup.
+    pub takes: Takes<'a>,
     /// Which data may be left behind.
     pub may_drop: MayDrop<'a>,
     /// True if every restored row is compared with the backup.

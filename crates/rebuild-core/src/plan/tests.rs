@@ -5,7 +5,7 @@ mod stored;
 mod warnings;
 
 use super::{Drift, Plan, Refusal, RowsFrom, Rules, SchemaFrom, Survey, TableDrift};
-use crate::model::{Obstacle, SessionFacts, TableName};
+use crate::model::{Obstacle, SessionFacts, TableFacts, TableKind, TableName};
 use crate::testing::sim::Sim;
 use crate::testing::survey::{rules, survey};
 use crate::traits::BackupMode;
@@ -279,6 +279,66 @@ fn columns_of_another_type_are_warned_of_unless_their_values_are_compared() {
         [""; 0],
         "nothing is carried over"
     );
+}
+
+#[test]
+fn what_the_new_database_has_otherwise_is_warned_of() {
+    let mut rules = rules();
+    rules.compares_content = true;
+    let plan = plan_of(&rules, |s| {
+        let mut drift = lost_column();
+        let table = &mut drift.tables[0];
+        table.lost_columns.clear();
+        let zoned = [
+            "at",
+            "timestamp without time zone",
+            "timestamp with time zone",
+        ];
+        let finer = [
+            "seen",
+            "timestamp(0) with time zone",
+            "timestamp(3) with time zone",
+        ];
+        let text = ["told", "text", "timestamp with time zone"];
+        let columns = [zoned, finer, text].map(|c| c.map(str::to_owned).into());
+        table.changed_columns = columns.into();
+        s.drift = Some(drift);
+        s.server_free_bytes = Some(1 << 40);
+        let settings = &mut s.inventory.database.settings;
+        settings.push((None, "default_transaction_read_only=on".to_owned()));
+    });
+    assert_eq!(
+        plan.warnings,
+        [
+            "public.gpu.at gets or loses its time zone: values without one are taken for UTC",
+            "app has default_transaction_read_only = on, which does not come along; after the run: \
+             ALTER DATABASE \"app\" SET default_transaction_read_only = on"
+        ]
+    );
+}
+
+#[test]
+fn tables_that_are_not_restored_are_losses() {
+    let mut some = rules();
+    some.takes = &|table| ["taken", "tree"].contains(&table.name.as_str());
+    let fill = |s: &mut Survey| {
+        let table = |name: &str, rows: u64, root: Option<&str>| TableFacts {
+            table: TableName::new("public", name),
+            kind: TableKind::Table,
+            partition_of: root.map(|root| TableName::new("public", root)),
+            estimated_rows: Some(rows),
+            bytes: 8192,
+        };
+        let part = table("part", 7, Some("tree"));
+        s.inventory.tables = vec![table("taken", 1, None), table("left", 9, None), part];
+        s.inventory.tables.push(table("none", 0, None));
+        s.drift = Some(Drift::default());
+        s.server_free_bytes = Some(1 << 40);
+    };
+    let left =
+        "not in restore.tables: public.left with about 9 rows, which stay in the retired database";
+    assert_eq!(plan_of(&some, fill).losses, [left]);
+    assert_eq!(plan_of(&rules(), fill).losses, [""; 0]);
 }
 
 #[test]

@@ -40,6 +40,7 @@ pub(crate) fn with_rules<T>(
         Some(column) => choice.may_drop.matches_column(table, column),
         None => choice.may_drop.matches(table),
     };
+    let takes = |table: &TableName| choice.tables.is_empty() || choice.tables.matches(table);
     let source = spec
         .source
         .as_ref()
@@ -83,6 +84,7 @@ pub(crate) fn with_rules<T>(
         workloads: &workloads,
         tasks: &tasks,
         may_end: &may_end,
+        takes: &takes,
         may_drop: &may_drop,
         compares_content: spec.checks.iter().any(compares_content),
         unverified_tls: &unverified_tls,

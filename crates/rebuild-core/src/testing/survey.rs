@@ -22,6 +22,7 @@ pub fn rules() -> Rules<'static> {
         workloads: &[],
         tasks: &[],
         may_end: &|_| false,
+        takes: &|_| true,
         may_drop: &|_, _| false,
         compares_content: false,
         unverified_tls: &[],
