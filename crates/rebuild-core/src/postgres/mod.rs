@@ -75,7 +75,7 @@ pub(crate) use restore::empty_database;
 pub(crate) use restore::{COPY, RESTORE};
 pub use restore::{PgBackupSchema, PgComparison, PgCsvRestorer, PgRestorer, RestoreChoice};
 pub use room::{FreeSpace, TaskWithRoom};
-pub use rows::RowOptions;
+pub use rows::{RowOptions, TypeShape};
 pub use schema::{PgSqlFiles, SqlPart};
 pub use server_error::server_error;
 pub use session::Session;

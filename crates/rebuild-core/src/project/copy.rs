@@ -23,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 ///
 /// *Repeats:* refuses what an earlier call made. One that was killed leaves a database that says
 /// in its comment that it is being made; the next call refuses its name until it is dropped.
-/// *Destroys:* nothing. What was made is removed if anything fails.
+/// *Destroys:* nothing. What was made is removed if anything fails, but for a database
+/// whose comparison fails: the verdict tells of it.
 ///
 /// # Errors
 /// Both are the same database; the target exists; either server failed; the backup is not whole.

@@ -79,7 +79,8 @@ impl Destination {
     /// Makes a database `name` like the one that was backed up, restores its schema and the rows
     /// that `choice` picks into it, and compares every row. Before anything is made, the backup's
     /// files are looked at, and read where that is asked for; its rows are compared with their
-    /// checksums as they are loaded as well. What was made is removed if anything fails.
+    /// checksums as they are loaded as well. What was made is removed if anything
+    /// fails, but for a database whose comparison fails: the verdict tells of it.
     pub(super) async fn restore(
         &self,
         ctx: &Ctx,

@@ -17,6 +17,9 @@ pub struct Unplaced {
     pub column: Option<String>,
     /// Rows that carry data there.
     pub rows: u64,
+    /// Why it has none, where the schema has a column of that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// What a restore would do, found without doing it.

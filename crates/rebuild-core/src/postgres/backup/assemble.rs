@@ -143,6 +143,7 @@ fn entry_of(table: LiveTable, stored: StoredRows) -> TableEntry {
         name: column.name,
         type_name: column.type_name,
         base: column.base_name,
+        shape: column.shape,
         filled: *filled,
     });
     TableEntry {
@@ -150,6 +151,7 @@ fn entry_of(table: LiveTable, stored: StoredRows) -> TableEntry {
         estimated_rows: None,
         csv: None,
         columns: columns.collect(),
+        generated: table.generated,
         table: table.table,
         kind: table.kind,
         root: table.root,

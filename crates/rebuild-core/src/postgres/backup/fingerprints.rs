@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::homes::homes;
-use super::manifest::{Manifest, TableEntry};
+use super::manifest::{ColumnEntry, Manifest, TableEntry};
 use crate::error::Result;
 use crate::event::Ctx;
 use crate::model::{ContentHash, Endpoint, Identity, TableFingerprint, TableName};
@@ -80,7 +80,9 @@ pub(in crate::postgres) async fn compare_rows(
     let mut compared = Vec::new();
     for (home, entries) in groups {
         let then = sum_of(home, &entries);
-        let now = listed.get(home).map(|table| nothing_of(&then, table));
+        let now = listed
+            .get(home)
+            .map(|table| nothing_of(&then, entries[0], table));
         let mut count = 0;
         if let Some(now) = &now {
             for &part in parts.get(home).into_iter().flatten() {
@@ -160,12 +162,16 @@ fn sum_of(home: &TableName, entries: &[&TableEntry]) -> TableFingerprint {
     sum
 }
 
-/// The sum of no rows of `table`, with those of the columns that it has.
-fn nothing_of(then: &TableFingerprint, table: &LiveTable) -> TableFingerprint {
-    let there = table.column_names();
-    let columns = then.columns.iter().filter(|name| there.contains(name));
+/// The sum of no rows of `table`, with those of the columns of `entry` that it has and that values could have
+/// been given to.
+fn nothing_of(then: &TableFingerprint, entry: &TableEntry, table: &LiveTable) -> TableFingerprint {
+    let has = |column: &&ColumnEntry| {
+        let mut same_name = table.columns.iter().filter(|now| now.name == column.name);
+        same_name.any(|now| column.has_place_in(now).is_ok())
+    };
+    let columns = entry.columns.iter().filter(has).map(|c| c.name.clone());
     TableFingerprint {
-        columns: columns.cloned().collect(),
+        columns: columns.collect(),
         rows: 0,
         hash: ContentHash::default(),
         ..then.clone()

@@ -11,6 +11,8 @@ use crate::model::{
     BackupId, ContentHash, DatabaseFacts, Identity, RowForm, TableFingerprint, TableKind, TableName,
 };
 use crate::postgres::WriteMarks;
+use crate::postgres::rows::TypeShape;
+use crate::postgres::rows::columns::LiveColumn;
 use crate::sealed;
 use crate::traits::{BackupMode, BackupSummary};
 
@@ -86,6 +88,9 @@ pub struct TableEntry {
     pub form: RowForm,
     /// The columns, in order, without generated ones.
     pub columns: Vec<ColumnEntry>,
+    /// The generated columns, whose values are in no backup.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub generated: Vec<String>,
     /// For a table that belongs to an extension: which of its rows are the user's, as a `WHERE`
     /// clause, or empty for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,8 +134,25 @@ pub struct ColumnEntry {
     pub type_name: String,
     /// A built-in type that reads the same values, for where the type is missing.
     pub base: String,
+    /// What the type is made of, where it has parts: in another schema, its name may mean something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<TypeShape>,
     /// How many rows hold something other than NULL there.
     pub filled: u64,
+}
+
+impl ColumnEntry {
+    /// Whether values of this column can be given to the column `now` of the same name.
+    ///
+    /// # Errors
+    /// They cannot, for that reason.
+    pub(crate) fn has_place_in(&self, now: &LiveColumn) -> Result<(), String> {
+        let shapes = self.shape.as_ref().zip(now.shape.as_ref());
+        match shapes.and_then(|(then, now)| then.rearranged(now)) {
+            Some(why) => Err(why),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A complete COPY stream, compressed.

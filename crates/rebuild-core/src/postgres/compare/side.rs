@@ -185,7 +185,7 @@ async fn groups(session: &Session, tables: Vec<LiveTable>) -> Result<BTreeMap<Ta
             columns: table
                 .columns
                 .iter()
-                .map(|c| (c.name.clone(), c.type_name.clone()))
+                .map(|c| (c.name.clone(), c.full_type()))
                 .collect(),
             form: table.form(),
             key: keys.remove(&table.oid).unwrap_or_default(),

@@ -8,8 +8,9 @@ use super::rules::RefreshRules;
 use super::subset::{Chosen, SubsetTable, conditions};
 use crate::error::Result;
 use crate::model::{TableKind, TableName};
+use crate::postgres::rows::columns::LiveColumn;
 use crate::postgres::rows::names::Names;
-use crate::postgres::rows::tables::{LiveColumn, LiveTable};
+use crate::postgres::rows::tables::LiveTable;
 use crate::postgres::{Session, server_error};
 
 /// What the rules make of a database.

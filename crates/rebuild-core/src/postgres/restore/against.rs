@@ -70,7 +70,8 @@ impl BackedUp for PgRestorer {
     }
 }
 
-/// A [`PgRestorer`] as what a verification compares with, where that is to do more than it does alone.
+/// A [`PgRestorer`] as what a verification compares with, where that is to do more than it does alone: where the
+/// schema is the backup's own, tables and columns that the backup does not have are told too.
 pub struct PgComparison {
     /// What everything else is done by.
     pub restorer: PgRestorer,
@@ -104,9 +105,11 @@ impl BackedUp for PgComparison {
             None => Adders::Here,
         };
         let how = (adders, self.name_rows);
-        self.restorer
-            .differences_by(ctx, db, backup, except, how)
-            .await
+        let found = self.restorer.differences_by(ctx, db, backup, except, how);
+        let mut report = found.await?;
+        let unknown = self.restorer.unknown(ctx, db, backup, except).await?;
+        report.differing.extend(unknown);
+        Ok(report)
     }
 }
 

@@ -7,8 +7,8 @@ use super::placement::Placement;
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::postgres::backup::{Compared, Manifest, Picks, add_up_picked};
+use crate::postgres::rows::columns::of_any_length;
 use crate::postgres::rows::fingerprint::Casts;
-use crate::postgres::rows::tables::of_any_length;
 use crate::postgres::{Session, server_error};
 
 /// The types to read columns of a table of the database of `session` as that are of other types than in the
@@ -31,13 +31,27 @@ pub(super) async fn casts(
         if placed.into.is_none() || placed.same {
             continue;
         }
-        let type_name = match !placed.redefined && is_there(session, &column.type_name).await? {
-            true => column.type_name.clone(),
-            false => of_any_length(&column.base),
+        // The domain itself may be another one by now.
+        let domain_of = column.shape.as_ref().and_then(|s| s.domain_of.as_ref());
+        let type_name = if is_cut_by_a_cast(&column.base) {
+            of_any_length(&column.base)
+        } else if let Some(domain_of) = domain_of {
+            domain_of.clone()
+        } else if !placed.redefined && is_there(session, &column.type_name).await? {
+            column.type_name.clone()
+        } else {
+            of_any_length(&column.base)
         };
         casts.insert(column.name.clone(), type_name);
     }
     Ok(casts)
+}
+
+/// True for types that write a value the same whatever their length is: a cast to a length would cut a value that
+/// is longer now than it was, and hide that.
+fn is_cut_by_a_cast(base: &str) -> bool {
+    let element = base.strip_suffix("[]").unwrap_or(base);
+    ["character varying", "bit varying"].contains(&element)
 }
 
 /// Whether the database has a type of that name. One that cannot be sent in every encoding counts as none.

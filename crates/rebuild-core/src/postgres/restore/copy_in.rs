@@ -13,8 +13,8 @@ use crate::event::{Ctx, Unit};
 use crate::model::{RowForm, TableKind, TableName};
 use crate::postgres::backup::TableEntry;
 use crate::postgres::rows::RowOptions;
+use crate::postgres::rows::columns::of_any_length;
 use crate::postgres::rows::names::Names;
-use crate::postgres::rows::tables::of_any_length;
 use crate::postgres::{Session, ident, literal, qualified, server_error};
 
 /// Receives rows that cannot go straight into their table.

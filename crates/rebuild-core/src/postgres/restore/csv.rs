@@ -211,9 +211,7 @@ impl Restorer for PgCsvRestorer {
             Origin::Csv(files),
         )
         .await?;
-        // Those that no column owns have their values from the backup; the others follow the rows.
-        sequences::restore(&session, &manifest.sequences).await?;
-        sequences::restore(&session, &[]).await?;
+        sequences::restore_beside_rows(ctx, &session, &manifest.sequences).await?;
         let done = work::read(&session).await?.unwrap_or_default();
         session.close().await;
         let rows = done.iter().map(|item| match &item.work {

@@ -13,8 +13,9 @@ use crate::model::{Identity, TableKind, TableName};
 use crate::postgres::backup::{Manifest, TableEntry};
 use crate::postgres::compare::{KeyDifferences, Keys, primary_keys};
 use crate::postgres::room::Room;
+use crate::postgres::rows::columns::of_any_length;
 use crate::postgres::rows::fingerprint::Casts;
-use crate::postgres::rows::tables::{list_tables, of_any_length};
+use crate::postgres::rows::tables::list_tables;
 use crate::postgres::{Session, ident, qualified, server_error};
 
 /// Takes the rows of the backup beside those of the database; it ends with its session.

@@ -31,6 +31,7 @@ mod stream;
 mod stream_shared;
 #[cfg(test)]
 mod tests;
+mod unknown;
 mod work;
 
 use std::path::PathBuf;
@@ -139,7 +140,7 @@ impl PgRestorer {
         };
         let origin = Origin::Backup;
         run::run(self, ctx, db, &manifest, &placements, items, origin).await?;
-        sequences::restore(&session, &manifest.sequences).await?;
+        sequences::restore(ctx, &session, &manifest.sequences).await?;
         session.close().await;
         let rows = placements.placed.iter();
         Ok(RestoreReport {

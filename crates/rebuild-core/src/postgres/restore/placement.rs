@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Result};
 use crate::model::{TableKind, TableName};
-use crate::postgres::backup::{Manifest, TableEntry, homes};
-use crate::postgres::rows::tables::{LiveColumn, LiveTable, list_tables};
+use crate::postgres::backup::{ColumnEntry, Manifest, TableEntry, homes};
+use crate::postgres::rows::columns::LiveColumn;
+use crate::postgres::rows::tables::{LiveTable, list_tables};
 use crate::postgres::{Session, qualified, server_error};
 use crate::spec::TablePatterns;
 use crate::traits::{RestoreOutline, Unplaced};
@@ -107,8 +108,8 @@ pub(super) struct Placed {
     pub(super) into: Option<String>,
     /// True if that is the type it had.
     pub(super) same: bool,
-    /// The type has the name that it had, and is another: a domain of another base. What is written in binary form
-    /// as the one would be read as the other.
+    /// The type has the name that it had, and is another: a domain of another base or precision, a composite type
+    /// whose attributes are of other types. What is written as the one would be read as the other.
     pub(super) redefined: bool,
 }
 
@@ -169,6 +170,7 @@ impl Placements {
                     table: entry.table.clone(),
                     column: None,
                     rows: entry.rows,
+                    why: None,
                 });
             }
             return;
@@ -180,23 +182,26 @@ impl Placements {
             .collect();
         let mut placed = Vec::new();
         for column in &entry.columns {
-            let into = columns.get(column.name.as_str());
+            let now = columns.get(column.name.as_str()).copied();
+            let why = now.and_then(|now| column.has_place_in(now).err());
+            let into = now.filter(|_| why.is_none());
             if into.is_none() && column.filled > 0 {
                 self.unplaced.push(Unplaced {
                     table: entry.table.clone(),
                     column: Some(column.name.clone()),
                     rows: column.filled,
+                    why,
                 });
             }
+            let redefined = into.is_some_and(|now| is_redefined(column, now));
             placed.push(Placed {
                 name: column.name.clone(),
-                into: into.map(|c| c.assigned_from()),
-                same: into
-                    .is_some_and(|c| c.type_name == column.type_name && c.base_name == column.base),
-                redefined: into
-                    .is_some_and(|c| c.type_name == column.type_name && c.base_name != column.base),
+                into: into.map(LiveColumn::assigned_from),
+                same: into.is_some_and(|now| now.type_name == column.type_name) && !redefined,
+                redefined,
             });
         }
+        self.leave_generated(entry, &columns);
         let known: BTreeSet<&str> = entry.columns.iter().map(|c| c.name.as_str()).collect();
         for column in &target.columns {
             if !known.contains(column.name.as_str()) {
@@ -211,6 +216,18 @@ impl Placements {
             columns: placed,
             shared: false,
         });
+    }
+
+    /// Columns that the database computed, and does not any more: nobody would fill them.
+    fn leave_generated(&mut self, entry: &TableEntry, columns: &BTreeMap<&str, &LiveColumn>) {
+        let plain = (entry.generated.iter()).filter(|name| columns.contains_key(name.as_str()));
+        let unplaced = plain.filter(|_| entry.rows > 0).map(|name| Unplaced {
+            table: entry.table.clone(),
+            column: Some(name.clone()),
+            rows: entry.rows,
+            why: Some("it was generated, and a backup has no values of generated columns".into()),
+        });
+        self.unplaced.extend(unplaced);
     }
 
     /// Where the rows of the table go that is at `entry` in the manifest.
@@ -268,13 +285,21 @@ impl Placements {
 }
 
 pub(super) fn describe(unplaced: &Unplaced) -> String {
-    match &unplaced.column {
-        Some(column) => format!(
-            "column {}.{column} ({} rows have a value there)",
-            unplaced.table, unplaced.rows
-        ),
-        None => format!("table {} ({} rows)", unplaced.table, unplaced.rows),
+    let (table, rows) = (&unplaced.table, unplaced.rows);
+    match (&unplaced.column, &unplaced.why) {
+        (Some(column), None) => {
+            format!("column {table}.{column} ({rows} rows have a value there)")
+        }
+        (Some(column), Some(why)) => format!("column {table}.{column} ({rows} rows; {why})"),
+        (None, _) => format!("table {table} ({rows} rows)"),
     }
+}
+
+/// True if the type of a column goes by the name that it had, and is made of something else. What the types of an
+/// older backup were made of is not known.
+fn is_redefined(then: &ColumnEntry, now: &LiveColumn) -> bool {
+    let other_parts = then.shape.is_some() && then.shape != now.shape;
+    then.type_name == now.type_name && (then.base != now.base_name || other_parts)
 }
 
 /// True for a table in which a migrator, or we ourselves, keep book of what was applied.

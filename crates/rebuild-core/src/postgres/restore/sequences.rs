@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use tokio_postgres::Row;
 
 use crate::error::Result;
+use crate::event::Ctx;
 use crate::model::TableName;
 use crate::postgres::backup::SequenceEntry;
 use crate::postgres::{Session, qualified, server_error};
@@ -31,56 +32,110 @@ const SEQUENCES: &str = "
        and not (n.nspname = 'rebuild' and c.relname ~ '^schema_history')
      order by n.nspname, c.relname";
 
-/// Sets every sequence that the backup knows, and moves the others past the columns they belong
-/// to.
+/// Sets every sequence that the backup knows, and moves the others past the columns they belong to. Of those that
+/// the backup knows and the schema lacks, the values are told.
 ///
 /// *Repeats:* sets them again.
 ///
 /// # Errors
 /// The server said no.
-pub(super) async fn restore(session: &Session, known: &[SequenceEntry]) -> Result<()> {
-    let rows = session
-        .query(SEQUENCES, &[])
-        .await
-        .map_err(|e| server_error("could not read the sequences", e))?;
-    let name_of = |row: &Row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1));
-    let here: BTreeSet<TableName> = rows.iter().map(name_of).collect();
-    let known: Vec<&SequenceEntry> = known
-        .iter()
-        .filter(|s| here.contains(&s.sequence))
-        .collect();
-    set(session, &known).await?;
-    let mut seen: BTreeSet<TableName> = known.iter().map(|s| s.sequence.clone()).collect();
-    for row in rows {
-        let sequence = name_of(&row);
-        if !seen.insert(sequence.clone()) {
-            continue;
-        }
-        let schema: Option<String> = row.get(2);
-        let (Some(schema), Some(table), Some(column)) = (
-            schema,
-            row.get::<_, Option<String>>(3),
-            row.get::<_, Option<String>>(4),
-        ) else {
-            continue;
-        };
-        let owner = qualified(&TableName::new(schema, table))?;
-        let column = crate::postgres::ident(&column)?;
-        // What lies outside of its bounds, the sequence never gives.
-        let (min, max): (i64, i64) = (row.get(6), row.get(7));
-        let furthest = if row.get(5) { "max" } else { "min" };
-        let sql = format!(
-            "select pg_catalog.setval($1::pg_catalog.text::pg_catalog.regclass, v::pg_catalog.int8)
-               from (select pg_catalog.{furthest}({column}) as v from {owner}
-                      where {column} between {min} and {max}) as t
-              where v is not null"
-        );
-        session
-            .execute(&sql, &[&qualified(&sequence)?])
-            .await
-            .map_err(|e| server_error(format!("could not set sequence {sequence}"), e))?;
+pub(super) async fn restore(ctx: &Ctx, session: &Session, known: &[SequenceEntry]) -> Result<()> {
+    let here = Here::read(session).await?;
+    let seen = here.set(ctx, session, known).await?;
+    here.follow_rows(session, &seen).await
+}
+
+/// As [`restore`], for rows that are not the backup's: sequences that it knows are moved past the columns they
+/// belong to as well.
+///
+/// *Repeats:* sets them again.
+///
+/// # Errors
+/// The server said no.
+pub(super) async fn restore_beside_rows(
+    ctx: &Ctx,
+    session: &Session,
+    known: &[SequenceEntry],
+) -> Result<()> {
+    let here = Here::read(session).await?;
+    here.set(ctx, session, known).await?;
+    here.follow_rows(session, &BTreeSet::new()).await
+}
+
+/// The sequences of the database.
+struct Here(Vec<Row>);
+
+impl Here {
+    async fn read(session: &Session) -> Result<Self> {
+        let rows = session.query(SEQUENCES, &[]).await;
+        let rows = rows.map_err(|e| server_error("could not read the sequences", e))?;
+        Ok(Self(rows))
     }
-    Ok(())
+
+    /// Sets those of `known` that are here, and returns their names.
+    async fn set(
+        &self,
+        ctx: &Ctx,
+        session: &Session,
+        known: &[SequenceEntry],
+    ) -> Result<BTreeSet<TableName>> {
+        let here: BTreeSet<TableName> = self.0.iter().map(name_of).collect();
+        let (known, gone): (Vec<_>, Vec<_>) =
+            known.iter().partition(|s| here.contains(&s.sequence));
+        set(session, &known).await?;
+        let gone = gone.iter().filter(|s| s.is_called);
+        let gone: Vec<String> = gone
+            .map(|s| format!("{} (at {})", s.sequence, s.last_value))
+            .collect();
+        if !gone.is_empty() {
+            ctx.events.warn(format!(
+                "the new schema lacks sequences of the backup, whose values stay in it: {}",
+                gone.join(", ")
+            ));
+        }
+        Ok(known.iter().map(|s| s.sequence.clone()).collect())
+    }
+
+    /// Moves each sequence but those of `except` to the furthest value in the column it belongs to, and never back.
+    async fn follow_rows(&self, session: &Session, except: &BTreeSet<TableName>) -> Result<()> {
+        let mut seen = except.clone();
+        for row in &self.0 {
+            let sequence = name_of(row);
+            if !seen.insert(sequence.clone()) {
+                continue;
+            }
+            let (Some(schema), Some(table), Some(column)) = (
+                row.get::<_, Option<String>>(2),
+                row.get::<_, Option<String>>(3),
+                row.get::<_, Option<String>>(4),
+            ) else {
+                continue;
+            };
+            let owner = qualified(&TableName::new(schema, table))?;
+            let column = crate::postgres::ident(&column)?;
+            // What lies outside of its bounds, the sequence never gives.
+            let (min, max): (i64, i64) = (row.get(6), row.get(7));
+            let (furthest, beyond) = if row.get(5) {
+                ("max", ">=")
+            } else {
+                ("min", "<=")
+            };
+            let itself = qualified(&sequence)?;
+            let sql = format!(
+                "select pg_catalog.setval($1::pg_catalog.text::pg_catalog.regclass, v::pg_catalog.int8)
+                   from (select pg_catalog.{furthest}({column}) as v from {owner}
+                          where {column} between {min} and {max}) as t, {itself} as s
+                  where v {beyond} s.last_value"
+            );
+            let done = session.execute(&sql, &[&itself]).await;
+            done.map_err(|e| server_error(format!("could not set sequence {sequence}"), e))?;
+        }
+        Ok(())
+    }
+}
+
+fn name_of(row: &Row) -> TableName {
+    TableName::new(row.get::<_, String>(0), row.get::<_, String>(1))
 }
 
 /// Sets sequences that the backup knows.

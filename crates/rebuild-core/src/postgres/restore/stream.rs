@@ -52,7 +52,7 @@ impl PgRestorer {
         let streams = Arc::new(Streams::of_held(&held, chooser));
         let origin = Origin::Source(streams.clone());
         run(self, ctx, db, &manifest, &placements, items, origin).await?;
-        sequences::restore(&session, &manifest.sequences).await?;
+        sequences::restore(ctx, &session, &manifest.sequences).await?;
         session.close().await;
         held.complete(&streams.tallies()).await
     }

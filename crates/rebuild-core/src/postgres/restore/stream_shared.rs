@@ -93,7 +93,7 @@ impl PgRestorer {
         let now = now.ok_or_else(|| Error::corrupt("the copy's list of work is gone"))?;
         let tallies = tallies_of(&held.tables, &now)?;
         run(self, ctx, db, &manifest, &placements, now, Origin::Backup).await?;
-        sequences::restore(&session, &manifest.sequences).await?;
+        sequences::restore(ctx, &session, &manifest.sequences).await?;
         session.close().await;
         held.complete(&tallies).await
     }

@@ -4,63 +4,13 @@ use std::collections::HashMap;
 
 use tokio_postgres::Row;
 
-use super::form::{BaseType, form_for};
+use super::columns::{Columns, LiveColumn, ascii};
+use super::form::form_for;
 use super::names::Names;
 use super::units::Extent;
 use crate::error::{Error, Result};
 use crate::model::{RowForm, TableKind, TableName};
 use crate::postgres::{Session, server_error};
-
-/// A column that is stored and not computed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LiveColumn {
-    /// Its name.
-    pub name: String,
-    /// Its type as SQL, with schema where it has one of its own.
-    pub type_name: String,
-    /// A built-in type that takes the same binary form, for where the type itself is missing.
-    pub base_name: String,
-    /// `NOT NULL`.
-    pub not_null: bool,
-    /// Has a default, or is an identity column.
-    pub has_default: bool,
-    /// What is read in its place: an expression over the row's columns, of the same type.
-    pub masked: Option<String>,
-    base: BaseType,
-}
-
-impl LiveColumn {
-    /// True if it holds one of some labels.
-    pub(crate) fn is_enum(&self) -> bool {
-        self.base == BaseType::Enum
-    }
-
-    /// The type to cast a value to that an `INSERT` gives to this column. Lengths and precisions are left
-    /// to the assignment, which refuses a value that is too long, while a cast cuts it off without a word
-    /// (<https://www.postgresql.org/docs/current/datatype-character.html>).
-    pub(crate) fn assigned_from(&self) -> String {
-        // Nothing but a cast makes a label of a text.
-        match self.is_enum() {
-            true => self.type_name.clone(),
-            false => of_any_length(&self.base_name),
-        }
-    }
-}
-
-/// The type `base`, as `format_type` writes it without a modifier, of whatever length: `character` and
-/// `bit` alone mean a length of 1 (<https://www.postgresql.org/docs/current/datatype-bit.html>).
-pub(crate) fn of_any_length(base: &str) -> String {
-    let (element, array) = match base.strip_suffix("[]") {
-        Some(element) => (element, "[]"),
-        None => (base, ""),
-    };
-    let element = match element {
-        "character" => "pg_catalog.bpchar",
-        "bit" => "pg_catalog.\"bit\"",
-        other => other,
-    };
-    format!("{element}{array}")
-}
 
 /// A table that exists now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +23,8 @@ pub(crate) struct LiveTable {
     pub kind: TableKind,
     /// Its columns in order, without generated ones.
     pub columns: Vec<LiveColumn>,
+    /// Its generated columns.
+    pub generated: Vec<String>,
     /// For an extension's configuration table: the `WHERE` clause that picks the user's rows, or
     /// an empty string for all of them.
     pub condition: Option<String>,
@@ -202,24 +154,6 @@ const TABLES: &str = "
        and (d.objid is null or e.oid is not null)
      order by n.nspname, c.relname";
 
-const COLUMNS: &str = "
-    with recursive base (oid, base) as (
-        select oid, oid from pg_catalog.pg_type where typtype <> 'd'
-        union all
-        select t.oid, b.base from pg_catalog.pg_type t join base b on t.typbasetype = b.oid
-         where t.typtype = 'd')
-    select k.attrelid, k.attname, pg_catalog.format_type(k.atttypid, k.atttypmod),
-           t.oid, t.typtype, coalesce(m.oid, 0::pg_catalog.oid),
-           pg_catalog.format_type(t.oid, null),
-           k.attnotnull, k.atthasdef or k.attidentity <> ''
-      from pg_catalog.pg_attribute k
-      join base b on b.oid = k.atttypid
-      join pg_catalog.pg_type t on t.oid = b.base
-      left join pg_catalog.pg_type m on m.oid = t.typelem and m.typarray = t.oid
-     where k.attnum > 0 and not k.attisdropped and k.attgenerated = ''
-       and k.attrelid = any ($1)
-     order by k.attrelid, k.attnum";
-
 /// Reads every table, materialised view and foreign table of the database that is not temporary,
 /// not part of the system and not an extension's own. To learn its size takes a lock on each
 /// table, so this waits for whoever holds a stronger one.
@@ -252,17 +186,9 @@ async fn read(session: &Session, sizes: bool) -> Result<Vec<LiveTable>> {
         trees.push(tree);
     }
     let oids: Vec<u32> = tables.iter().map(|t| t.oid).collect();
-    let mut columns: HashMap<u32, Vec<LiveColumn>> = HashMap::new();
-    let rows = session
-        .query(COLUMNS, &[&oids])
-        .await
-        .map_err(|e| server_error(what, e))?;
-    for row in &rows {
-        let (oid, column) = column_from(row).map_err(|e| server_error(what, e))?;
-        columns.entry(oid).or_default().push(column);
-    }
+    let mut columns = Columns::read(session, &oids).await?;
     for table in &mut tables {
-        table.columns = columns.remove(&table.oid).unwrap_or_default();
+        (table.columns, table.generated) = columns.take(table.oid);
     }
     follow_roots(&mut tables, &trees);
     Ok(tables)
@@ -328,6 +254,7 @@ fn table_from(row: &Row) -> Result<(LiveTable, Tree), tokio_postgres::Error> {
         table: TableName::new(row.try_get::<_, String>(1)?, row.try_get::<_, String>(2)?),
         kind,
         columns: Vec::new(),
+        generated: Vec::new(),
         condition: of_extension.then(|| row.try_get(15)).transpose()?,
         filter: None,
         bytes: bytes.and_then(|b| u64::try_from(b).ok()).unwrap_or(0),
@@ -349,36 +276,6 @@ fn table_from(row: &Row) -> Result<(LiveTable, Tree), tokio_postgres::Error> {
         ancestors: row.try_get::<_, Option<_>>(16)?.unwrap_or_default(),
     };
     Ok((table, tree))
-}
-
-fn column_from(row: &Row) -> Result<(u32, LiveColumn), tokio_postgres::Error> {
-    let enumerated = row.try_get::<_, i8>(4)? == ascii('e');
-    let element: u32 = row.try_get(5)?;
-    let base = if enumerated {
-        BaseType::Enum
-    } else if element != 0 {
-        BaseType::ArrayOf(element)
-    } else {
-        BaseType::Plain(row.try_get(3)?)
-    };
-    let column = LiveColumn {
-        name: row.try_get(1)?,
-        type_name: row.try_get(2)?,
-        base_name: if enumerated {
-            "text".to_owned()
-        } else {
-            row.try_get(6)?
-        },
-        not_null: row.try_get(7)?,
-        has_default: row.try_get(8)?,
-        masked: None,
-        base,
-    };
-    Ok((row.try_get(0)?, column))
-}
-
-fn ascii(c: char) -> i8 {
-    i8::try_from(u32::from(c)).unwrap_or(0)
 }
 
 /// Refuses if rows of any of `tables` cannot be read whole.

@@ -140,7 +140,8 @@ impl Project {
     /// [`copy`](crate::project::copy) does, with rows that workers bring, each its share. The workers
     /// find their work in the store of the spec; its target has no part in it.
     ///
-    /// *Repeats:* as `copy`. *Destroys:* nothing. What was made is removed if anything fails.
+    /// *Repeats:* as `copy`. *Destroys:* nothing. What was made is removed if anything
+    /// fails, but for a database whose comparison fails: the verdict tells of it.
     ///
     /// # Errors
     /// As `copy`; the spec names no workers; the pods of a Job would be told a password; a worker

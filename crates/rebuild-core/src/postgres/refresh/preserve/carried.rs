@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::links::{Link, links, partial};
 use super::order::{Circle, circles};
-use super::shape::{Column, Shape, Unique, shape};
+use super::shape::{Column, FIRST_OF_USERS, Shape, Unique, shape};
 use super::{Keep, Preserved};
 use crate::error::Result;
 use crate::postgres::{Session, ident};
@@ -303,6 +303,13 @@ fn columns(
                 to.name, from.type_name, to.type_name
             ));
         }
+        let parts = from.parts.as_ref().zip(to.parts.as_ref());
+        if let Some(why) = parts.and_then(|(from, to)| from.rearranged(to)) {
+            problems.push(format!(
+                "the column {} of {table} cannot be carried: {why} in the source",
+                to.name
+            ));
+        }
         // What reads the text of a truth value is no number's input, but there is a cast.
         let by_cast = from.category != to.category && casts.contains(&(from.base, to.base));
         let mut types = vec![to.base_name.clone()];
@@ -327,9 +334,6 @@ fn columns(
     }
     Ok(carried)
 }
-
-/// The first oid that is not built in; those below are the same in all databases of a server.
-const FIRST_OF_USERS: u32 = 16384;
 
 fn of_text(column: &Column) -> bool {
     matches!(column.category.as_str(), "S" | "E")

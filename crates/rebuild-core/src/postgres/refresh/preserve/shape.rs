@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::error::Result;
 use crate::model::TableName;
+use crate::postgres::rows::shape::{Shapes, TypeShape};
 use crate::postgres::{Session, qualified, server_error};
 
 /// A table as the catalog describes it.
@@ -38,6 +39,8 @@ pub(super) struct Column {
     pub(super) base: u32,
     /// The name of that.
     pub(super) base_name: String,
+    /// What it is made of, if it has parts.
+    pub(super) parts: Option<TypeShape>,
     /// Its type is a domain.
     pub(super) domain: bool,
     /// `typcategory` of what it is made of.
@@ -95,6 +98,9 @@ impl Shape {
         self.uniques.iter().find(of)
     }
 }
+
+/// The first oid that is not built in; those below are the same in all databases of a server.
+pub(super) const FIRST_OF_USERS: u32 = 16384;
 
 /// As [`Shape::own_rows`].
 ///
@@ -170,6 +176,9 @@ pub(super) async fn shape(session: &Session, table: &TableName) -> Result<Option
     };
     let oid: u32 = row.get(0);
     let columns = session.query(COLUMNS, &[&oid]).await.map_err(failed)?;
+    let of_users = columns.iter().map(|c| c.get(2));
+    let of_users: Vec<u32> = of_users.filter(|&oid| oid >= FIRST_OF_USERS).collect();
+    let shapes = Shapes::read(session, &of_users).await?;
     let uniques = session.query(UNIQUES, &[&oid]).await.map_err(failed)?;
     let (lineage, partitions): (Vec<u32>, Vec<u32>) = (row.get(3), row.get(4));
     Ok(Some(Shape {
@@ -184,6 +193,7 @@ pub(super) async fn shape(session: &Session, table: &TableName) -> Result<Option
                 type_name: c.get(1),
                 base: c.get(2),
                 base_name: c.get(3),
+                parts: shapes.of(c.get(2)),
                 domain: c.get(4),
                 category: c.get(5),
                 not_null: c.get(6),

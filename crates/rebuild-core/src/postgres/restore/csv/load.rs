@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::CsvFiles;
 use super::folder::CsvFile;
-use super::record::damaged;
+use super::record::{EndMark, damaged};
 use crate::error::{Error, Result};
 use crate::event::{Ctx, Unit};
 use crate::model::TableKind;
@@ -120,10 +120,12 @@ fn read(files: &CsvFiles, file: &CsvFile, pieces: &mpsc::Sender<(Bytes, u64)>) -
     let mut input = file.open(&files.folder, move |read| {
         counter.fetch_add(read, Ordering::Relaxed);
     })?;
+    let mut marks = EndMark::default();
     loop {
         let mut piece = vec![0; PIECE];
         let read = input.read(&mut piece).map_err(damaged)?;
         piece.truncate(read);
+        marks.look(&piece)?;
         let next = (piece.into(), taken.swap(0, Ordering::Relaxed));
         // Nobody takes it if the server failed, which is the error to show.
         if read == 0 || pieces.blocking_send(next).is_err() {

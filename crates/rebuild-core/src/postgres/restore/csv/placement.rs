@@ -74,15 +74,28 @@ pub(super) async fn find(
         found.tables.push(table);
     }
     found.placements.mark_shared();
-    found.without_file = live
-        .iter()
-        .filter(|t| matches!(t.kind, TableKind::Table | TableKind::Unlogged))
-        .map(|t| &t.table)
-        .filter(|t| chosen(t) && !is_a_migrators(t) && !found.tables.contains(t))
-        .cloned()
-        .collect();
+    found.without_file = without_file(&live, &found.tables);
+    found.without_file.retain(chosen);
     found.files = files;
     Ok(found)
+}
+
+/// The tables that none of `tables` stands for. A file of a partition stands for the whole tree: what else is
+/// in it is not known.
+fn without_file(live: &[LiveTable], tables: &[TableName]) -> Vec<TableName> {
+    let parts = live.iter().filter(|t| tables.contains(&t.table));
+    let trees: BTreeSet<&TableName> = parts.filter_map(|t| t.ancestors.last()).collect();
+    let whole = |t: &&LiveTable| match t.kind {
+        TableKind::Table | TableKind::Unlogged => true,
+        TableKind::Partitioned => t.ancestors.is_empty(),
+        _ => false,
+    };
+    let tables = live
+        .iter()
+        .filter(whole)
+        .map(|t| &t.table)
+        .filter(|t| !is_a_migrators(t) && !tables.contains(t) && !trees.contains(t));
+    tables.cloned().collect()
 }
 
 async fn count(folder: &Path, file: &CsvFile) -> Result<Filled> {
@@ -150,6 +163,7 @@ async fn place(
             table: table.clone(),
             column: None,
             rows: count(folder, file).await?.records,
+            why: None,
         });
         return Ok(());
     };
@@ -178,6 +192,7 @@ async fn place(
             table: table.clone(),
             column: Some(c.name.clone()),
             rows,
+            why: None,
         }));
     }
     if columns.iter().all(|c| c.into.is_none()) && !target.columns.is_empty() {

@@ -106,6 +106,63 @@ pub(super) fn count(mut input: impl Read, columns: usize) -> Result<Filled> {
     }
 }
 
+/// Finds a line of `\.` alone with rows after it. Servers before 18 take that line for the end of the rows, and
+/// leave out what follows without a word (<https://www.postgresql.org/docs/17/sql-copy.html#SQL-COPY-CSV-FORMAT>).
+pub(super) struct EndMark {
+    line: u64,
+    quoted: bool,
+    seen: Seen,
+}
+
+/// What the line so far consists of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Nothing,
+    Backslash,
+    Mark,
+    Ended,
+    Else,
+}
+
+impl Default for EndMark {
+    fn default() -> Self {
+        Self {
+            line: 1,
+            quoted: false,
+            seen: Seen::Nothing,
+        }
+    }
+}
+
+impl EndMark {
+    /// Looks at the next piece of the file.
+    ///
+    /// # Errors
+    /// A refusal that names the line: it is such a one, and this piece begins or goes on after it.
+    pub(super) fn look(&mut self, piece: &[u8]) -> Result<()> {
+        for byte in piece {
+            if self.seen == Seen::Ended {
+                let line = self.line - 1;
+                return Err(Error::refused(format!(
+                    "line {line} is \\. alone, which PostgreSQL takes for the end of the rows, and there are more"
+                ))
+                .hint(r#"if it is a value, write it in quotes ("\."); if not, remove it"#));
+            }
+            self.quoted ^= *byte == b'"';
+            self.seen = match (self.seen, byte) {
+                (Seen::Mark, b'\n') => Seen::Ended,
+                (_, b'\n') => Seen::Nothing,
+                (Seen::Mark, b'\r') => Seen::Mark,
+                (Seen::Nothing, b'\\') if !self.quoted => Seen::Backslash,
+                (Seen::Backslash, b'.') => Seen::Mark,
+                _ => Seen::Else,
+            };
+            self.line += u64::from(*byte == b'\n');
+        }
+        Ok(())
+    }
+}
+
 pub(super) fn damaged(e: std::io::Error) -> Error {
     Error::corrupt("it cannot be read").caused_by(e)
 }
@@ -126,6 +183,37 @@ mod tests {
         }
         for bad in [&b""[..], b"\"a", b"\xff\n"] {
             assert!(read_header(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn rows_after_a_mark_of_their_end_are_noticed() {
+        let looked = |text: &str, step: usize| {
+            let mut marks = EndMark::default();
+            text.as_bytes()
+                .chunks(step)
+                .try_for_each(|piece| marks.look(piece))
+        };
+        for fine in [
+            "a\n\\.\n",
+            "a\n\\.",
+            "a\n\"\\.\"\n1\n",
+            "a\n\\.x\n1\n",
+            "a,b\n\\.,1\n2,3\n",
+            "a\n\"\n\\.\n\"\n1\n",
+        ] {
+            for step in [1, 3, 100] {
+                assert!(looked(fine, step).is_ok(), "{fine:?}");
+            }
+        }
+        for cut in ["a\n1\n\\.\n2\n", "a\r\n1\r\n\\.\r\n2\r\n"] {
+            for step in [1, 3, 100] {
+                let refused = looked(cut, step).expect_err(cut);
+                assert!(
+                    refused.to_string().starts_with("line 3 is \\. alone"),
+                    "{refused}"
+                );
+            }
         }
     }
 

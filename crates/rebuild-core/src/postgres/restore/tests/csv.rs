@@ -180,6 +180,67 @@ async fn a_broken_file_is_named_with_its_line() {
 }
 
 #[tokio::test]
+async fn sequences_never_fall_behind_the_backup_or_the_rows() {
+    let world = World::new().await;
+    let then = "create table far (id serial); create table near (id serial);
+                select setval('far_id_seq', 900), setval('near_id_seq', 3)";
+    let (_, of) = world.source(then).await;
+    let (id, folder) = world.exported(&of).await;
+    let db = world.staged(&of).await;
+    world.apply(&db, &id).await;
+    for (list, rows) in [("far", "id\n7\n"), ("near", "id\n70\n")] {
+        let files = std::fs::read_dir(&folder).expect("a folder");
+        let files = files.map(|f| f.expect("a file").path());
+        let of_table = |f: &PathBuf| f.to_string_lossy().contains(&format!("public.{list}."));
+        let file = files.into_iter().find(of_table).expect("exported");
+        std::fs::remove_file(&file).expect("removed");
+        let name = file.file_name().expect("a name").to_string_lossy();
+        put(&folder, name.trim_end_matches(".zst"), rows);
+    }
+    let restorer = world.csv_restorer(&folder, true);
+    let restored = restorer.restore(&world.ctx, &db, &id).await;
+    assert_eq!(restored.expect("restored").rows, 2);
+    let session = world.inside(&db).await;
+    let next = "select nextval('public.far_id_seq') || ' ' || nextval('public.near_id_seq')";
+    assert_eq!(text(&session, next).await, "901 71");
+}
+
+#[tokio::test]
+async fn rows_that_a_server_would_leave_out_are_noticed() {
+    let world = World::new().await;
+    let sql = "create table t (id text); create table unfed (id int) partition by range (id);
+               create table unfed_1 partition of unfed for values from (0) to (10);
+               create table fed (id int) partition by range (id);
+               create table fed_1 partition of fed for values from (0) to (10)";
+    let (id, db, _session) = world.tables(sql).await;
+    let folder = world.folder();
+    put(&folder, "public.t.csv", "id\na\n\\.\nb\n");
+    put(&folder, "public.fed_1.csv", "id\n1\n");
+    let restorer = world.csv_restorer(&folder, false);
+    let error = restorer.restore(&world.ctx, &db, &id).await;
+    let error = error.expect_err("a row would be lost").chain();
+    assert!(
+        error.contains("public.t.csv: line 3 is \\. alone"),
+        "{error}"
+    );
+
+    let mut world = World::new().await;
+    let (id, db, session) = world.tables(sql).await;
+    let folder = world.folder();
+    put(&folder, "public.t.csv", "id\na\n\"\\.\"\nb\n");
+    put(&folder, "public.fed_1.csv", "id\n1\n");
+    let restorer = world.csv_restorer(&folder, false);
+    let seen = world.told();
+    let restored = restorer.restore(&world.ctx, &db, &id).await;
+    assert_eq!(restored.expect("restored").rows, 4);
+    let rows = "select string_agg(id, ' ' order by id) from public.t";
+    assert_eq!(text(&session, rows).await, "\\. a b");
+    let told = format!("{:?}", seen.events());
+    assert!(told.contains("no CSV file for public.unfed,"), "{told}");
+    assert!(!told.contains("no CSV file for public.fed"), "{told}");
+}
+
+#[tokio::test]
 async fn a_restore_from_files_goes_on_where_it_was_cut() {
     let world = World::new().await;
     let (_, of) = world

@@ -60,3 +60,45 @@ async fn rows_that_go_into_another_schema_are_looked_up() {
     let error = world.refused(&world.restorer(false), &db, &id).await;
     assert!(error.chain().contains("\"to_parent\""), "{}", error.chain());
 }
+
+#[tokio::test]
+async fn whoever_is_no_superuser_has_them_looked_up() {
+    let world = World::new().await;
+    let (source, of) = world.source("create role plain login createdb").await;
+    let session = Session::open(&source, "test").await.expect("session");
+    let name = crate::postgres::ident(&of.name).expect("a name");
+    let owned = format!(
+        "alter database {name} owner to plain; alter schema public owner to plain;
+         set role plain; set search_path = public; {KEYED}; reset role; {ORPHAN}"
+    );
+    session.batch_execute(&owned).await.expect("the source");
+    let id = world.take(&of).await;
+    let db = world.staged(&of).await;
+    let mut plain = world.admin();
+    plain.user = "plain".to_owned();
+    let mut schema = world.schema();
+    schema.endpoint = plain.clone();
+    let applied = schema.apply(&world.ctx, &db, &id).await;
+    applied.expect("the schema");
+    let mut restorer = world.restorer(true);
+    restorer.endpoint = plain;
+    let error = world.refused(&restorer, &db, &id).await;
+    assert!(error.chain().contains("\"to_parent\""), "{}", error.chain());
+}
+
+#[tokio::test]
+async fn rows_are_loaded_frozen_where_one_transaction_loads_a_table() {
+    let world = World::new().await;
+    let sql = "create table t (id int primary key, v text);
+               insert into t select n, repeat('x', 100) from generate_series(1, 2000) n";
+    let (_, id, db) = world.ready(sql).await;
+    world.restore(&world.restorer(true), &db, &id).await;
+    let session = world.inside(&db).await;
+    let make = "create extension pg_visibility schema public";
+    session.batch_execute(make).await.expect("an extension");
+    let frozen = "select (all_frozen > 20 and all_frozen = all_visible)::text
+                    from public.pg_visibility_map_summary('public.t')";
+    // Before 14 the rows are frozen, and their pages do not say so yet.
+    let expected = (world.cluster.major() >= 14).to_string();
+    assert_eq!(text(&session, frozen).await, expected);
+}

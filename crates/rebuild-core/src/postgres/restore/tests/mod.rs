@@ -22,6 +22,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::error::ErrorKind;
+use crate::event::{Collected, Events, Sink};
 use crate::model::{Endpoint, Identity, TableName};
 use crate::postgres::{
     DatabaseKey, LocalCluster, PgBackup, PgProvision, ProvisionOptions, TargetLock, database_facts,
@@ -179,6 +180,14 @@ impl World {
             store: self.store.clone(),
             rows_follow: true,
         }
+    }
+
+    /// Every event of this world from now on.
+    fn told(&mut self) -> Arc<Collected> {
+        let seen = Arc::new(Collected::default());
+        let sinks = vec![seen.clone() as Arc<dyn Sink>];
+        self.ctx = Ctx::new(self.ctx.run.clone(), Events::new(None, sinks));
+        seen
     }
 
     async fn inside(&self, db: &Identity) -> Session {

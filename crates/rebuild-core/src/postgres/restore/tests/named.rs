@@ -115,3 +115,33 @@ async fn without_room_for_them_rows_are_not_named() {
         assert!(said[0].contains(part), "{said:?}");
     }
 }
+
+#[tokio::test]
+async fn what_the_backup_does_not_have_is_named_where_its_schema_is_the_databases() {
+    let world = World::new().await;
+    let (_, of) = world.source("create table t (id int primary key)").await;
+    let id = world.take(&of).await;
+    let session = world.inside(&of).await;
+    let more = "create table public.later (id int); insert into public.later values (1);
+                create table public.empty (id int);
+                create table public.split (id int) partition by range (id);
+                create table public.part partition of public.split for values from (0) to (9);
+                insert into public.split values (1);
+                alter table public.t add column more text";
+    session.batch_execute(more).await.expect("more");
+    assert_eq!(
+        differing(&world, &of, &id).await,
+        [
+            "public.later has rows, and is not in the backup",
+            "public.part has rows, and is not in the backup",
+            "public.t has a column more, which is not in the backup",
+        ]
+    );
+    let newer = naming_rows(world.restorer(false));
+    let report = newer.differences(&world.ctx, &of, &id, &|_| false).await;
+    assert_eq!(report.expect("compared").differing, Vec::<String>::new());
+    let excepted = naming_rows(world.restorer(true));
+    let except = |table: &TableName| table.name != "later";
+    let report = excepted.differences(&world.ctx, &of, &id, &except).await;
+    assert_eq!(report.expect("compared").differing.len(), 1);
+}

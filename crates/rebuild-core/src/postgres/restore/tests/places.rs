@@ -229,7 +229,7 @@ async fn what_a_changed_table_keeps_is_compared_value_by_value() {
     };
     assert_eq!(differing().await, Vec::<String>::new());
     let types = "amount as integer, at as date, code as character(6), flags as bit(5), id as integer, \
-                 many as integer[], mood as text, name as character varying(40), note as text";
+                 many as integer[], mood as text, name as character varying, note as text";
     for (damage, undo, said) in [
         (
             "update public.fewer set n = n + 1 where id = 7",

@@ -66,11 +66,7 @@ async fn large_objects(world: &World, db: &Identity) -> String {
 #[tokio::test]
 async fn an_extension_that_comes_back_in_another_version_is_told() {
     let mut world = World::new().await;
-    let seen = Arc::new(crate::event::Collected::default());
-    world.ctx = Ctx::new(
-        world.ctx.run.clone(),
-        crate::event::Events::new(None, vec![seen.clone() as Arc<dyn crate::event::Sink>]),
-    );
+    let seen = world.told();
     world
         .ready("create extension hstore version '1.4'; create extension pg_trgm")
         .await;
