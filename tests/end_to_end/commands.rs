@@ -375,3 +375,49 @@ async fn the_program_describes_itself() {
         assert!(text(&target, &[verb]).await.contains("rebuild"));
     }
 }
+
+#[tokio::test]
+async fn the_rows_of_some_tables_come_back_alone_from_what_is_packed_harder() {
+    let world = World::start().await;
+    let target = world.target("app", ASIDE).await;
+    let more = "create table public.pages as
+                    select n as id, repeat(md5((n / 7)::text), 9) as page from generate_series(1, 3000) n";
+    target.sql(more).await;
+    let stored = async |level: i32| {
+        let spec = target.folder.join("rebuild.toml");
+        let text = fs::read_to_string(&spec).expect("the spec");
+        let keys = text.lines().filter(|l| !l.starts_with("compression"));
+        let text: Vec<&str> = keys.collect();
+        let leveled = format!("[backup]\ncompression = {level}");
+        fs::write(&spec, text.join("\n").replace("[backup]", &leveled)).expect("written");
+        let taken = data(&target, &["backup"]).await;
+        let shown = data(
+            &target,
+            &["backups", "show", taken[0]["id"].as_str().expect("an id")],
+        )
+        .await;
+        let tables = shown["tables"].as_array().expect("tables");
+        let pages = tables
+            .iter()
+            .find(|t| t["table"]["name"] == "pages")
+            .expect("it");
+        let chunks = pages["chunks"].as_array().expect("chunks").iter();
+        chunks
+            .map(|c| c["stored_bytes"].as_u64().expect("bytes"))
+            .sum::<u64>()
+    };
+    let (fast, hard) = (stored(-7).await, stored(19).await);
+    assert!(hard * 2 < fast, "{hard} bytes, and {fast}");
+
+    let restore = ["restore", "--into", "part", "--table"];
+    let wrong = [&restore[..], &["public.page"]].concat();
+    target.rebuild(&wrong).await.expect(2);
+    assert_eq!(target.oid_of("part").await, None);
+    let said = text(&target, &[&restore[..], &["public.pages"]].concat()).await;
+    assert!(said.contains("only the rows of the tables given"), "{said}");
+    let session = world.session("part").await;
+    let rows =
+        "select (select count(*) from public.pages) || ' ' || (select count(*) from public.person)";
+    let rows = session.query_one(rows, &[]).await.expect("rows");
+    assert_eq!(rows.get::<_, &str>(0), "3000 0");
+}
