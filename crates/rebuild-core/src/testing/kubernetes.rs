@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
+};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
 use rebuild_testkube::PostgresImage;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::Environment;
@@ -76,11 +78,15 @@ pub(crate) struct World {
 impl World {
     /// A namespace of its own, with everything in it ready.
     pub(crate) async fn start() -> Self {
-        let world = Self::empty().await;
-        world.apply(MANIFESTS).await;
-        world.await_ready("statefulset", "db", 1).await;
-        world.await_ready("deployment", "api", 2).await;
-        world
+        Self::empty().await.furnished().await
+    }
+
+    /// The same in a namespace that has something already.
+    pub(crate) async fn furnished(self) -> Self {
+        self.apply(MANIFESTS).await;
+        self.await_ready("statefulset", "db", 1).await;
+        self.await_ready("deployment", "api", 2).await;
+        self
     }
 
     /// A namespace with nothing in it.
@@ -197,7 +203,7 @@ impl World {
 
     /// The names of all objects of a kind.
     pub(crate) async fn names(&self, kind: &str) -> Vec<String> {
-        let all = self.api(kind).list(&kube::api::ListParams::default()).await;
+        let all = self.api(kind).list(&ListParams::default()).await;
         let mut names: Vec<String> = all.expect("a list").iter().map(|o| o.name_any()).collect();
         names.sort();
         names
@@ -303,6 +309,35 @@ impl World {
         plan.expect("a plan")
     }
 
+    /// Changes an object as `kubectl patch --type merge` does.
+    pub(crate) async fn patch(&self, kind: &str, name: &str, change: Value) {
+        let (api, params) = (self.api(kind), PatchParams::default());
+        let patched = api.patch(name, &params, &Patch::Merge(&change)).await;
+        patched.unwrap_or_else(|e| panic!("{kind} {name}: {e}"));
+    }
+
+    /// Waits until `done` finds an object as it should be, and gives it.
+    pub(crate) async fn until(
+        &self,
+        kind: &str,
+        name: &str,
+        done: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let mut last = Value::Null;
+        let waiting = async {
+            loop {
+                last = self.get(kind, name).await.unwrap_or_default();
+                if done(&last) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(120), waiting).await;
+        assert!(waited.is_ok(), "{kind}/{name}: {last:#}");
+        last
+    }
+
     /// Runs SQL in the database, through a forward of its own.
     pub(crate) async fn sql(&self, statements: &str) -> String {
         let asked = async { sql(&self.project("").await, statements).await };
@@ -313,12 +348,40 @@ impl World {
         std::fs::write(self.folder.path().join(name), text).expect("a file");
     }
 
-    /// Takes the namespace away. One of this process goes by itself.
+    /// Takes the namespace away, with the volumes that were kept. A cluster of this process goes by itself.
     pub(crate) async fn end(self) {
         if self.inside.is_none() {
+            self.give_up_volumes().await;
             let (api, params) = (self.api("namespace"), DeleteParams::default());
             let gone = api.delete(&self.namespace, &params).await;
             gone.expect("the namespace is deleted");
+        }
+    }
+}
+
+impl World {
+    /// Lets the volumes go whose claims are, or were, in the namespace: a provisioner takes its own away.
+    async fn give_up_volumes(&self) {
+        let api = self.api("volume");
+        let all = api.list(&ListParams::default()).await;
+        for volume in all.expect("a list") {
+            if volume.data["spec"]["claimRef"]["namespace"] != *self.namespace {
+                continue;
+            }
+            let name = volume.name_any();
+            let change = json!({ "spec": { "persistentVolumeReclaimPolicy": "Delete" } });
+            let patch = Patch::Merge(&change);
+            let let_go = api.patch(&name, &PatchParams::default(), &patch).await;
+            let provisioned = "pv.kubernetes.io/provisioned-by";
+            let gone = match let_go {
+                Ok(volume) if volume.annotations().contains_key(provisioned) => continue,
+                Ok(_) => api.delete(&name, &DeleteParams::default()).await,
+                Err(e) => Err(e),
+            };
+            match gone {
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                gone => drop(gone.expect("the volume is deleted")),
+            }
         }
     }
 }

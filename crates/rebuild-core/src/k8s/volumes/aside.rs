@@ -213,11 +213,16 @@ mod tests {
     async fn what_has_the_name_and_another_uid_stays() {
         let world = World::empty().await;
         let map = "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}}";
-        let disk = "{apiVersion: v1, kind: PersistentVolume, metadata: {name: disk}, spec: {
-            capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], hostPath: {path: /nowhere},
-            persistentVolumeReclaimPolicy: Delete}}";
+        // It is kept for a claim of the namespace, and so goes with it.
+        let (namespace, disk) = (&world.namespace, format!("disk-{}", world.namespace));
+        let volume = format!(
+            "{{apiVersion: v1, kind: PersistentVolume, metadata: {{name: {disk}}}, spec: {{
+              capacity: {{storage: 1Gi}}, accessModes: [ReadWriteOnce], hostPath: {{path: /nowhere}},
+              claimRef: {{namespace: {namespace}, name: nobody}},
+              persistentVolumeReclaimPolicy: Delete}}}}"
+        );
         world.apply(map).await;
-        world.apply(disk).await;
+        world.apply(&volume).await;
         let replacement = ServerReplacement {
             cluster: world.cluster().await,
             pod: PodChoice::Service {
@@ -244,7 +249,7 @@ mod tests {
         removed.await.expect("removed");
         assert_eq!(world.get("configmap", "settings").await, None);
 
-        let mut volume = replacement.volume(&ctx, "disk").await.expect("an answer");
+        let mut volume = replacement.volume(&ctx, &disk).await.expect("an answer");
         let written = volume.as_mut().expect("a volume");
         written.metadata.uid = Some(other.to_owned());
         let kept = KeptVolume {
@@ -253,7 +258,7 @@ mod tests {
         };
         let e = replacement.retain(&ctx, &kept).await.expect_err("another");
         assert!(e.is_refusal(), "{e:?}");
-        let there = world.get("volume", "disk").await.expect("it stays");
+        let there = world.get("volume", &disk).await.expect("it stays");
         assert_eq!(there["spec"]["persistentVolumeReclaimPolicy"], "Delete");
         world.end().await;
     }

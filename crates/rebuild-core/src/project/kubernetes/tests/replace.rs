@@ -15,7 +15,12 @@ timeout = "60s"
 
 /// A namespace with a hundred rows in the database, and the manifest of a new server.
 pub(super) async fn filled() -> World {
-    let world = World::start().await;
+    filled_in(World::empty().await).await
+}
+
+/// The same in a namespace that has something already.
+pub(super) async fn filled_in(world: World) -> World {
+    let world = world.furnished().await;
     world.write("server.yaml", &World::server_manifest());
     world
         .sql(
