@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::workload::{self, has_ended, is_ready, pods_of, revision_of};
 use crate::object::{
-    self, controller_reference, is_deleting, items, map, name, namespace, number, text,
+    self, controller_reference, is_deleting, items, map, name, namespace, number, text, uid,
 };
 use crate::resources::{CLAIMS, CONTROLLER_REVISIONS, PODS, STATEFUL_SETS};
 use crate::selector::Selector;
@@ -21,6 +21,7 @@ pub(super) fn reconcile(store: &mut Store) {
     for set in store.snapshot(&STATEFUL_SETS, None) {
         if !is_deleting(&set) {
             adopt(store, &set);
+            own_claims(store, &set);
             let revision = record_revision(store, &set);
             step(store, &set, &revision);
             report(store, &set, &revision);
@@ -144,7 +145,7 @@ fn create(store: &mut Store, set: &Value, at: i64, revision: &str) {
         let key = Key::new(&CLAIMS, namespace(set), &claim);
         match store.get(&key) {
             // A new pod does not come before its old claim has gone.
-            Some(claim) if is_deleting(claim) => return,
+            Some(claim) if is_deleting(claim) || is_stale(set, claim) => return,
             Some(_) => continue,
             None => {}
         }
@@ -158,13 +159,6 @@ fn create(store: &mut Store, set: &Value, at: i64, revision: &str) {
             .flatten()
         {
             object["metadata"]["labels"][key] = value.clone();
-        }
-        if text(
-            set,
-            "/spec/persistentVolumeClaimRetentionPolicy/whenDeleted",
-        ) == "Delete"
-        {
-            object["metadata"]["ownerReferences"] = json!([controller_reference(set)]);
         }
         let _ = write::create(store, &CLAIMS, namespace(set), object, &Options::default());
     }
@@ -193,17 +187,60 @@ fn create(store: &mut Store, set: &Value, at: i64, revision: &str) {
     workload::create(store, set, pod);
 }
 
+/// Owns the claims of its pods, where they are to go with it, and is none of their owners otherwise.
+/// See <https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#persistentvolumeclaim-retention>.
+fn own_claims(store: &mut Store, set: &Value) {
+    let policy = "/spec/persistentVolumeClaimRetentionPolicy/whenDeleted";
+    let goes_along = text(set, policy) == "Delete";
+    for claim in store.snapshot(&CLAIMS, Some(namespace(set))) {
+        let of_set = items(set, "/spec/volumeClaimTemplates")
+            .iter()
+            .any(|it| number_of(set, it, &claim).is_some());
+        if !of_set || is_stale(set, &claim) {
+            continue;
+        }
+        let mut owners = items(&claim, "/metadata/ownerReferences").to_vec();
+        owners.retain(|owner| text(owner, "/uid") != uid(set));
+        if goes_along {
+            owners.push(json!({
+                "apiVersion": set["apiVersion"], "kind": set["kind"], "name": name(set),
+                "uid": uid(set),
+            }));
+        }
+        write::modify(store, &Key::of(&CLAIMS, &claim), |claim| {
+            if owners.is_empty() {
+                map(&mut claim["metadata"]).remove("ownerReferences");
+            } else {
+                claim["metadata"]["ownerReferences"] = json!(owners);
+            }
+        });
+    }
+}
+
+/// True for a claim of an earlier set of that name: no pod gets it, for it is about to go.
+fn is_stale(set: &Value, claim: &Value) -> bool {
+    let mut owners = items(claim, "/metadata/ownerReferences").iter();
+    owners.any(|owner| {
+        owner["kind"] == set["kind"]
+            && text(owner, "/name") == name(set)
+            && owner["uid"] != uid(set)
+    })
+}
+
+/// The number of the pod whose claim it is, if it is one from the template.
+fn number_of(set: &Value, template: &Value, claim: &Value) -> Option<i64> {
+    let prefix = format!("{}-{}-", name(template), name(set));
+    name(claim).strip_prefix(&prefix)?.parse().ok()
+}
+
 /// Deletes the claims of numbers that are no longer there, where that is the policy.
 fn drop_claims(store: &mut Store, set: &Value, end: i64) {
     if text(set, "/spec/persistentVolumeClaimRetentionPolicy/whenScaled") != "Delete" {
         return;
     }
     for template in items(set, "/spec/volumeClaimTemplates") {
-        let prefix = format!("{}-{}-", name(template), name(set));
         for claim in store.snapshot(&CLAIMS, Some(namespace(set))) {
-            let at = name(&claim)
-                .strip_prefix(&prefix)
-                .and_then(|at| at.parse::<i64>().ok());
+            let at = number_of(set, template, &claim);
             if at.is_some_and(|at| at >= end) && !is_deleting(&claim) {
                 let key = Key::of(&CLAIMS, &claim);
                 let _ = write::delete(store, &key, &DeleteOptions::default());

@@ -5,6 +5,7 @@ mod defaults;
 mod deletion;
 mod fields;
 mod patch;
+mod ports;
 mod rules;
 mod scale;
 mod strategic;
@@ -87,6 +88,7 @@ fn prepare(
         new["metadata"]["generation"] = json!(1);
     }
     admit(store, resource, &mut new);
+    ports::allocate(store, resource, &mut new)?;
     rules::check_new(resource, &new)?;
     Ok((key, new))
 }
@@ -123,6 +125,7 @@ fn finish(
     options: &Options,
 ) -> Result<Arc<Value>> {
     defaults::fill(key.resource, &mut new);
+    ports::allocate(store, key.resource, &mut new)?;
     rules::check_change(key.resource, old, &new)?;
     if new.get("spec") != old.get("spec") {
         let generation = object::number(old, "/metadata/generation").unwrap_or(0);

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Namespace, PersistentVolume, PersistentVolumeClaim, Service,
+};
 use kube::api::{
     Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
 };
@@ -376,4 +378,47 @@ async fn faults_and_denials_strike_what_they_name() {
         .await
         .unwrap();
     assert!(!watched.is_empty());
+}
+
+#[tokio::test]
+async fn a_node_port_is_one_services_alone() {
+    let cluster = Cluster::start().await.unwrap();
+    let services: Api<Service> = Api::default_namespaced(client(&cluster).await);
+    let service = |name: &str, port: serde_json::Value| -> Service {
+        let ports = json!([{"port": 80, "nodePort": port}]);
+        let spec = json!({"type": "NodePort", "selector": {"app": name}, "ports": ports});
+        serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec})).unwrap()
+    };
+    let post = PostParams::default();
+    let given = services.create(&post, &service("a", json!(null))).await;
+    let port = given.unwrap().spec.unwrap().ports.unwrap()[0].node_port;
+    let port = port.unwrap();
+    for (wanted, why) in [
+        (port, "provided port is already allocated"),
+        (80, "provided port is not in the valid range"),
+    ] {
+        let refused = services.create(&post, &service("b", json!(wanted))).await;
+        let Error::Api(refused) = refused.unwrap_err() else {
+            panic!("no answer of the server");
+        };
+        assert_eq!(refused.code, 422);
+        let cause = &refused.details.as_ref().unwrap().causes[0];
+        assert_eq!(cause.field, "spec.ports[0].nodePort");
+        assert!(cause.message.contains(why), "{}", cause.message);
+    }
+    let free = service("b", json!(port + 1));
+    services.create(&post, &free).await.unwrap();
+    let other = json!({"spec": {"ports": [{"port": 80, "nodePort": port}]}});
+    let changed = services
+        .patch("b", &PatchParams::default(), &Patch::Merge(&other))
+        .await;
+    assert_eq!(status(changed.unwrap_err()).0, 422);
+    services
+        .delete("a", &DeleteParams::default())
+        .await
+        .unwrap();
+    services
+        .patch("b", &PatchParams::default(), &Patch::Merge(&other))
+        .await
+        .unwrap();
 }

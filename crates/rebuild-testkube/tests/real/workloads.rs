@@ -305,3 +305,44 @@ async fn a_claim_waits_for_its_first_pod_and_is_not_bound_to_a_volume_of_another
         .unwrap();
     until(&claims, "late", is_bound()).await;
 }
+
+#[tokio::test]
+async fn a_claim_that_is_to_go_with_its_set_is_the_sets_and_no_later_one_takes_it() {
+    let cluster = Cluster::start().await.unwrap();
+    cluster.image("shell:1", |_| Program::new(["sleep", "1000"]));
+    let set = |policy: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: db}}\nspec:\n  serviceName: db\n  \
+             selector: {{matchLabels: {{app: db}}}}\n  \
+             persistentVolumeClaimRetentionPolicy: {{whenDeleted: {policy}, whenScaled: Retain}}\n  \
+             template:\n    metadata: {{labels: {{app: db}}}}\n    spec:\n      \
+             terminationGracePeriodSeconds: 1\n      containers: [{{name: c, image: 'shell:1'}}]\n  \
+             volumeClaimTemplates:\n  - metadata: {{name: data}}\n    spec: {{accessModes: \
+             [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}\n"
+        )
+    };
+    let owners = |cluster: &Cluster| {
+        let claim = cluster.get("PersistentVolumeClaim", "default", "data-db-0");
+        claim.map(|claim| claim["metadata"]["ownerReferences"].clone())
+    };
+    let uid = |kind: &str, name: &str| {
+        cluster.get(kind, "default", name).unwrap()["metadata"]["uid"].clone()
+    };
+    cluster.put(&set("Retain")).unwrap();
+    cluster.until(|it| owners(it) == Some(json!(null))).await;
+    cluster.put(&set("Delete")).unwrap();
+    let first = uid("StatefulSet", "db");
+    cluster
+        .until(|it| owners(it).is_some_and(|all| all[0]["uid"] == first))
+        .await;
+
+    // A set of the same name is another one: what belonged to the first goes, and it gets one of its own.
+    let old = uid("PersistentVolumeClaim", "data-db-0");
+    cluster.delete("StatefulSet", "default", "db").unwrap();
+    cluster.put(&set("Delete")).unwrap();
+    let second = uid("StatefulSet", "db");
+    cluster
+        .until(|it| owners(it).is_some_and(|all| all[0]["uid"] == second))
+        .await;
+    assert_ne!(uid("PersistentVolumeClaim", "data-db-0"), old);
+}
