@@ -8,13 +8,13 @@ use backon::{ExponentialBuilder, Retryable};
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::discovery::ApiCapabilities;
+use kube::discovery::{ApiCapabilities, Scope};
 use kube::{Api, Client, Config, Resource};
 use serde::de::DeserializeOwned;
 
 use super::failure::{api_error, is_passing, unusable};
 use crate::environment::Environment;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, clean};
 use crate::event::Ctx;
 
 /// The name of the context that stands for the service account of the pod that this process runs
@@ -24,6 +24,14 @@ pub const IN_CLUSTER: &str = "in-cluster";
 /// How long a request is made again, and how long it may take with its last try.
 const AGAIN_WITHIN: Duration = Duration::from_secs(40);
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
+
+/// What a look for an object of any kind has found.
+pub(super) enum Found {
+    Object(Box<DynamicObject>),
+    Nothing,
+    /// This account may not look; why, in the API server's words.
+    Forbidden(String),
+}
 
 /// Where a cluster is.
 #[derive(Clone, Debug)]
@@ -140,6 +148,40 @@ impl Cluster {
             kind.api_version()
         );
         let find = || kube::discovery::pinned_kind(&self.client, kind);
+        self.ask(ctx, &what, find).await
+    }
+
+    /// An object of any kind, in the namespace if its kind has namespaces.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask); that this account may not see it is no error.
+    pub(super) async fn find(
+        &self,
+        ctx: &Ctx,
+        kind: &GroupVersionKind,
+        name: &str,
+    ) -> Result<Found> {
+        let what = format!("could not read {}/{name}", kind.kind.to_lowercase());
+        let look = || async {
+            let (resource, known) = kube::discovery::pinned_kind(&self.client, kind).await?;
+            let api = match known.scope {
+                Scope::Namespaced => self.api_of(&resource),
+                Scope::Cluster => Api::all_with(self.client.clone(), &resource),
+            };
+            api.get(name).await
+        };
+        let find = || async {
+            match look().await {
+                Ok(object) => Ok(Found::Object(Box::new(object))),
+                Err(kube::Error::Api(status)) if status.code == 404 => Ok(Found::Nothing),
+                // There is no such kind any more.
+                Err(kube::Error::Discovery(_)) => Ok(Found::Nothing),
+                Err(kube::Error::Api(status)) if status.code == 403 => {
+                    Ok(Found::Forbidden(clean(&status.message)))
+                }
+                Err(e) => Err(e),
+            }
+        };
         self.ask(ctx, &what, find).await
     }
 

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
 use kube::api::{ApiResource, DynamicObject, PostParams};
+use kube::core::Status;
 use serde_json::{Value, json};
 
 use super::aside::{gone, phase, resource_of, workload_of};
@@ -34,6 +35,7 @@ impl ServerReplacement {
         for object in kept.objects.iter().rev() {
             self.recreate(ctx, object).await?;
         }
+        self.give_owners(ctx, kept).await?;
         for object in &kept.objects {
             if let Some(workload) = workload_of(object) {
                 self.cluster
@@ -134,6 +136,9 @@ impl ServerReplacement {
                 self.remove(ctx, &resource, &claim, uid.unwrap_or_default())
                     .await?;
             } else if volume_of(there) == Some(&name) {
+                let owners = kept.claim.owner_references();
+                self.give_owners_to(ctx, &claim_resource(), &claim, owners)
+                    .await?;
                 return self.await_bound(ctx, &claim, &name).await;
             } else {
                 return Err(not_on(&claim, &name));
@@ -158,6 +163,7 @@ impl ServerReplacement {
         anew.metadata.labels = kept.claim.metadata.labels.clone();
         anew.metadata.annotations = kept.claim.metadata.annotations.clone();
         anew.annotations_mut().retain(|key, _| !is_binding(key));
+        anew.metadata.owner_references = kept.claim.metadata.owner_references.clone();
         ctx.events
             .info(format!("claim {claim} gets volume {name} back"));
         self.create(ctx, &claim_resource(), anew).await?;
@@ -194,6 +200,8 @@ impl ServerReplacement {
         if let Some(now) = self.look(ctx, &resource, &name).await? {
             if now.metadata.deletion_timestamp.is_none() {
                 return self.start(ctx, object).await;
+                self.give_owners_to(ctx, &resource, &name, object.owner_references())
+                    .await?;
             }
             let uid = now.metadata.uid.as_deref().unwrap_or_default();
             self.remove(ctx, &resource, &name, uid).await?;
@@ -225,14 +233,38 @@ impl ServerReplacement {
         let run = ctx.run.to_string();
         object
             .annotations_mut()
+        let owners = self.owners_now(ctx, object.owner_references()).await?;
+        object.metadata.owner_references = (!owners.is_empty()).then_some(owners);
             .insert(REINSTATED_BY.to_owned(), run);
         let api = self.cluster.api_of(resource);
         let params = PostParams::default();
         let create = || async {
+        while let Some(at) = self.try_create(ctx, resource, &object).await? {
+            let port = take_node_port(&mut object, at).unwrap_or_default();
+            ctx.events.warn(format!(
+                "{}: node port {port} cannot be had any more, so it gets another one; who comes \
+                 by that number has to be told",
+                shown(resource, &object.name_any())
+            ));
+        }
+        Ok(())
+    }
+
+    /// Makes an object, or says which of its ports has a node port that the cluster does not give.
+    async fn try_create(
+        &self,
+        ctx: &Ctx,
+        resource: &ApiResource,
+        object: &DynamicObject,
+    ) -> Result<Option<usize>> {
             match api.create(&params, &object).await {
                 // The first try came through and its answer was lost; it was looked for before.
-                Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-                made => made.map(|_| ()),
+                Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
+                Err(kube::Error::Api(status)) => match refused_port(&status, object) {
+                    Some(at) => Ok(Some(at)),
+                    None => Err(kube::Error::Api(status)),
+                },
+                made => made.map(|_| None),
             }
         };
         let what = format!("could not make {}", shown(resource, &object.name_any()));
@@ -259,13 +291,30 @@ fn not_on(claim: &str, volume: &str) -> Error {
     .hint("something makes it again: find out what, and delete it, then go on")
 }
 
-fn claim_resource() -> ApiResource {
+pub(super) fn claim_resource() -> ApiResource {
     ApiResource::erase::<PersistentVolumeClaim>(&())
 }
 
 /// Annotations by which controllers remember how a claim was bound.
 fn is_binding(key: &str) -> bool {
     key.starts_with("pv.kubernetes.io/")
+/// Which port of a Service it is, if what was refused is its node port.
+fn refused_port(status: &Status, object: &DynamicObject) -> Option<usize> {
+    let causes = status.details.as_ref().map(|d| &d.causes[..]);
+    causes.unwrap_or_default().iter().find_map(|cause| {
+        let at = cause.field.strip_prefix("spec.ports[")?;
+        let at = at.strip_suffix("].nodePort")?.parse().ok()?;
+        object.data["spec"]["ports"][at]["nodePort"].as_i64()?;
+        Some(at)
+    })
+}
+
+/// Takes the node port off one of the ports of a Service.
+fn take_node_port(service: &mut DynamicObject, at: usize) -> Option<Value> {
+    let port = service.data["spec"]["ports"].get_mut(at)?;
+    port.as_object_mut()?.remove("nodePort")
+}
+
         || key.starts_with("volume.kubernetes.io/")
         || key == "volume.beta.kubernetes.io/storage-provisioner"
 }
@@ -286,7 +335,8 @@ fn as_new(object: &DynamicObject) -> DynamicObject {
         if let Some(Value::Object(spec)) = data.get_mut("spec")
             && spec.get("clusterIP").is_some_and(|ip| ip != "None")
         {
-            // Another Service may have the address by now.
+            // Another Service may have the address by now. The port for health checks is between the cluster and
+            // its load balancer, which looks it up; node ports are kept, for people know them by heart.
             spec.remove("clusterIP");
             spec.remove("clusterIPs");
             spec.remove("healthCheckNodePort");

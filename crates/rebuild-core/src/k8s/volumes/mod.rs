@@ -15,6 +15,7 @@ mod facts;
 mod kept;
 mod lock;
 mod manifests;
+mod owners;
 mod placed;
 mod provision;
 mod purge;

@@ -4,6 +4,7 @@ mod exec;
 mod killed;
 mod replace;
 mod rights;
+mod owners;
 mod snapshots;
 mod trouble;
 mod volumes;
