@@ -1,5 +1,6 @@
 //! Snapshots of the database's volumes, besides the backup of its rows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use kube::api::{
 };
 use serde_json::json;
 
+use super::cluster::Found;
 use super::forward::find;
 use super::volumes::claims_of;
 use super::wait::{Seen, Wakes, named};
@@ -22,6 +24,9 @@ use crate::traits::{Backup, BackupMode, BackupSummary, DestroyPermit};
 
 /// The label of snapshots that belong to a backup.
 const OF_BACKUP: &str = "rebuild-db.github.io/backup";
+
+/// The annotation with the names of all snapshots of that backup: one that is lost is missed by the others.
+const ALL_OF_BACKUP: &str = "rebuild-db.github.io/snapshots";
 
 /// A [`Backup`] with a VolumeSnapshot of each claim of the database's pod besides.
 ///
@@ -41,8 +46,19 @@ pub struct SnapshotBackup {
     pub limit: Duration,
 }
 
+/// What is known of what a snapshot stands for.
+enum Content {
+    Ready,
+    NotReady,
+    Unseen,
+}
+
+fn kind_of(name: &str) -> GroupVersionKind {
+    GroupVersionKind::gvk("snapshot.storage.k8s.io", "v1", name)
+}
+
 fn kind() -> GroupVersionKind {
-    GroupVersionKind::gvk("snapshot.storage.k8s.io", "v1", "VolumeSnapshot")
+    kind_of("VolumeSnapshot")
 }
 
 fn resource() -> ApiResource {
@@ -64,8 +80,17 @@ pub async fn require_snapshots(cluster: &Cluster, ctx: &Ctx) -> Result<()> {
     })
 }
 
+/// The names of all snapshots of the backup that one of them belongs to.
+fn all_of_backup(snapshot: &DynamicObject) -> impl Iterator<Item = &str> {
+    let all = snapshot.annotations().get(ALL_OF_BACKUP);
+    all.into_iter().flat_map(|names| names.split(','))
+}
+
 /// Whether a snapshot can be used, and why not yet.
 fn state(snapshot: &DynamicObject) -> std::result::Result<String, String> {
+    if snapshot.metadata.deletion_timestamp.is_some() {
+        return Err("it is being deleted".to_owned());
+    }
     let status = &snapshot.data["status"];
     if status["readyToUse"] == true {
         let size = status["restoreSize"].as_str().unwrap_or("unknown");
@@ -104,11 +129,14 @@ impl SnapshotBackup {
         Ok(claims)
     }
 
-    async fn snapshot(&self, ctx: &Ctx, claim: &str, id: &BackupId) -> Result<()> {
+    /// Takes the snapshot of `claim`; `all` are the names of those of the backup.
+    async fn snapshot(&self, ctx: &Ctx, claim: &str, id: &BackupId, all: &str) -> Result<()> {
         let name = Self::name(claim, id);
         let mut snapshot = DynamicObject::new(&name, &resource());
         let label = (OF_BACKUP.to_owned(), id.to_string());
         snapshot.metadata.labels = Some([label].into());
+        let all = (ALL_OF_BACKUP.to_owned(), all.to_owned());
+        snapshot.metadata.annotations = Some([all].into());
         snapshot.data = json!({ "spec": {
             "volumeSnapshotClassName": self.class,
             "source": { "persistentVolumeClaimName": claim },
@@ -148,6 +176,47 @@ impl SnapshotBackup {
         Ok(())
     }
 
+    /// What is seen of a snapshot, or why it cannot be used.
+    async fn look_at(
+        &self,
+        ctx: &Ctx,
+        snapshot: Option<&DynamicObject>,
+    ) -> Result<std::result::Result<String, String>> {
+        let Some(snapshot) = snapshot else {
+            return Ok(Err("it is gone".to_owned()));
+        };
+        let size = match state(snapshot) {
+            Ok(size) => size,
+            Err(why) => return Ok(Err(why)),
+        };
+        let content = snapshot.data["status"]["boundVolumeSnapshotContentName"].as_str();
+        let Some(content) = content.filter(|name| !name.is_empty()) else {
+            return Ok(Err("it has no content".to_owned()));
+        };
+        Ok(match self.content(ctx, content).await? {
+            Content::Ready => Ok(size),
+            Content::NotReady => Err(format!(
+                "its volumesnapshotcontent/{} is gone, or not ready",
+                clean(content)
+            )),
+            // The snapshot itself says that it is ready, and such a right is the cluster's to give.
+            Content::Unseen => Ok(format!("{size}; this account may not see its content")),
+        })
+    }
+
+    async fn content(&self, ctx: &Ctx, name: &str) -> Result<Content> {
+        let kind = kind_of("VolumeSnapshotContent");
+        let ready = |found: &DynamicObject| {
+            let going = found.metadata.deletion_timestamp.is_some();
+            !going && found.data["status"]["readyToUse"] == true
+        };
+        Ok(match self.cluster.find(ctx, &kind, name).await? {
+            Found::Object(found) if ready(&found) => Content::Ready,
+            Found::Object(_) | Found::Nothing => Content::NotReady,
+            Found::Forbidden(_) => Content::Unseen,
+        })
+    }
+
     async fn of_backup(&self, ctx: &Ctx, id: &BackupId) -> Result<Vec<DynamicObject>> {
         let api = self.cluster.api_of(&resource());
         let params = ListParams::default().labels(&format!("{OF_BACKUP}={id}"));
@@ -172,12 +241,15 @@ impl Backup for SnapshotBackup {
         mode: BackupMode,
     ) -> Result<BackupSummary> {
         let summary = self.rows.take(ctx, target, id, mode).await?;
-        for claim in self.claims(ctx).await? {
-            self.snapshot(ctx, &claim, id).await?;
+        let claims = self.claims(ctx).await?;
+        let all: Vec<String> = claims.iter().map(|claim| Self::name(claim, id)).collect();
+        for claim in &claims {
+            self.snapshot(ctx, claim, id, &all.join(",")).await?;
         }
         Ok(summary)
     }
 
+    /// Each snapshot that the backup has must be there and ready, and what is behind it too.
     async fn check(&self, ctx: &Ctx, id: &BackupId) -> Result<(BackupSummary, Verdict)> {
         let (summary, mut verdict) = self.rows.check(ctx, id).await?;
         let found = self.of_backup(ctx, id).await?;
@@ -185,10 +257,14 @@ impl Backup for SnapshotBackup {
             let why = "the backup has no volume snapshot".to_owned();
             verdict.add("volume snapshots", "none", Outcome::Failed(vec![why]));
         }
-        for snapshot in &found {
-            let name = format!("volumesnapshot/{}", snapshot.name_any());
-            let (looked_at, complaints) = match state(snapshot) {
-                Ok(size) => (size, Vec::new()),
+        let mut names: BTreeSet<String> = found.iter().map(ResourceExt::name_any).collect();
+        let told = found.iter().flat_map(all_of_backup);
+        names.extend(told.map(ToOwned::to_owned));
+        for name in names {
+            let snapshot = found.iter().find(|s| s.name_any() == name);
+            let name = format!("volumesnapshot/{}", clean(&name));
+            let (looked_at, complaints) = match self.look_at(ctx, snapshot).await? {
+                Ok(looked_at) => (looked_at, Vec::new()),
                 Err(why) => ("not ready".to_owned(), vec![format!("{name}: {why}")]),
             };
             verdict.add_complaints(name, looked_at, complaints);

@@ -66,3 +66,71 @@ async fn a_backup_has_a_snapshot_that_a_server_starts_on() {
     assert_eq!(world.names("volumesnapshot").await, [left]);
     world.end().await;
 }
+
+/// A server with two claims.
+async fn with_two_claims() -> World {
+    let world = World::empty().await;
+    let manifests = World::manifests()
+        .replace(
+            "volumeMounts: [",
+            "volumeMounts: [{ name: wal, mountPath: /wal }, ",
+        )
+        .replace(
+            "  volumeClaimTemplates:\n",
+            "  volumeClaimTemplates:\n    - metadata: { name: wal }\n      spec:\n        \
+             accessModes: [ReadWriteOnce]\n        resources: { requests: { storage: 1Gi } }\n",
+        );
+    world.apply(&manifests).await;
+    world.await_ready("statefulset", "db", 1).await;
+    world
+}
+
+#[tokio::test]
+async fn of_several_snapshots_each_is_missed_and_looked_into() {
+    let world = with_two_claims().await;
+    let Some(cluster) = world.inside("a cluster that takes snapshots") else {
+        return world.end().await;
+    };
+    let text = format!("{}snapshot = {{}}\n", world.spec_text(""));
+    let project = world.open(&text).await.expect("a project");
+    let (summary, verdict) = project.backup().await.expect("a backup");
+    assert!(verdict.passed(), "{verdict:?}");
+    let name = |claim: &str| format!("{claim}-{}", summary.id);
+    let (data, wal) = (name("data-db-0"), name("wal-db-0"));
+    assert_eq!(world.names("volumesnapshot").await, [&*data, &*wal]);
+    let complaints = async || {
+        let (_, verdict) = project.check_backup(&summary.id).await.expect("a verdict");
+        verdict.complaints()
+    };
+
+    // Somebody has deleted what one of them stands for.
+    let snapshot = world.get("volumesnapshot", &data).await.expect("it");
+    let content = &snapshot["status"]["boundVolumeSnapshotContentName"];
+    let content = content.as_str().expect("a content");
+    let gone = cluster.delete("VolumeSnapshotContent", "", content);
+    gone.expect("it goes");
+    cluster
+        .until(|it| it.get("VolumeSnapshotContent", "", content).is_none())
+        .await;
+    let told = complaints().await;
+    let why = format!("its volumesnapshotcontent/{content} is gone, or not ready");
+    assert!(told.len() == 1 && told[0].contains(&why), "{told:?}");
+
+    // Where one may not look, what the snapshot says of itself counts, and that is told.
+    cluster.deny("get", "volumesnapshotcontents");
+    let (_, verdict) = project.check_backup(&summary.id).await.expect("a verdict");
+    assert!(verdict.passed(), "{verdict:?}");
+    let mut looked = verdict.checks.iter().map(|check| &check.looked_at);
+    let unseen = looked.any(|it| it == "1Gi; this account may not see its content");
+    assert!(unseen, "{verdict:?}");
+    cluster.allow("get", "volumesnapshotcontents");
+
+    // One that is gone is missed by the other.
+    let snapshots = world.api("volumesnapshot");
+    let gone = snapshots.delete(&data, &Default::default()).await;
+    gone.expect("it goes");
+    let told = complaints().await;
+    let why = format!("volumesnapshot/{data}: it is gone");
+    assert!(told.len() == 1 && told[0].contains(&why), "{told:?}");
+    world.end().await;
+}
