@@ -138,6 +138,7 @@ fn pod_facts(pod: &Pod) -> PodFacts {
         .flat_map(|spec| spec.volumes.iter().flatten());
     PodFacts {
         name: pod.name_any(),
+        uid: pod.uid().unwrap_or_default(),
         phase: match pod.metadata.deletion_timestamp {
             Some(_) => "Terminating".to_owned(),
             None => clean(phase(pod)),

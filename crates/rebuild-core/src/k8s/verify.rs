@@ -1,10 +1,11 @@
 //! Looking whether what runs around the database runs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::ResourceExt;
 
 use super::pods::restarts;
@@ -21,7 +22,7 @@ pub enum ClusterCheck {
     Rollout {
         /// Which.
         workload: WorkloadRef,
-        /// How often containers may have been started again.
+        /// How often the containers of a pod may have been started again since the run began.
         max_restarts: Option<u32>,
         /// How long until it must be so.
         limit: Duration,
@@ -38,6 +39,9 @@ pub struct ClusterVerifier {
     pub cluster: Cluster,
     /// What, once the database is in service.
     pub checks: Vec<ClusterCheck>,
+    /// How often the containers of each pod, by its uid, had been started again when the run began.
+    /// Without a run, none: then every time counts.
+    pub restarts_before: BTreeMap<String, i32>,
 }
 
 #[async_trait]
@@ -85,15 +89,24 @@ impl ClusterVerifier {
         let labels = cluster.labels_of_pods(ctx, workload).await?;
         let pods = cluster.pods(ctx, &labels).await?;
         let allowed = max_restarts.map_or(i32::MAX, |n| i32::try_from(n).unwrap_or(i32::MAX));
-        for pod in pods.iter().filter(|pod| restarts(pod) > allowed) {
-            let (name, n) = (pod.name_any(), restarts(pod));
-            complaints.push(format!("pod {name} was started again {n} times"));
+        for pod in &pods {
+            let n = self.restarts_since(pod);
+            if n > allowed {
+                let name = pod.name_any();
+                complaints.push(format!("pod {name} was started again {n} times"));
+            }
         }
         Ok(Check {
             name: format!("rollout of {workload}"),
             looked_at: format!("{} pods", pods.len()),
             outcome: outcome(complaints),
         })
+    }
+
+    fn restarts_since(&self, pod: &Pod) -> i32 {
+        let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+        let before = self.restarts_before.get(uid).copied().unwrap_or(0);
+        restarts(pod) - before
     }
 
     async fn claim(&self, ctx: &Ctx, name: &str) -> Result<Check> {

@@ -78,6 +78,9 @@ pub struct WorkloadFacts {
 pub struct PodFacts {
     /// Its name.
     pub name: String,
+    /// What tells it from another one of its name.
+    #[serde(default)]
+    pub uid: String,
     /// Its phase, or `Terminating`.
     pub phase: String,
     /// True if it is ready.

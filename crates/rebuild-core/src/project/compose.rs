@@ -9,7 +9,7 @@ use crate::engine::Backends;
 use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::model::{Endpoint, Identity};
-use crate::plan::Plan;
+use crate::plan::{Plan, Survey};
 use crate::postgres::{
     CommandMigrator, DatabaseKey, Environment, PgBackup, PgBackupSchema, PgCsvRestorer,
     PgProvision, PgRestorer, PgSqlFiles, PgSurveyor, ProvisionOptions, RestoreChoice, RowOptions,
@@ -263,22 +263,23 @@ impl Project {
     /// One implementation of each contract, for what `plan` has pinned.
     pub(super) fn backends_of(&self, plan: &Plan) -> Result<Backends> {
         let source = plan.survey.source.as_ref().map(|source| &source.identity);
+        let began = Some(&plan.survey);
         let lock = TargetLock::new(self.maintenance(), plan.target.clone());
         #[cfg(feature = "k8s")]
         if self.spec.replacement().is_some() {
             let lock = Arc::new(lock.of_replaced_server());
-            let backends = self.backends_under(lock.clone(), &plan.target, source)?;
+            let backends = self.backends_under(lock.clone(), &plan.target, source, began)?;
             let model = &plan.survey.inventory.database;
             return self.with_replacement(backends, lock, &plan.target.name, model);
         }
         #[cfg(feature = "cloudsql")]
         if self.spec.replaced_instance().is_some() {
             let lock = Arc::new(lock.of_replaced_server());
-            let backends = self.backends_under(lock.clone(), &plan.target, source)?;
+            let backends = self.backends_under(lock.clone(), &plan.target, source, began)?;
             let model = &plan.survey.inventory.database;
             return Ok(self.with_instance_replacement(backends, lock, model));
         }
-        self.backends_under(Arc::new(lock), &plan.target, source)
+        self.backends_under(Arc::new(lock), &plan.target, source, began)
     }
 
     /// One implementation of each contract, for `target` and the `source` of a refresh.
@@ -289,7 +290,7 @@ impl Project {
         source: Option<&Identity>,
     ) -> Result<Backends> {
         let lock = Arc::new(TargetLock::new(self.maintenance(), target.clone()));
-        self.backends_under(lock, target, source)
+        self.backends_under(lock, target, source, None)
     }
 
     /// What loads rows by other means. The server's disk fills up all the same.
@@ -310,6 +311,7 @@ impl Project {
         lock: Arc<TargetLock>,
         target: &Identity,
         source: Option<&Identity>,
+        began: Option<&Survey>,
     ) -> Result<Backends> {
         let spec = &self.spec;
         let refresh = self.refresh(target, source)?.map(Arc::new);
@@ -334,7 +336,7 @@ impl Project {
             preserver: self.preserver()?,
             fixtures: self.fixtures(),
             loads: self.loads()?,
-            verifier: self.verifier()?,
+            verifier: self.verifier(began)?,
             workloads: self.workloads(target, &lock)?,
             tasks: self.commands("after", &spec.after)?,
             backup: self.backup_maker()?,

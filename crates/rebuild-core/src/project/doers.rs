@@ -8,6 +8,7 @@ use super::teardown::policy;
 use crate::command::{CommandTask, CommandWorkload};
 use crate::error::Result;
 use crate::model::{Identity, StepMark};
+use crate::plan::Survey;
 use crate::postgres::{BackedUp, PgVerifier, ReadOnlyGate, TargetLock};
 use crate::spec::{CheckSpec, CommandSpec, RestoreFrom, SchemaSource, WorkloadSpec};
 use crate::traits::{Task, Verifier, Workload};
@@ -19,15 +20,10 @@ pub(super) fn compares_content(check: &CheckSpec) -> bool {
 
 impl Project {
     /// Functions, the cluster and Google Cloud are asked besides the server, so where there are no other checks,
-    /// what is checked without any is checked all the same.
-    pub(super) fn verifier(&self) -> Result<Arc<dyn Verifier>> {
+    /// what is checked without any is checked all the same. What counts since a run began counts since `began`.
+    pub(super) fn verifier(&self, began: Option<&Survey>) -> Result<Arc<dyn Verifier>> {
         let restorer = self.restorer(self.spec.schema_from() == SchemaSource::Backup)?;
-        self.verifier_by(Arc::new(restorer))
-    }
-
-    /// The same, with what `backups` know of backups.
-    pub(super) fn verifier_by(&self, backups: Arc<dyn BackedUp>) -> Result<Arc<dyn Verifier>> {
-        self.verifier_of(self.checks(), backups)
+        self.verifier_of(self.checks(), Arc::new(restorer), began)
     }
 
     /// The same for a comparison with a backup: if no check of the spec compares content, one does besides.
@@ -36,7 +32,7 @@ impl Project {
         if !checks.iter().any(compares_content) {
             checks.push(CheckSpec::Content { except: Vec::new() });
         }
-        self.verifier_of(checks, backups)
+        self.verifier_of(checks, backups, None)
     }
 
     /// What is checked in the database.
@@ -49,10 +45,18 @@ impl Project {
         checks
     }
 
+    #[cfg_attr(
+        not(feature = "k8s"),
+        allow(
+            unused_variables,
+            reason = "what counts since a run began is a cluster's"
+        )
+    )]
     fn verifier_of(
         &self,
         checks: Vec<CheckSpec>,
         backups: Arc<dyn BackedUp>,
+        began: Option<&Survey>,
     ) -> Result<Arc<dyn Verifier>> {
         let verifier = PgVerifier::new(
             self.endpoint.clone(),
@@ -62,7 +66,7 @@ impl Project {
         )?;
         let verifier = self.with_function_checks(Arc::new(verifier));
         #[cfg(feature = "k8s")]
-        let verifier = self.with_cluster_checks(verifier)?;
+        let verifier = self.with_cluster_checks(verifier, began)?;
         #[cfg(feature = "gcp")]
         let verifier = self.with_gcp_checks(verifier)?;
         Ok(verifier)

@@ -15,6 +15,7 @@ use crate::k8s::{
     ServiceAddress, SnapshotBackup, Through, WorkloadKind, WorkloadRef, require_snapshots,
 };
 use crate::model::{ClusterFacts, Endpoint, Host};
+use crate::plan::Survey;
 use crate::postgres::{FunctionMigrator, TargetLock};
 use crate::spec::{
     CheckSpec, ClusterTaskSpec, CommandSpec, MigratorSpec, SnapshotSpec, Spec, TargetPodSpec,
@@ -358,10 +359,11 @@ impl Project {
         service_address(&self.spec, &self.endpoint.user)
     }
 
-    /// `first`, and after it the checks of the cluster.
+    /// `first`, and after it the checks of the cluster. `began` is what a run saw there when it began.
     pub(super) fn with_cluster_checks(
         &self,
         first: Arc<dyn Verifier>,
+        began: Option<&Survey>,
     ) -> Result<Arc<dyn Verifier>> {
         let mut checks = Vec::new();
         for check in &self.spec.checks {
@@ -383,10 +385,13 @@ impl Project {
             return Ok(first);
         }
         let cluster = self.cluster()?.clone();
+        let pods = began.and_then(|survey| survey.cluster.as_ref());
+        let pods = pods.into_iter().flat_map(|cluster| &cluster.pods);
         Ok(Arc::new(ClusterVerifier {
             first,
             cluster,
             checks,
+            restarts_before: pods.map(|pod| (pod.uid.clone(), pod.restarts)).collect(),
         }))
     }
 

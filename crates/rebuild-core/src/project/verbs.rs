@@ -283,7 +283,7 @@ impl Project {
             name_rows: rows,
         };
         let verifier = match whole {
-            false => self.verifier()?,
+            false => self.verifier(None)?,
             true => self.comparer_by(Arc::new(comparison))?,
         };
         self.verified(backup, &*verifier).await
@@ -296,7 +296,7 @@ impl Project {
     #[cfg(feature = "cloudsql")]
     pub(super) async fn verify_by_spec(&self, backup: &BackupId) -> Result<Verdict> {
         self.require_ours(&self.ctx(), backup).await?;
-        self.verified(Some(backup), &*self.verifier()?).await
+        self.verified(Some(backup), &*self.verifier(None)?).await
     }
 
     async fn verified(

@@ -90,7 +90,8 @@ pub enum CheckSpec {
     Rollout {
         /// Which, for example `deployment/api`.
         workload: String,
-        /// How often its containers may have been started again; without it, any number of times.
+        /// How often the containers of one of its pods may have been started again since the run began, or ever if
+        /// there is no run; without it, any number of times.
         #[serde(default)]
         max_restarts: Option<u32>,
         /// How long until it must be so.

@@ -9,6 +9,7 @@ mod snapshots;
 mod trouble;
 mod volumes;
 mod whole;
+mod verify;
 
 use super::*;
 use crate::journal::Ending;
