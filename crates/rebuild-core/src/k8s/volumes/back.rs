@@ -177,7 +177,8 @@ impl ServerReplacement {
         self.cluster
             .wait(ctx, &what, self.limit, wakes, || async {
                 let now = self.cluster.ask(ctx, &what, || api.get(claim)).await?;
-                if volume_of(&now) != Some(volume) {
+                // One that somebody else made a moment before gets the volume as well: it is kept for that name.
+                if volume_of(&now).is_some_and(|other| other != volume) {
                     return Err(not_on(claim, volume));
                 }
                 let phase = now.status.and_then(|s| s.phase).unwrap_or_default();
@@ -199,9 +200,9 @@ impl ServerReplacement {
         }
         if let Some(now) = self.look(ctx, &resource, &name).await? {
             if now.metadata.deletion_timestamp.is_none() {
-                return self.start(ctx, object).await;
                 self.give_owners_to(ctx, &resource, &name, object.owner_references())
                     .await?;
+                return self.start(ctx, object).await;
             }
             let uid = now.metadata.uid.as_deref().unwrap_or_default();
             self.remove(ctx, &resource, &name, uid).await?;
@@ -224,21 +225,20 @@ impl ServerReplacement {
         self.handle(&workload).start(ctx, &state).await
     }
 
+    /// Makes an object, with those of its owners that are there. Of a Service whose node port is another's by
+    /// now, another number is better than no Service: it is told.
     async fn create(
         &self,
         ctx: &Ctx,
         resource: &ApiResource,
         mut object: DynamicObject,
     ) -> Result<()> {
+        let owners = self.owners_now(ctx, object.owner_references()).await?;
+        object.metadata.owner_references = (!owners.is_empty()).then_some(owners);
         let run = ctx.run.to_string();
         object
             .annotations_mut()
-        let owners = self.owners_now(ctx, object.owner_references()).await?;
-        object.metadata.owner_references = (!owners.is_empty()).then_some(owners);
             .insert(REINSTATED_BY.to_owned(), run);
-        let api = self.cluster.api_of(resource);
-        let params = PostParams::default();
-        let create = || async {
         while let Some(at) = self.try_create(ctx, resource, &object).await? {
             let port = take_node_port(&mut object, at).unwrap_or_default();
             ctx.events.warn(format!(
@@ -257,7 +257,10 @@ impl ServerReplacement {
         resource: &ApiResource,
         object: &DynamicObject,
     ) -> Result<Option<usize>> {
-            match api.create(&params, &object).await {
+        let api = self.cluster.api_of(resource);
+        let params = PostParams::default();
+        let create = || async {
+            match api.create(&params, object).await {
                 // The first try came through and its answer was lost; it was looked for before.
                 Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
                 Err(kube::Error::Api(status)) => match refused_port(&status, object) {
@@ -295,9 +298,6 @@ pub(super) fn claim_resource() -> ApiResource {
     ApiResource::erase::<PersistentVolumeClaim>(&())
 }
 
-/// Annotations by which controllers remember how a claim was bound.
-fn is_binding(key: &str) -> bool {
-    key.starts_with("pv.kubernetes.io/")
 /// Which port of a Service it is, if what was refused is its node port.
 fn refused_port(status: &Status, object: &DynamicObject) -> Option<usize> {
     let causes = status.details.as_ref().map(|d| &d.causes[..]);
@@ -315,6 +315,9 @@ fn take_node_port(service: &mut DynamicObject, at: usize) -> Option<Value> {
     port.as_object_mut()?.remove("nodePort")
 }
 
+/// Annotations by which controllers remember how a claim was bound.
+fn is_binding(key: &str) -> bool {
+    key.starts_with("pv.kubernetes.io/")
         || key.starts_with("volume.kubernetes.io/")
         || key == "volume.beta.kubernetes.io/storage-provisioner"
 }

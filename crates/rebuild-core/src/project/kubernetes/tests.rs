@@ -1,15 +1,17 @@
 //! Rebuilds of a database in a cluster.
 
+mod aside;
+mod evicted;
 mod exec;
 mod killed;
+mod owners;
 mod replace;
 mod rights;
-mod owners;
 mod snapshots;
 mod trouble;
+mod verify;
 mod volumes;
 mod whole;
-mod verify;
 
 use super::*;
 use crate::journal::Ending;

@@ -1,5 +1,7 @@
 //! A database that is reached by a program in its pod, where no port may be forwarded.
 
+use rebuild_testkube::{Fault, Strike};
+
 use super::*;
 
 /// The server of the world, on a port that is free on this machine: pods in it share its address.
@@ -61,6 +63,34 @@ async fn where_only_exec_is_allowed_everything_works_all_the_same() {
     };
     let limit = std::time::Duration::from_secs(30);
     tokio::time::timeout(limit, alone).await.expect("they go");
+    world.end().await;
+}
+
+/// What a stream has carried when it breaks is not all there was.
+#[tokio::test]
+async fn a_stream_that_is_cut_in_the_middle_makes_no_backup() {
+    let (world, text) = reached_by_exec().await;
+    let Some(cluster) = world.inside("a stream that is cut") else {
+        return world.end().await;
+    };
+    let filled = "create table public.bulk as
+        select n, repeat(md5(n::text), 100) note from generate_series(1, 5000) n";
+    sql(&world, &text, filled).await;
+    let project = world.open(&text).await.expect("a project");
+    let cut = cluster.fault(Fault {
+        times: 20,
+        ..Fault::once("GET", "/exec?", Strike::CutStream { bytes: 3_000_000 })
+    });
+    let error = project.backup().await.expect_err("rows are missing");
+    assert!(cut.struck() > 0);
+    assert!(error.chain().contains("public.bulk"), "{error:?}");
+    assert_eq!(project.backups().await.expect("a list"), []);
+
+    cluster.lift_faults();
+    let (_, verdict) = project.backup().await.expect("a backup");
+    assert!(verdict.passed(), "{verdict:?}");
+    let count = "select count(*)::text from public.bulk";
+    assert_eq!(sql(&world, &text, count).await, "5000");
     world.end().await;
 }
 

@@ -98,41 +98,6 @@ async fn a_way_that_breaks_while_rows_go_over_it_takes_the_run_back() {
 }
 
 #[tokio::test]
-async fn a_pod_that_is_evicted_during_the_backup_loses_nothing() {
-    let world = filled().await;
-    let Some(cluster) = world.inside("an eviction") else {
-        return world.end().await;
-    };
-    let project = world.project(SPEC).await;
-    let run = project.run(None, None);
-    let evict = async {
-        world
-            .told
-            .hears("\"step-started\",\"step\":\"backup\"")
-            .await;
-        cluster.evict(&world.namespace, "db-0");
-    };
-    let (report, ()) = tokio::join!(run, evict);
-    let report = report.expect("a report");
-    assert_ne!(report.ending, Ending::Done, "{report:?}");
-    if report.ending != Ending::RolledBack {
-        // The pod comes back, and the same command is typed until it is there.
-        let back = async {
-            loop {
-                match project.rollback(&report.run, None, false).await {
-                    Err(e) if e.kind() == ErrorKind::Unreachable => {}
-                    tried => return tried.expect("a report"),
-                }
-            }
-        };
-        let back = tokio::time::timeout(Duration::from_secs(120), back).await;
-        assert_eq!(back.expect("in time").ending, Ending::RolledBack);
-    }
-    assert_eq!(world.sql("select count(*) from public.item").await, "100");
-    world.await_ready("deployment", "api", 2).await;
-}
-
-#[tokio::test]
 async fn what_the_account_may_not_do_is_named() {
     let world = filled().await;
     let Some(cluster) = world.inside("rights that are taken away") else {
@@ -257,6 +222,32 @@ spec:
             "ImagePull"
         ),
         held_up("crash", image, "exit 3", "", "ended with exit code 3"),
+    );
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_rollout_that_gave_up_is_not_waited_for() {
+    let world = World::empty().await;
+    world
+        .apply(
+            "{apiVersion: apps/v1, kind: Deployment, metadata: {name: late}, spec: {
+               progressDeadlineSeconds: 1, selector: {matchLabels: {app: late}}, template: {
+                 metadata: {labels: {app: late}}, spec: {containers: [
+                   {name: main, image: 'registry.invalid/missing:1'}]}}}}",
+        )
+        .await;
+    let cluster = world.cluster().await;
+    let workload = "deployment/late".parse().expect("a workload");
+    let (ctx, limit) = (Ctx::quiet(), Duration::from_secs(600));
+    let waited = cluster.wait_for_rollout(&ctx, &workload, limit).await;
+    let error = waited.expect_err("it does not come up");
+    assert_eq!(error.kind(), ErrorKind::Server, "{error:?}");
+    let why = "the rollout of deployment/late failed: ReplicaSet";
+    let told = error.chain();
+    assert!(
+        told.contains(why) && told.contains("timed out progressing"),
+        "{told}"
     );
     world.end().await;
 }

@@ -1,9 +1,10 @@
 //! Volumes that are not what they seem, or somebody else's by now.
 
-use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use super::replace::{HOW, filled, obstacles, rollback, rows, run, volume, volume_state};
+use super::replace::{
+    HOW, filled, filled_in, obstacles, rollback, rows, run, volume, volume_state,
+};
 use super::*;
 
 /// Waits until a volume is in a phase.
@@ -18,6 +19,92 @@ async fn until(world: &World, volume: &str, phase: &str) {
     waited.unwrap_or_else(|_| panic!("volume {volume} is not {phase}"));
 }
 
+/// Somebody wants to look at what is on a volume.
+async fn bind_to_rescue(world: &World, volume: &str) {
+    let reference = json!({ "spec": { "claimRef": {
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "namespace": world.namespace, "name": "rescue", "uid": null, "resourceVersion": null,
+    }}});
+    world.patch("volume", volume, reference).await;
+    world
+        .apply(&format!(
+            "{{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: rescue}},
+               spec: {{accessModes: [ReadWriteOnce], volumeName: {volume},
+                       resources: {{requests: {{storage: 1Gi}}}}}}}}"
+        ))
+        .await;
+    until(world, volume, "Bound").await;
+}
+
+#[tokio::test]
+async fn a_volume_that_is_bound_again_is_not_purged() {
+    let world = filled().await;
+    let old_volume = volume(&world).await;
+    let report = run(&world, "", HOW).await;
+    assert_eq!(report.ending, Ending::Done, "{report:?}");
+    bind_to_rescue(&world, &old_volume).await;
+    let project = world.open(&world.replacing("", HOW)).await;
+    let project = project.expect("a project");
+    let refused = project.purge(&report.run, None, true).await;
+    let refused = refused.expect_err("it is in use");
+    let why = format!("volume {old_volume} is bound again, to claim rescue; nothing was deleted");
+    assert!(refused.chain().contains(&why), "{refused:?}");
+    let bound = ("Bound".to_owned(), "Retain".to_owned());
+    assert_eq!(volume_state(&world, &old_volume).await, bound);
+
+    let claims = world.api("claim");
+    let gone = claims.delete("rescue", &Default::default()).await;
+    gone.expect("it goes");
+    until(&world, &old_volume, "Released").await;
+    let gone = project.purge(&report.run, None, true).await;
+    gone.expect("purged");
+    assert_eq!(world.get("volume", &old_volume).await, None);
+    assert_eq!(rows(&world).await, "100");
+    world.end().await;
+}
+
+/// There is nobody who could delete its disk.
+#[tokio::test]
+async fn of_a_volume_that_no_provisioner_made_the_object_is_purged_and_the_disk_is_named() {
+    let world = World::empty().await;
+    if world.inside("a folder of the node").is_none() {
+        return world.end().await;
+    }
+    let disk = tempfile::Builder::new().prefix("rbk").tempdir_in("/tmp");
+    let disk = disk.expect("a folder");
+    let folder = disk.path().display();
+    world
+        .apply(&format!(
+            "{{apiVersion: v1, kind: PersistentVolume, metadata: {{name: by-hand}}, spec: {{
+               storageClassName: by-hand, capacity: {{storage: 1Gi}}, accessModes: [ReadWriteOnce],
+               hostPath: {{path: {folder}}}, persistentVolumeReclaimPolicy: Retain}}}}\n---\n\
+             {{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: data-db-0}}, spec: {{
+               storageClassName: by-hand, accessModes: [ReadWriteOnce],
+               resources: {{requests: {{storage: 1Gi}}}}}}}}"
+        ))
+        .await;
+    until(&world, "by-hand", "Bound").await;
+    let world = filled_in(world).await;
+    assert_eq!(volume(&world).await, "by-hand");
+    let report = run(&world, "", HOW).await;
+    assert_eq!(report.ending, Ending::Done, "{report:?}");
+    assert_ne!(volume(&world).await, "by-hand");
+    let project = world.open(&world.replacing("", HOW)).await;
+    let project = project.expect("a project");
+    let gone = project.purge(&report.run, None, true).await;
+    gone.expect("purged");
+    assert_eq!(world.get("volume", "by-hand").await, None);
+    let told = world.told.text();
+    let why = format!(
+        "no provisioner made volume by-hand: its object goes, and what it stood for stays: folder {folder} of its node"
+    );
+    assert!(told.contains(&why), "{told}");
+    let left = std::fs::read_dir(disk.path()).expect("the folder").count();
+    assert_ne!(left, 0, "what is on it stays");
+    assert_eq!(rows(&world).await, "100");
+    world.end().await;
+}
+
 #[tokio::test]
 async fn a_volume_that_somebody_has_bound_since_is_not_taken_away() {
     let world = filled().await;
@@ -26,24 +113,7 @@ async fn a_volume_that_somebody_has_bound_since_is_not_taken_away() {
     assert_eq!(report.ending, Ending::Done, "{report:?}");
     let new_volume = volume(&world).await;
 
-    // Somebody wants to look at what is on it.
-    let reference = json!({ "spec": { "claimRef": {
-        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-        "namespace": world.namespace, "name": "rescue", "uid": null, "resourceVersion": null,
-    }}});
-    let (api, params) = (world.api("volume"), PatchParams::default());
-    let patched = api
-        .patch(&old_volume, &params, &Patch::Merge(&reference))
-        .await;
-    patched.expect("it is for another claim");
-    world
-        .apply(&format!(
-            "{{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: rescue}},
-               spec: {{accessModes: [ReadWriteOnce], volumeName: {old_volume},
-                       resources: {{requests: {{storage: 1Gi}}}}}}}}"
-        ))
-        .await;
-    until(&world, &old_volume, "Bound").await;
+    bind_to_rescue(&world, &old_volume).await;
     let back = rollback(&world, &report.run, true).await;
     let why = back.error.as_deref().unwrap_or_default();
     assert_eq!(back.ending, Ending::Stuck, "{back:?}");
