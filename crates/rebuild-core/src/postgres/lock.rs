@@ -71,6 +71,37 @@ impl TargetLock {
         })
     }
 
+    /// Makes sure that nobody has the lock on any other target of the server, where this one is held.
+    ///
+    /// # Errors
+    /// A refusal that names who has one; this lock is not held, or the server could not be asked.
+    #[cfg(feature = "cloudsql")]
+    pub(crate) async fn refuse_others(&self) -> Result<()> {
+        let session = self.session().await?;
+        let others = session
+            .query_opt(
+                "select a.application_name, a.pid
+                   from pg_catalog.pg_locks l
+                   join pg_catalog.pg_stat_activity a on a.pid operator(pg_catalog.=) l.pid
+                  where l.locktype operator(pg_catalog.=) 'advisory' and l.granted
+                    and l.classid operator(pg_catalog.=) $1
+                    and l.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid()
+                  limit 1",
+                &[&CLASS],
+            )
+            .await
+            .map_err(|e| server_error("could not look for other runs on the server", e))?;
+        let Some(other) = others else {
+            return Ok(());
+        };
+        let (name, pid): (Option<&str>, i32) = (other.get(0), other.get(1));
+        let name = name.unwrap_or_default();
+        Err(Error::refused(format!(
+            "{name:?} (pid {pid}) is at work on another database of the same server"
+        ))
+        .hint("wait until that run has ended"))
+    }
+
     /// Class and oid as one 64-bit key.
     async fn key(&self, session: &Session) -> Result<i64> {
         if self.replaced && place::system_identifier(session).await? != self.target.server {

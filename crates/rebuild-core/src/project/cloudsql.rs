@@ -16,8 +16,9 @@ use crate::error::{Error, Result};
 use crate::event::Ctx;
 use crate::google::{Google, GoogleApi};
 use crate::model::{BackupId, Endpoint, InstanceFacts, Verdict};
+use crate::postgres::TargetLock;
 use crate::spec::{CloudSqlSpec, ConnectSpec, PurgeBy, ReplicasSpec, Spec};
-use crate::traits::{Backup, DestroyPermit, DropDatabase};
+use crate::traits::{Backup, DestroyPermit, DropDatabase, Lock};
 
 /// The instance, and the way to the database in it.
 pub(super) struct Instance {
@@ -189,12 +190,42 @@ impl Project {
             );
         };
         let permit = DestroyPermit::by_name(&outlook.target, typed)?;
-        let restored = Box::pin(restore.restore(&ctx, permit)).await?;
+        let lock = self.lock_instance(&ctx).await?;
+        let restored = Box::pin(restore.restore(&ctx, permit)).await;
+        if let Some(lock) = lock {
+            // As a rule its connection went when the instance was overwritten.
+            lock.release(&ctx).await?;
+        }
+        let restored = restored?;
         let verdict = match from {
             InstanceSource::Backup(id) => Some(Box::pin(self.verify_by_spec(id)).await?),
             InstanceSource::Copy(_) => None,
         };
         Ok((restored, verdict))
+    }
+
+    /// Takes the lock on the target, so that no run begins on it, where the instance answers: one is restored
+    /// for it does not, too.
+    ///
+    /// # Errors
+    /// A refusal: somebody has that lock, or the one on another database of the instance; a run has not ended.
+    async fn lock_instance(&self, ctx: &Ctx) -> Result<Option<TargetLock>> {
+        let target = match self.target(ctx).await {
+            Ok(target) => target,
+            Err(e) => {
+                ctx.events.warn(format!(
+                    "the target cannot be locked, so see to it that no run begins on it: {}",
+                    e.chain()
+                ));
+                return Ok(None);
+            }
+        };
+        let lock = TargetLock::new(self.maintenance(), target);
+        lock.acquire(ctx).await?;
+        lock.refuse_others().await?;
+        // One that was at work until a moment ago has left its journal.
+        self.refuse_open_run().await?;
+        Ok(Some(lock))
     }
 }
 

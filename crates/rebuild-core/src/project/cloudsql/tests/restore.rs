@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::cloudsql::InstanceCopy;
+use crate::event::Ctx;
+use crate::postgres::{DatabaseKey, Session, TargetLock, database_facts};
 use crate::project::InstanceSource;
+use crate::traits::Lock;
 
 fn with_runs(world: &World) -> String {
     world.spec(&format!("{}backup_run = {{}}\n", world.socket()))
@@ -49,6 +52,32 @@ async fn a_run_is_restored_and_what_was_there_can_come_back() {
     let left = std::fs::read_dir(world.folder().join("store/cloudsql/restores"));
     assert_eq!(left.map_or(0, Iterator::count), 0);
     world.google.assert_clean();
+}
+
+#[tokio::test]
+async fn where_a_run_is_at_work_on_the_instance_nothing_is_restored() {
+    let world = World::new().await;
+    let project = world.project(&with_runs(&world)).await.expect("a project");
+    let (summary, _) = project.backup().await.expect("a backup");
+    let from = InstanceSource::Backup(summary.id);
+    let run = Ctx::quiet();
+    for database in ["app", "postgres"] {
+        let endpoint = world.endpoint_of(&world.instance, database);
+        let session = Session::open(&endpoint, "test").await.expect("a session");
+        let facts = database_facts(&session, DatabaseKey::Current).await;
+        session.close().await;
+        let maintenance = world.endpoint_of(&world.instance, "postgres");
+        let lock = TargetLock::new(maintenance, facts.expect("facts").identity);
+        lock.acquire(&run).await.expect("free");
+        let restoring = project.restore_instance(&from, Some("main"));
+        let e = Box::pin(restoring).await.expect_err("a run is at work");
+        assert!(e.is_refusal(), "{e:?}");
+        assert!(e.to_string().contains(run.run.as_str()), "{e}");
+        lock.release(&run).await.expect("released");
+    }
+    assert!(world.google.calls("sql.instances.restoreBackup").is_empty());
+    let runs = world.google.calls("sql.backupRuns.insert").len();
+    assert_eq!(runs, 1, "nor was the instance backed up once more");
 }
 
 #[tokio::test]
