@@ -50,8 +50,11 @@ impl InstanceRestore {
                     None => self.sql.clone(),
                 };
                 let run = sql.run(ctx, *id).await?.ok_or_else(|| {
-                    Error::refused(format!("there is no {from}"))
-                        .hint("rebuild status lists the newest backups of the instance")
+                    let name = sql.name();
+                    Error::refused(format!("there is no {from}")).hint(format!(
+                        "gcloud sql backups list --instance {} --project {}",
+                        name.instance, name.project
+                    ))
                 })?;
                 let whole = run.status == SqlBackupRunStatus::Successful;
                 (status(&run), whole, run.database_version)

@@ -7,6 +7,7 @@ use google_cloud_sql_v1::model::{Backup, Settings};
 use super::InstanceReplacement;
 use super::kept::Side;
 use crate::cloudsql::operation::goes_on;
+use crate::cloudsql::taken::Taken;
 use crate::error::{Error, ErrorKind, Result, clean};
 use crate::event::Ctx;
 use crate::google::{GoogleApi, Seen};
@@ -19,18 +20,10 @@ fn is_hopeful(backup: &Backup) -> bool {
     )
 }
 
-/// What does not let a backup be relied on.
+/// What does not let a backup be relied on: the same as of one that is taken besides the rows.
 fn complaint(backup: &Backup) -> Option<String> {
-    let name = &backup.name;
-    if backup.state != State::Successful {
-        let why = backup
-            .error
-            .as_ref()
-            .map(|e| format!(": {}", clean(&e.message)));
-        let state = clean(backup.state.name().unwrap_or("in an unknown state"));
-        return Some(format!("{name} is {state}{}", why.unwrap_or_default()));
-    }
-    (backup.max_chargeable_bytes == Some(0)).then(|| format!("{name} is empty"))
+    let complaints = Taken::Kept(Box::new(backup.clone())).complaints();
+    (!complaints.is_empty()).then(|| complaints.join("; "))
 }
 
 impl InstanceReplacement {

@@ -146,7 +146,7 @@ fn io_advice(endpoint: &Endpoint, kind: std::io::ErrorKind) -> Option<String> {
         }
         (Io::UnexpectedEof | Io::ConnectionReset, _) => Some(match &endpoint.via {
             Some(via) => {
-                format!("the way there broke: does `rebuild status` show that {via} is ready?")
+                format!("the way there broke: is {via} ready?")
             }
             None => "something that listens there hung up: is it a PostgreSQL server?".to_owned(),
         }),
