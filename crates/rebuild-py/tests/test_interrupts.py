@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import multiprocessing
 import os
 import pickle
@@ -257,3 +258,5 @@ def test_exceptions_are_whole_after_a_journey() -> None:
     )
     halted = pickle.loads(pickle.dumps(rebuild.Halted(report)))
     assert halted.report == report and halted.hint == "resume"
+    advised = rebuild.Halted(dataclasses.replace(report, hint="see to the store"))
+    assert advised.hint == "see to the store; next: resume"

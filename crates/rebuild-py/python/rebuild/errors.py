@@ -145,7 +145,7 @@ class RunError(RebuildError):
         super().__init__(
             f"{report.run} is {report.ending}: {report.error or 'it was asked to stop'}",
             where=failed[0] if failed else None,
-            hint=report.next or report.hint,
+            hint="; next: ".join(filter(None, (report.hint, report.next))) or None,
         )
         self.report = report
 

@@ -128,8 +128,9 @@ def rollback(
         on_event: Called with every event.
 
     Raises:
-        Refused: There is nothing to bring back, or the name was not given.
-        Halted: Rows were written to the new database since, or it was asked to stop.
+        Refused: There is nothing to bring back, the name was not given, or rows were written to the
+            new database since.
+        Halted: It was asked to stop.
         Stuck: The way back failed; it can be tried again.
     """
     return call(
