@@ -19,9 +19,9 @@ pub(crate) fn say(line: &str) {
 }
 
 /// Verbs that read the spec, and that are advised.
-const OF_A_SPEC: [&str; 10] = [
+const OF_A_SPEC: [&str; 13] = [
     "backup", "backups", "instance", "plan", "purge", "restore", "resume", "rollback", "run",
-    "runs",
+    "runs", "status", "verify", "worker",
 ];
 
 /// Where everything is printed.

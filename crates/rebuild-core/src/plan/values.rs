@@ -1,5 +1,7 @@
 //! Warnings of values and settings that the new database has otherwise than the old one.
 
+use std::collections::BTreeSet;
+
 use super::build::rows_about;
 use super::{RowsFrom, Rules, Survey};
 use crate::model::{TableFacts, TableKind, TableName};
@@ -22,13 +24,18 @@ pub(super) fn left_behind(rules: &Rules<'_>, survey: &Survey) -> Vec<String> {
     if rules.rows != RowsFrom::Backup {
         return Vec::new();
     }
+    // What the new schema lacks is told as that.
+    let lost: BTreeSet<&TableName> = survey.lost_tables().map(|(table, _)| table).collect();
     let taken = |t: &TableFacts| {
         let names = std::iter::once(&t.table).chain(&t.partition_of);
         names.into_iter().any(|name| (rules.takes)(name))
     };
     let left = survey.inventory.tables.iter().filter(|t| {
         let kinds = [TableKind::Table, TableKind::Partition, TableKind::Unlogged];
-        kinds.contains(&t.kind) && t.estimated_rows != Some(0) && !taken(t)
+        kinds.contains(&t.kind)
+            && t.estimated_rows != Some(0)
+            && !taken(t)
+            && !lost.contains(&t.table)
     });
     let told = left.map(|t| {
         format!(

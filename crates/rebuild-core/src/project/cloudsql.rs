@@ -192,10 +192,8 @@ impl Project {
         let permit = DestroyPermit::by_name(&outlook.target, typed)?;
         let lock = self.lock_instance(&ctx).await?;
         let restored = Box::pin(restore.restore(&ctx, permit)).await;
-        if let Some(lock) = lock {
-            // As a rule its connection went when the instance was overwritten.
-            lock.release(&ctx).await?;
-        }
+        // As a rule its connection went when the instance was overwritten.
+        drop(lock);
         let restored = restored?;
         let verdict = match from {
             InstanceSource::Backup(id) => Some(Box::pin(self.verify_by_spec(id)).await?),

@@ -251,7 +251,8 @@ impl Project {
     }
 
     /// Verifies the target as it is, or against a backup: with a full one every row is compared, but for the
-    /// tables that the spec does not restore, or that its check of content excepts. With `rows`, the keys
+    /// tables that the spec does not restore, or that its check of content excepts; where the schema comes
+    /// from the backup, so are tables with rows, and columns, that the backup lacks. With `rows`, the keys
     /// of rows that differ from the backup are told as well; for that, the rows of tables that differ are
     /// loaded into temporary tables on the target's server.
     ///

@@ -65,7 +65,11 @@ impl BackedUp for PgRestorer {
         backup: &BackupId,
         except: Picks<'_>,
     ) -> Result<ContentReport> {
-        let how = (Adders::Here, false);
+        let how = How {
+            adders: Adders::Here,
+            name_rows: false,
+            name_unknown: false,
+        };
         self.differences_by(ctx, db, backup, except, how).await
     }
 }
@@ -104,13 +108,23 @@ impl BackedUp for PgComparison {
             Some(crew) => Adders::Crew(&**crew, &self.restorer.store),
             None => Adders::Here,
         };
-        let how = (adders, self.name_rows);
-        let found = self.restorer.differences_by(ctx, db, backup, except, how);
-        let mut report = found.await?;
-        let unknown = self.restorer.unknown(ctx, db, backup, except).await?;
-        report.differing.extend(unknown);
-        Ok(report)
+        let how = How {
+            adders,
+            name_rows: self.name_rows,
+            name_unknown: true,
+        };
+        self.restorer
+            .differences_by(ctx, db, backup, except, how)
+            .await
     }
+}
+
+/// How a database is compared with a backup.
+struct How<'a> {
+    adders: Adders<'a>,
+    name_rows: bool,
+    /// Name what the backup does not have.
+    name_unknown: bool,
 }
 
 impl PgRestorer {
@@ -120,7 +134,7 @@ impl PgRestorer {
         db: &Identity,
         backup: &BackupId,
         except: Picks<'_>,
-        (adders, named): (Adders<'_>, bool),
+        how: How<'_>,
     ) -> Result<ContentReport> {
         let manifest = self.manifest(backup).await?;
         let session = Session::open_at(&self.endpoint, db, ctx).await?;
@@ -128,9 +142,16 @@ impl PgRestorer {
         let objects = self.large_objects_differ(ctx, &session, &manifest, except);
         let objects = objects.await?;
         let tables = tables_of(&session, &manifest, &placements, except).await?;
+        let unknown = match how.name_unknown {
+            true => {
+                self.unknown(&session, &manifest, &placements, except)
+                    .await?
+            }
+            false => Vec::new(),
+        };
         session.close().await;
         let (mut compared, mut differing) = self
-            .compare_tables(ctx, db, &manifest, &tables, adders)
+            .compare_tables(ctx, db, &manifest, &tables, how.adders)
             .await?;
         let placed: Vec<&Placement> = tables.values().flat_map(|t| t.placed.clone()).collect();
         self.pick_columns(ctx, &manifest, &placed, &mut compared)
@@ -141,7 +162,7 @@ impl PgRestorer {
             let Some(mut difference) = difference(one, &table.casts) else {
                 continue;
             };
-            if named && one.now.is_some() {
+            if how.name_rows && one.now.is_some() {
                 let keys = self.keys_that_differ(ctx, db, &manifest, &table.placed);
                 // Whatever stands in the way, that they differ is known.
                 let keys = match keys.await {
@@ -156,8 +177,12 @@ impl PgRestorer {
         }
         let lost = placements.unplaced.iter();
         let lost = lost.filter(|u| !except(&u.table) && !self.choice.may_leave(u));
-        differing.extend(lost.map(|u| format!("{} is not there", describe(u))));
+        differing.extend(lost.map(|u| match u.why {
+            None => format!("{} is not there", describe(u)),
+            Some(_) => format!("{} cannot be compared", describe(u)),
+        }));
         differing.extend(objects);
+        differing.extend(unknown);
         Ok(ContentReport {
             tables: compared.len() as u64,
             rows: compared.iter().map(|c| c.then.rows).sum(),

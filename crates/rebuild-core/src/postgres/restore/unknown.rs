@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::PgRestorer;
-use super::placement::is_a_migrators;
+use super::placement::{Placements, is_a_migrators};
 use crate::error::Result;
-use crate::event::Ctx;
-use crate::model::{BackupId, Identity, TableName};
+use crate::model::TableName;
+use crate::postgres::backup::Manifest;
 use crate::postgres::rows::tables::{LiveTable, list_tables};
 use crate::postgres::verify::Picks;
 use crate::postgres::{Session, qualified, server_error};
@@ -16,20 +16,17 @@ impl PgRestorer {
     /// from elsewhere, which may have more, or if only some tables are restored.
     ///
     /// # Errors
-    /// The backup or the database could not be read.
+    /// The database could not be read.
     pub(super) async fn unknown(
         &self,
-        ctx: &Ctx,
-        db: &Identity,
-        backup: &BackupId,
+        session: &Session,
+        manifest: &Manifest,
+        placements: &Placements,
         except: Picks<'_>,
     ) -> Result<Vec<String>> {
         if !self.own_schema || !self.choice.tables.is_empty() {
             return Ok(Vec::new());
         }
-        let manifest = self.manifest(backup).await?;
-        let session = Session::open_at(&self.endpoint, db, ctx).await?;
-        let placements = self.placements(&session, &manifest).await?;
         let columns = placements.new_columns.iter().filter(|(t, _)| !except(t));
         let columns =
             columns.map(|(table, column)| format!("{table} has a column {column}, which is"));
@@ -37,15 +34,14 @@ impl PgRestorer {
         let known = manifest.tables.iter().map(|entry| &entry.table);
         let targets = placements.placed.iter().map(|p| &p.target);
         let known: BTreeSet<&TableName> = known.chain(targets).collect();
-        for table in list_tables(&session).await? {
+        for table in list_tables(session).await? {
             if !is_known(&table, &known)
                 && !except(&table.table)
-                && has_rows(&session, &table).await?
+                && has_rows(session, &table).await?
             {
                 unknown.push(format!("{} has rows, and is", table.table));
             }
         }
-        session.close().await;
         let told = unknown.into_iter();
         Ok(told
             .map(|what| format!("{what} not in the backup"))

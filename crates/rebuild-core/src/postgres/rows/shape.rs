@@ -72,7 +72,6 @@ struct Part {
 }
 
 /// What types are made of.
-#[derive(Default)]
 pub(in crate::postgres) struct Shapes(HashMap<u32, Vec<Part>>);
 
 impl Shapes {

@@ -4,6 +4,7 @@ mod aside;
 mod evicted;
 mod exec;
 mod killed;
+mod obstacles;
 mod owners;
 mod replace;
 mod rights;

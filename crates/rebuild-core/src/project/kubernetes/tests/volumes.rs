@@ -2,9 +2,8 @@
 
 use serde_json::json;
 
-use super::replace::{
-    HOW, filled, filled_in, obstacles, rollback, rows, run, volume, volume_state,
-};
+use super::obstacles::obstacles;
+use super::replace::{HOW, filled, filled_in, rollback, rows, run, volume, volume_state};
 use super::*;
 
 /// Waits until a volume is in a phase.
