@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use google_cloud_gax::error::Error as ApiError;
 use google_cloud_sql_v1::model::Operation;
-use google_cloud_sql_v1::model::operation::SqlOperationStatus as Status;
+use google_cloud_sql_v1::model::operation::{SqlOperationStatus as Status, SqlOperationType};
 use tokio::time::Instant;
 
 use super::CloudSql;
@@ -120,10 +120,28 @@ impl CloudSql {
     /// # Errors
     /// That took longer than `limit`; the API could not be asked.
     pub(super) async fn wait_until_free(&self, ctx: &Ctx, limit: Duration) -> Result<()> {
+        self.wait_while(ctx, limit, |o| !is_done(o)).await
+    }
+
+    /// The same, but for what only reads the instance.
+    ///
+    /// # Errors
+    /// That took longer than `limit`; the API could not be asked.
+    pub(super) async fn wait_until_it_stays(&self, ctx: &Ctx, limit: Duration) -> Result<()> {
+        self.wait_while(ctx, limit, |o| !is_done(o) && !only_reads(o))
+            .await
+    }
+
+    async fn wait_while(
+        &self,
+        ctx: &Ctx,
+        limit: Duration,
+        holds: impl Fn(&Operation) -> bool,
+    ) -> Result<()> {
         let what = format!("instance {} is busy", self.name());
         let look = || async {
             let operations = self.operations(ctx).await?;
-            let Some(held) = operations.iter().find(|o| !is_done(o)) else {
+            let Some(held) = operations.iter().find(|o| holds(o)) else {
                 return Ok(Seen::Done(()));
             };
             let now = self.ask_for(ctx, &held.name).await?;
@@ -186,6 +204,14 @@ pub(super) fn is_done(operation: &Operation) -> bool {
 pub(super) fn kind(operation: &Operation) -> String {
     let name = operation.operation_type.name();
     clean(name.unwrap_or("an operation of an unknown kind"))
+}
+
+/// True if it takes nothing from the instance.
+fn only_reads(operation: &Operation) -> bool {
+    matches!(
+        operation.operation_type,
+        SqlOperationType::BackupVolume | SqlOperationType::Export
+    )
 }
 
 /// True if another operation holds the instance.

@@ -1,14 +1,19 @@
 //! Bringing an instance back from the backup that outlived it.
 
-use google_cloud_sql_v1::model::DatabaseInstance;
+use std::time::Duration;
+
 use google_cloud_sql_v1::model::database_instance::SqlInstanceState;
+use google_cloud_sql_v1::model::{DatabaseInstance, Settings};
 
 use super::kept::{Kept, Side};
 use super::{InstanceChanges, InstanceReplacement};
 use crate::cloudsql::InstanceCopy;
 use crate::cloudsql::replicas::{delete_replicas, describe_replicas, recreate_replicas, settings};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::event::Ctx;
+
+/// How long is waited before settings of an instance that is in service again are left as they are.
+const SETTLES_WITHIN: Duration = Duration::from_secs(60);
 
 impl InstanceReplacement {
     /// Makes the instance what it was. What stands under its name is backed up first, and is restored
@@ -20,10 +25,11 @@ impl InstanceReplacement {
     /// There is no whole backup of the old instance; the API refused; something does not come in time.
     pub(super) async fn bring_back(&self, ctx: &Ctx, kept: &Kept, other: &str) -> Result<()> {
         let old = kept.instance()?;
-        // Its deletion may have been begun by a process that is no more.
-        self.sql.wait_until_free(ctx, self.limit).await?;
+        // Its deletion may have been begun by a process that is no more. A backup that does not end may be
+        // why it is brought back, and is not in the way.
+        self.sql.wait_until_it_stays(ctx, self.limit).await?;
         let backup = match self.sql.look(ctx).await? {
-            Some(now) if kept.is(&now) => return self.make_like(ctx, old, &now).await,
+            Some(now) if kept.is(&now) => return Ok(()),
             _ => self.whole_kept_of(ctx, Side::Old).await?,
         };
         let new = self.write_down(ctx, other).await?;
@@ -87,24 +93,72 @@ impl InstanceReplacement {
         self.remove(ctx, new, Side::New).await
     }
 
-    /// Gives `now` the settings that `old` had. A disk that has grown stays as it is.
+    /// Gives `now` the settings that `old` had.
     async fn make_like(
         &self,
         ctx: &Ctx,
         old: &DatabaseInstance,
         now: &DatabaseInstance,
     ) -> Result<()> {
-        let mut wanted = settings(old);
-        let there = settings(now);
-        wanted.data_disk_size_gb = wanted.data_disk_size_gb.max(there.data_disk_size_gb);
-        if wanted == there {
-            return Ok(());
+        match unlike(old, now) {
+            None => Ok(()),
+            Some(wanted) => self.patch(ctx, wanted).await,
         }
-        self.patch(ctx, wanted).await
+    }
+
+    /// Gives the old instance its settings back, if it never went. If it is busy for long, they stay, and
+    /// that is told: the rows are in service, and nobody waits for a setting.
+    ///
+    /// # Errors
+    /// The API refused.
+    pub(super) async fn settle(&self, ctx: &Ctx, kept: &Kept) -> Result<()> {
+        let old = kept.instance()?;
+        let now = self.sql.look(ctx).await?.filter(|now| kept.is(now));
+        let Some(wanted) = now.and_then(|now| unlike(old, &now)) else {
+            return Ok(());
+        };
+        let limit = SETTLES_WITHIN.min(self.limit);
+        match self.sql.wait_until_free(ctx, limit).await {
+            Err(e) if e.kind() == ErrorKind::Deadline => {
+                ctx.events.warn(format!(
+                    "{e}; so settings of it stay as the run changed them. Once it is free: {}",
+                    self.settle_command(&wanted)
+                ));
+                Ok(())
+            }
+            waited => {
+                waited?;
+                self.patch(ctx, wanted).await
+            }
+        }
+    }
+
+    /// What sets back by hand what [`Self::keep`] and [`Self::remove`] change.
+    fn settle_command(&self, wanted: &Settings) -> String {
+        let name = self.sql.name();
+        let flag = |wanted: Option<bool>, flag: &str| match wanted {
+            Some(true) => format!(" --{flag}"),
+            _ => format!(" --no-{flag}"),
+        };
+        format!(
+            "gcloud sql instances patch {} --project {}{}{}",
+            name.instance,
+            name.project,
+            flag(wanted.retain_backups_on_delete, "retain-backups-on-delete"),
+            flag(wanted.deletion_protection_enabled, "deletion-protection"),
+        )
     }
 
     /// Makes the replicas again that went with the instance.
     pub(super) async fn replicas_again(&self, ctx: &Ctx, kept: &Kept) -> Result<()> {
         recreate_replicas(&self.sql, ctx, &kept.replicas, self.limit).await
     }
+}
+
+/// The settings that `old` had, unless `now` has them. A disk that has grown stays as it is.
+fn unlike(old: &DatabaseInstance, now: &DatabaseInstance) -> Option<Settings> {
+    let mut wanted = settings(old);
+    let there = settings(now);
+    wanted.data_disk_size_gb = wanted.data_disk_size_gb.max(there.data_disk_size_gb);
+    (wanted != there).then_some(wanted)
 }

@@ -56,11 +56,12 @@ impl InstanceReplacement {
             self.sql.name().project
         );
         let backup = waited.map_err(|e| goes_on(e, &list))?;
-        match complaint(&backup) {
-            None => Ok(backup),
-            Some(why) => Err(Error::new(ErrorKind::Server, format!("{what}: failed"))
-                .caused_by(Error::new(ErrorKind::Server, why))),
+        if let Some(why) = complaint(&backup) {
+            return Err(Error::new(ErrorKind::Server, format!("{what}: failed"))
+                .caused_by(Error::new(ErrorKind::Server, why)));
         }
+        Taken::Kept(Box::new(backup.clone())).warn_of_unknown_size(ctx);
+        Ok(backup)
     }
 
     async fn begin_to_keep(&self, ctx: &Ctx, what: &str, side: Side) -> Result<()> {

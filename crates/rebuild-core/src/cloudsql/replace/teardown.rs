@@ -155,7 +155,8 @@ impl Teardown for InstanceTeardown {
         answering.await?;
         self.lock.arrive(ctx).await?;
         self.database.reinstate(ctx, &retired.alone()).await?;
-        replacement.replicas_again(ctx, &kept).await
+        replacement.replicas_again(ctx, &kept).await?;
+        replacement.settle(ctx, &kept).await
     }
 
     async fn marks(&self, ctx: &Ctx, db: &Identity) -> Result<serde_json::Value> {

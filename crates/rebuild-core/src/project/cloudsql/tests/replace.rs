@@ -283,6 +283,31 @@ async fn without_a_copy_that_outlives_it_nothing_is_deleted() {
 }
 
 #[tokio::test]
+async fn a_copy_that_never_ends_is_left_in_time_and_nothing_is_deleted() {
+    let world = World::new().await;
+    let spec = replacing(&world, "", "").replace("60s", "3s");
+    let old = server_and_rows(&world).await;
+    let create = "sql.Backups.CreateBackup";
+    world.google.fault_operation(create, OperationFault::Never);
+    let told = std::sync::Arc::new(Told::default());
+    let project = world.project_told(&spec, told.clone()).await;
+    let report = Box::pin(project.run(None, Some("app"))).await;
+    let report = report.expect("a run");
+    // The backup holds the instance still. It is read, and nothing waits for it.
+    assert_eq!(report.ending, Ending::RolledBack, "{report:?}");
+    let why = report.error.expect("an error");
+    assert!(why.contains("took longer than 3s"), "{why}");
+    let look = "it goes on by itself: gcloud sql backups list --project shop";
+    assert_eq!(report.hint.as_deref(), Some(look));
+    assert!(
+        told.has("gcloud sql instances patch main --project shop --no-retain-backups-on-delete")
+    );
+    assert!(world.google.calls("sql.instances.delete").is_empty());
+    assert_eq!(server_and_rows(&world).await, old);
+    world.google.assert_clean();
+}
+
+#[tokio::test]
 async fn a_new_instance_that_cannot_be_made_brings_the_old_one_back() {
     let world = World::new().await;
     let old = server_and_rows(&world).await;
