@@ -125,8 +125,7 @@ async fn an_instance_is_restored_under_its_typed_name_and_goes_back_as_the_comma
 
     // One that is not allowed says how to go on and back.
     office.google.deny(RESTORE);
-    let refused = office.desk.rebuild(&restore).await;
-    assert_ne!(refused.code(), Some(0));
+    let refused = office.desk.rebuild(&restore).await.expect(4);
     let way = "rebuild instance restore --run ";
     assert!(refused.stderr.contains(way), "{}", refused.stderr);
     assert_eq!(office.rows().await, 10);
@@ -147,5 +146,28 @@ async fn a_restore_that_is_killed_goes_on_with_the_same_command() {
     assert!(again["before"].is_i64(), "{again}");
     assert_eq!(office.rows().await, 2000);
     assert_eq!(office.google.calls(RESTORE).len(), 1);
+    office.google.assert_clean();
+}
+
+#[tokio::test]
+async fn an_instance_whose_making_is_killed_is_made_with_the_same_command() {
+    let office = Office::open().await;
+    let (desk, insert) = (&office.desk, "sql.instances.insert");
+    let spec = std::fs::read_to_string(desk.spec_file()).expect("the spec");
+    let version = office.instance.version();
+    let spec = format!(
+        "{}[target.cloudsql.create]\nversion = \"{version}\"\ntier = \"db-f1-micro\"\n",
+        spec.replace(":main\"", ":second\"")
+    );
+    std::fs::write(desk.spec_file(), spec).expect("the spec");
+    let held = office.google.fault_operation(insert, OperationFault::Hold);
+    let create = ["instance", "create"];
+    let killed = desk.signal_when(&create, held.strikes(), Signal::KILL);
+    assert!(killed.await.was_killed());
+    held.release();
+    let again = desk.rebuild(&create).await.expect(0).stdout;
+    let made = "instance shop:europe-west1:second was made before, and is there, with the users";
+    assert!(again.starts_with(made), "{again}");
+    assert_eq!(office.google.calls(insert).len(), 1);
     office.google.assert_clean();
 }

@@ -36,10 +36,11 @@ Exit codes:
   1  failed, and rolled back: everything is as it was
   2  wrong arguments or spec; nothing was touched
   3  refused by a guard; nothing was touched
-  4  halted; `rebuild resume RUN` or `rebuild rollback RUN`
+  4  halted half-way; `rebuild resume RUN` or `rebuild rollback RUN`; what is no run goes on when it is
+     given again
   5  stuck; the message names the command that continues
   6  a verification or a check found a difference
-  7  failed before anything was changed";
+  7  failed; nothing that was there was changed";
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -360,6 +361,9 @@ pub(crate) enum Instance {
         #[arg(long, value_name = "NAME")]
         confirm: Option<String>,
     },
+    /// Make the instance that the spec names, where there is none: as target.cloudsql.create says, with the
+    /// user of target.url and those of the spec. Killed, it goes on when it is given again.
+    Create,
     /// Make the users of the spec that the instance does not have. A run does so too, but what a plan tries
     /// of the schema may need them before. One that is there is left as it is.
     Users,

@@ -15,13 +15,13 @@ pub(crate) enum Code {
     Usage = 2,
     /// A guard refused; nothing was touched.
     Refused = 3,
-    /// It stopped half-way and can be resumed or rolled back.
+    /// It stopped half-way: it can be resumed or rolled back, or goes on when it is given again.
     Halted = 4,
     /// It could neither finish nor go back by itself; the message names the command to type.
     Stuck = 5,
     /// A verification or a check found a difference.
     Mismatch = 6,
-    /// It failed before it changed anything, and not because a guard refused.
+    /// It failed, not because a guard refused; nothing that was there was changed.
     Failed = 7,
 }
 
@@ -31,6 +31,7 @@ impl Code {
         match e.kind() {
             ErrorKind::Usage => Self::Usage,
             ErrorKind::Refused => Self::Refused,
+            _ if e.is_half_way() => Self::Halted,
             ErrorKind::Mismatch | ErrorKind::Corrupt => Self::Mismatch,
             ErrorKind::Interrupted => Self::Halted,
             _ => Self::Failed,
@@ -50,5 +51,20 @@ impl Code {
             Ending::Halted => Self::Halted,
             Ending::Stuck => Self::Stuck,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stopped_half_way_is_told_from_what_changed_nothing() {
+        let lost = || Error::new(ErrorKind::Unreachable, "the connection broke");
+        assert_eq!(Code::of(&lost()), Code::Failed);
+        let half_way = lost().half_way().context("the restore failed");
+        assert_eq!(Code::of(&half_way), Code::Halted);
+        // A guard that refuses has not let anything be touched.
+        assert_eq!(Code::of(&Error::refused("no").half_way()), Code::Refused);
     }
 }

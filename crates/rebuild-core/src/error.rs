@@ -48,6 +48,7 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     hint: Option<String>,
+    half_way: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -58,6 +59,7 @@ impl Error {
             kind,
             message: message.into(),
             hint: None,
+            half_way: false,
             source: None,
         }))
     }
@@ -96,15 +98,24 @@ impl Error {
         self
     }
 
-    /// Wraps this error in a new layer that says what was being done; the kind and the hint stay.
+    /// Says that what failed had begun to change what was there, so that the same call goes on with it.
+    #[must_use]
+    pub fn half_way(mut self) -> Self {
+        self.0.half_way = true;
+        self
+    }
+
+    /// Wraps this error in a new layer that says what was being done; what else is known of it stays.
     #[must_use]
     pub fn context(self, message: impl Into<String>) -> Self {
         let kind = self.0.kind;
         let hint = self.0.hint.clone();
+        let half_way = self.0.half_way;
         Self(Box::new(Inner {
             kind,
             message: message.into(),
             hint,
+            half_way,
             source: Some(Box::new(self)),
         }))
     }
@@ -117,6 +128,11 @@ impl Error {
     /// What to do next, if that is known.
     pub fn advice(&self) -> Option<&str> {
         self.0.hint.as_deref()
+    }
+
+    /// True if what failed had begun to change what was there: the same call goes on with it.
+    pub fn is_half_way(&self) -> bool {
+        self.0.half_way
     }
 
     /// True when a guard refused, so that nothing was changed by the step that asked.

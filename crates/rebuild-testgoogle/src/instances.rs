@@ -110,6 +110,11 @@ impl SqlInstance {
         self.0.connection_name()
     }
 
+    /// Its version as the API writes it, for example `POSTGRES_15`.
+    pub fn version(&self) -> String {
+        self.0.version()
+    }
+
     /// The folder with its socket `.s.PGSQL.5432`.
     pub fn socket_folder(&self) -> PathBuf {
         self.machine().home.socket().to_owned()

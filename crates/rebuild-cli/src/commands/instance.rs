@@ -23,6 +23,14 @@ struct Restored {
 }
 
 #[derive(Serialize)]
+struct Created {
+    /// Its connection name.
+    instance: String,
+    /// False if an earlier call has made it.
+    made: bool,
+}
+
+#[derive(Serialize)]
 struct Users {
     /// Those that were made.
     made: Vec<String>,
@@ -41,6 +49,12 @@ pub(super) async fn instance(
             kept,
             confirm,
         } => (backup, run, of, kept, confirm),
+        Instance::Create => {
+            let (name, made) = Box::pin(project.create_instance()).await?;
+            let instance = name.to_string();
+            output.data(&Created { instance, made }, created);
+            return Ok(Code::Done);
+        }
         Instance::Users => {
             let made = Box::pin(project.make_instance_users()).await?;
             output.data(&Users { made }, users);
@@ -63,6 +77,19 @@ pub(super) async fn instance(
     };
     output.data(&restored, text);
     Ok(code)
+}
+
+fn created(created: &Created) -> String {
+    let Created { instance, made } = created;
+    let how = if *made {
+        "is made"
+    } else {
+        "was made before, and is there"
+    };
+    format!(
+        "instance {instance} {how}, with the users of the spec\n\
+         next: rebuild instance restore, with a backup of an instance; or rebuild restore BACKUP --into NAME\n"
+    )
 }
 
 fn users(users: &Users) -> String {

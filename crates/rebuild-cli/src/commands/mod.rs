@@ -21,7 +21,7 @@ use rebuild_core::spec::{self, Spec};
 use rebuild_core::traits::Functions;
 use rebuild_core::{Error, Result};
 
-use crate::args::{Args, Backups, Command};
+use crate::args::{Args, Backups, Command, Instance};
 use crate::exit::Code;
 use crate::output::Output;
 
@@ -78,7 +78,14 @@ pub(crate) async fn dispatch(
             };
             backups::backups(&project, command, output).await
         }
-        Command::Instance(command) => instance::instance(&open().await?, command, output).await,
+        Command::Instance(command) => {
+            // One that is not there yet cannot be reached.
+            let project = match command {
+                Instance::Create => store().await?,
+                Instance::Restore { .. } | Instance::Users => open().await?,
+            };
+            instance::instance(&project, command, output).await
+        }
         Command::Restore {
             backup,
             into,

@@ -210,6 +210,7 @@ impl InstanceRestore {
         }
         let advice = e.advice().map(|advice| format!("{advice}; then "));
         e.hint(format!("{}{back}", advice.unwrap_or_default()))
+            .half_way()
     }
 
     async fn begun(&self) -> Result<Option<Begun>> {

@@ -29,7 +29,7 @@ pub use infrastructure::{
 pub use output::Redaction;
 pub use run::{Finished, Invocation, run, run_ok};
 #[cfg(feature = "postgres")]
-pub(crate) use target_env::{TargetEnv, url_with_tls};
+pub(crate) use target_env::{TargetEnv, URL_VARIABLE, url_with_tls};
 #[cfg(feature = "postgres")]
 pub use task::CommandTask;
 pub use workload::CommandWorkload;

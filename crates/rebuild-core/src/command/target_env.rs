@@ -9,6 +9,10 @@ use crate::model::{Endpoint, Host, SslMode};
 use crate::postgres::application;
 use crate::secret::Secret;
 
+/// The variable that gets the URL, where a spec says nothing else.
+pub(crate) const URL_VARIABLE: &str = "DATABASE_URL";
+const URL_PREFIX: &str = "postgresql://";
+
 /// Variables that name one database: libpq's
 /// (<https://www.postgresql.org/docs/current/libpq-envars.html>), a URL, and ours.
 #[derive(Debug)]
@@ -20,13 +24,15 @@ pub(crate) struct TargetEnv {
 }
 
 impl TargetEnv {
-    /// The variables for `endpoint`'s database, with its URL in `url_variable`.
+    /// The variables for `endpoint`'s database, with its URL in `url_variable`, or the usual one.
     pub(crate) fn new(
         ctx: &Ctx,
         endpoint: &Endpoint,
-        url_variable: &str,
-        url_prefix: &str,
+        url_variable: Option<&str>,
+        url_prefix: Option<&str>,
     ) -> Self {
+        let url_variable = url_variable.unwrap_or(URL_VARIABLE);
+        let url_prefix = url_prefix.unwrap_or(URL_PREFIX);
         let mut plain: Vec<(&str, String)> = endpoint
             .parameters()
             .into_iter()
@@ -203,8 +209,8 @@ mod tests {
         let env = TargetEnv::new(
             &ctx,
             &endpoint(tcp, Some("hunter2")),
-            "DB_URL",
-            "postgres://",
+            Some("DB_URL"),
+            Some("postgres://"),
         );
         let shown = format!("{env:?}");
         assert!(!shown.contains("hunter2"), "{shown}");

@@ -44,8 +44,8 @@ impl Task for CommandTask {
         let target = TargetEnv::new(
             ctx,
             &self.endpoint.with_database(&db.name),
-            &self.spec.url_variable,
-            &self.spec.url_prefix,
+            self.spec.url_variable.as_deref(),
+            self.spec.url_prefix.as_deref(),
         );
         let invocation = Invocation {
             name: self.spec.name.clone(),
@@ -109,8 +109,8 @@ mod tests {
             bigquery: None,
             infrastructure: None,
             timeout: crate::spec::Within::seconds(60),
-            url_variable: "APP_DB".to_owned(),
-            url_prefix: "postgres://".to_owned(),
+            url_variable: Some("APP_DB".to_owned()),
+            url_prefix: Some("postgres://".to_owned()),
         };
         CommandTask::new(&spec, endpoint, dir)
     }

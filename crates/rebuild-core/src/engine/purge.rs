@@ -48,7 +48,8 @@ impl Engine {
         if !active.journal.state().is_purged() {
             active.journal.append(body).await?;
         }
-        self.backends.teardown.purge(ctx, aside, permit).await
+        let purging = self.backends.teardown.purge(ctx, aside, permit);
+        purging.await.map_err(Error::half_way)
     }
 
     async fn permit(

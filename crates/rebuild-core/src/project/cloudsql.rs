@@ -1,5 +1,6 @@
 //! The instance of Cloud SQL that a spec names.
 
+mod create;
 mod fallback;
 mod replace;
 mod users;

@@ -76,13 +76,16 @@ impl Project {
         if !doomed.is_empty() {
             self.require_proof(&all).await?;
         }
-        let mut gone = self.end_removals(&ctx, &*backup).await?;
-        for summary in doomed {
-            begun::remove(&ctx, &self.store, &*backup, &summary).await?;
-            gone.push(summary.id);
-        }
-        self.prune_works(&ctx, Timestamp::now(), true).await?;
-        Ok(gone)
+        let removing = async {
+            let mut gone = self.end_removals(&ctx, &*backup).await?;
+            for summary in doomed {
+                begun::remove(&ctx, &self.store, &*backup, &summary).await?;
+                gone.push(summary.id);
+            }
+            self.prune_works(&ctx, Timestamp::now(), true).await?;
+            Ok(gone)
+        };
+        Box::pin(removing).await.map_err(Error::half_way)
     }
 
     /// Reads back the newest full backup, which stays.

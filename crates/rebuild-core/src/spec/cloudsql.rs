@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    InstanceUserSpec, Program, ReplaceInstanceSpec, RestoreFrom, SchemaSource, Spec, Within,
-    instance_user, replace_instance,
+    CreateInstanceSpec, InstanceUserSpec, Program, ReplaceInstanceSpec, RestoreFrom, SchemaSource,
+    Spec, Within, create_instance, instance_user, replace_instance,
 };
 use crate::error::{Error, Result};
 
@@ -46,6 +46,9 @@ pub struct CloudSqlSpec {
     /// Users that the instance is to have, besides the one in `target.url`.
     #[serde(default)]
     pub users: Vec<InstanceUserSpec>,
+    /// What `rebuild instance create` makes where there is no instance yet.
+    #[serde(default)]
+    pub create: Option<CreateInstanceSpec>,
     /// Replace the whole instance, and not the database alone. Needs `strategy = "in-place"`.
     #[serde(default)]
     pub replace: Option<ReplaceInstanceSpec>,
@@ -145,6 +148,7 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
             "where the whole instance is replaced, its backup is what is purged",
         );
     }
+    create_instance::check(spec)?;
     replace_instance::check(spec)
 }
 

@@ -65,7 +65,14 @@ fn check_workload(spec: &Spec, workload: &WorkloadSpec) -> Result<()> {
     ]);
     match instead[..] {
         [] => commands.try_for_each(|(key, program)| named(key, program))?,
-        [one] => unused(commands, &workload.name, one)?,
+        [one] => {
+            unused(commands, &workload.name, one)?;
+            let programs = [
+                ("env", !workload.env.is_empty()),
+                ("cwd", workload.cwd.is_some()),
+            ];
+            refuse_programs("workload", &workload.name, one, programs)?;
+        }
         [one, other, ..] => return Err(both("workload", &workload.name, one, other)),
     }
     match &workload.cloud_run {
@@ -112,17 +119,14 @@ fn check_command(spec: &Spec, place: &str, command: &CommandSpec) -> Result<()> 
     if let Some(name) = &command.infrastructure {
         check_infrastructure(spec, place, name)?;
     }
-    let has_neither = command.function.is_some()
-        || command.bigquery.is_some()
-        || command.infrastructure.is_some();
-    if has_neither && !(command.env.is_empty() && command.cwd.is_none()) {
-        return Err(Error::usage(format!(
-            "{key}: {:?} has {}, which has neither env nor cwd",
-            command.name,
-            with_article(instead[0])
-        )));
-    }
-    Ok(())
+    let gets_variables = command.kubernetes.is_some() || command.cloud_run.is_some();
+    let programs = [
+        ("env", !gets_variables && !command.env.is_empty()),
+        ("cwd", command.cwd.is_some()),
+        ("url_variable", command.url_variable.is_some()),
+        ("url_prefix", command.url_prefix.is_some()),
+    ];
+    refuse_programs(place, &command.name, instead[0], programs)
 }
 
 fn check_infrastructure(spec: &Spec, place: &str, name: &str) -> Result<()> {
@@ -138,19 +142,25 @@ fn check_infrastructure(spec: &Spec, place: &str, name: &str) -> Result<()> {
 
 fn check_migrator(spec: &Spec, key: &str, migrator: &MigratorSpec) -> Result<()> {
     let argv = format!("{key}.argv");
-    match (&migrator.kubernetes, &migrator.cloud_run) {
+    let instead = match (&migrator.kubernetes, &migrator.cloud_run) {
         (None, None) => return named(&argv, &migrator.argv),
         (Some(task), None) => {
             kubernetes::check_task(&format!("{key}.kubernetes"), task, false)?;
-            unused([(&*argv, &migrator.argv)], key, "kubernetes")?;
+            "kubernetes"
         }
         (None, Some(task)) => {
             check_cloud_run(spec, &format!("{key}.cloud_run"), task, false)?;
-            unused([(&*argv, &migrator.argv)], key, "cloud_run")?;
+            "cloud_run"
         }
         (Some(_), Some(_)) => return Err(both(key, key, "kubernetes", "cloud_run")),
-    }
-    Ok(())
+    };
+    unused([(&*argv, &migrator.argv)], key, instead)?;
+    let programs = [
+        ("cwd", migrator.cwd.is_some()),
+        ("url_variable", migrator.url_variable.is_some()),
+        ("url_prefix", migrator.url_prefix.is_some()),
+    ];
+    refuse_programs(key, key, instead, programs)
 }
 
 fn check_cloud_run(spec: &Spec, key: &str, task: &CloudRunTaskSpec, restarts: bool) -> Result<()> {
@@ -255,152 +265,21 @@ fn unused<'a>(
     }
 }
 
-#[cfg(test)]
-mod tests {
-    const GCP: &str = "[gcp]\nproject = \"p\"\nregion = \"europe-west1\"\n";
-    const JOB: &str = "[[load]]\nname = \"a\"\n[load.cloud_run]\n";
-    const QUERIES: &str = "[[after]]\nname = \"a\"\n[after.bigquery]\nlocation = \"eu\"\n";
-
-    fn refusal(text: &str) -> String {
-        let text = format!(
-            "version = 1\nstore.url = \"store\"\ntarget.url = \"postgresql:///app\"\n{text}"
-        );
-        let folder = std::path::Path::new(".");
-        let read = crate::spec::parse(&text, "rebuild.toml", folder, &|_| None);
-        let error = read.map(|_| ()).expect_err(&text);
-        assert_eq!(error.kind(), crate::ErrorKind::Usage, "{error:?}");
-        error.to_string()
-    }
-
-    #[test]
-    fn what_google_cloud_does_is_checked_with_its_key() {
-        let query = "[[after.bigquery.backfill]]\nconfig = \"c\"\n";
-        for (text, why) in [
-            (
-                format!("{JOB}job = \"j\"\n"),
-                "load.cloud_run: there is no [gcp]",
-            ),
-            (
-                format!("{GCP}{JOB}"),
-                "load.cloud_run: names exactly one of job and restart",
-            ),
-            (
-                format!("{GCP}{JOB}restart = \"s\"\n"),
-                "load.cloud_run.restart: a restart does nothing",
-            ),
-            (
-                format!("[gcp]\nproject = \"p\"\n{JOB}job = \"j\"\n"),
-                "load.cloud_run.region: neither",
-            ),
-            (
-                format!("{GCP}{JOB}job = \"a/b\"\n"),
-                "load.cloud_run.job: \"a/b\" is not a name",
-            ),
-            (
-                format!("{GCP}{JOB}job = \"j\"\nmax_percent_of_groups = 75\n"),
-                "max_percent_of_groups: means nothing without groups",
-            ),
-            (
-                format!("{GCP}{JOB}job = \"j\"\ngroups = 3\nmax_percent_of_groups = 101\n"),
-                "max_percent_of_groups: is from 1 to 100",
-            ),
-            (
-                format!(
-                    "{GCP}[[after]]\nname = \"a\"\ncloud_run = {{ restart = \"s\", tasks = 3 }}\n"
-                ),
-                "after.cloud_run.tasks: is said of a job",
-            ),
-            (
-                format!(
-                    "{GCP}[[load]]\nname = \"a\"\nfunction = \"m:f\"\ncloud_run = {{ job = \"j\" }}\n"
-                ),
-                "load.cloud_run: \"a\" has a function and cloud_run: which of them is meant?",
-            ),
-            (
-                format!(
-                    "{GCP}[[load]]\nname = \"a\"\ncommand = [\"c\"]\ncloud_run = {{ job = \"j\" }}\n"
-                ),
-                "load.command: \"a\" has cloud_run, so it cannot have a command",
-            ),
-            (
-                format!("{GCP}[migrate]\nargv = [\"c\"]\ncloud_run = {{ job = \"j\" }}\n"),
-                "migrate.argv: \"migrate\" has cloud_run",
-            ),
-            (
-                format!("{GCP}[[workload]]\nname = \"a\"\nfunction = \"m:f\"\ncloud_run = \"s\"\n"),
-                "workload: \"a\" has a function and cloud_run",
-            ),
-            (
-                "[[workload]]\nname = \"a\"\ncloud_run = \"s\"\n".to_owned(),
-                "workload.cloud_run: there is no [gcp]",
-            ),
-            (
-                format!(
-                    "{GCP}[[load]]\nname = \"a\"\nbigquery = {{ location = \"eu\", backfill = [] }}\n"
-                ),
-                "load.bigquery: a backfill reads the database in service",
-            ),
-            (
-                format!("{GCP}{QUERIES}backfill = []\n"),
-                "after.bigquery.backfill: names no",
-            ),
-            (
-                format!("{GCP}{QUERIES}{query}table = \"t\"\n"),
-                "after.bigquery.backfill.table: \"t\" is not dataset.table",
-            ),
-            (
-                format!(
-                    "{GCP}{QUERIES}{query}[[after.bigquery.remedy]]\nname = \"r\"\ncommand = [\"c\"]\n"
-                ),
-                "after.bigquery.backfill.table: a remedy deletes",
-            ),
-            (
-                format!(
-                    "{GCP}{QUERIES}{query}table = \"d.t\"\n[[after.bigquery.remedy]]\nname = \"r\"\n"
-                ),
-                "after.bigquery.remedy.command: names no program",
-            ),
-            (
-                format!(
-                    "{GCP}{QUERIES}{query}table = \"d.t\"\n[[after.bigquery.remedy]]\nname = \"r\"\n\
-                     infrastructure = \"stack\"\n"
-                ),
-                "after.bigquery.remedy.infrastructure: there is no [[infrastructure]] called \"stack\"",
-            ),
-            (
-                "[[load]]\nname = \"a\"\ninfrastructure = \"stack\"\n".to_owned(),
-                "load.infrastructure: only a remedy",
-            ),
-            (
-                "[[verify]]\nkind = \"cloud_run\"\nservice = \"s\"\n".to_owned(),
-                "verify.service: there is no [gcp]",
-            ),
-            (
-                format!(
-                    "{GCP}[gcp.prices]\nvcpu_second = -1.0\ngib_second = 0\ncurrency = \"EUR\"\n"
-                ),
-                "gcp.prices.vcpu_second: is no price",
-            ),
-        ] {
-            let said = refusal(&text);
-            assert!(said.contains(why), "{text}: {said}");
-        }
-    }
-
-    #[test]
-    fn the_tasks_are_a_part_of_the_groups_and_at_least_one() {
-        let of = |groups: u32, percent: Option<u32>| {
-            let task = super::CloudRunTaskSpec {
-                groups: std::num::NonZeroU32::new(groups),
-                max_percent_of_groups: percent,
-                ..Default::default()
-            };
-            task.most_tasks().map(std::num::NonZeroU32::get)
-        };
-        assert_eq!(of(280, Some(75)), Some(210));
-        assert_eq!(of(3, Some(50)), Some(1));
-        assert_eq!(of(1, Some(1)), Some(1));
-        assert_eq!(of(7, None), Some(7));
-        assert_eq!(of(0, None), None);
+/// Refuses keys that are said of a program of this machine, where something else does it.
+fn refuse_programs<const N: usize>(
+    place: &str,
+    name: &str,
+    has: &str,
+    keys: [(&'static str, bool); N],
+) -> Result<()> {
+    match given(keys).first() {
+        None => Ok(()),
+        Some(key) => Err(Error::usage(format!(
+            "{place}.{key}: {name:?} has {}, which has no {key}",
+            with_article(has)
+        ))),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,12 +183,12 @@ pub struct MigratorSpec {
     /// How long it may take.
     #[serde(default = "ten_minutes")]
     pub timeout: Within,
-    /// The variable that gets the URL.
-    #[serde(default = "database_url")]
-    pub url_variable: String,
-    /// What the URL begins with, for example `postgresql+psycopg://`.
-    #[serde(default = "postgresql")]
-    pub url_prefix: String,
+    /// The variable that gets the URL; without it, `DATABASE_URL`.
+    #[serde(default)]
+    pub url_variable: Option<String>,
+    /// What the URL begins with, for example `postgresql+psycopg://`; without it, `postgresql://`.
+    #[serde(default)]
+    pub url_prefix: Option<String>,
 }
 
 /// Where the rows of the new database come from.
@@ -275,12 +275,12 @@ pub struct CommandSpec {
     /// How long it may take.
     #[serde(default = "ten_minutes")]
     pub timeout: Within,
-    /// The variable that gets the URL.
-    #[serde(default = "database_url")]
-    pub url_variable: String,
-    /// What the URL begins with.
-    #[serde(default = "postgresql")]
-    pub url_prefix: String,
+    /// The variable that gets the URL; without it, `DATABASE_URL`.
+    #[serde(default)]
+    pub url_variable: Option<String>,
+    /// What the URL begins with; without it, `postgresql://`.
+    #[serde(default)]
+    pub url_prefix: Option<String>,
 }
 
 /// `[retention]`.
@@ -334,12 +334,4 @@ fn a_minute() -> Within {
 
 fn ten_minutes() -> Within {
     Within::seconds(600)
-}
-
-fn database_url() -> String {
-    "DATABASE_URL".to_owned()
-}
-
-fn postgresql() -> String {
-    "postgresql://".to_owned()
 }

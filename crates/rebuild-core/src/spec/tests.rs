@@ -181,7 +181,7 @@ fn what_is_wrong_is_named_with_its_place_and_a_suggestion() {
         ),
         (
             "[[load]]\nname = \"a\"\nfunction = \"m:f\"\ncwd = \"here\"\n",
-            "load.command: \"a\" has a function, which has neither env nor cwd",
+            "load.cwd: \"a\" has a function, which has no cwd",
             None,
         ),
         (

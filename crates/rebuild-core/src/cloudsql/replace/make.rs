@@ -3,17 +3,10 @@
 use google_cloud_sql_v1::model::{DatabaseFlags, DatabaseInstance, SqlDatabaseVersion};
 
 use super::{InstanceChanges, InstanceReplacement};
-use crate::cloudsql::UserLogin;
+use crate::cloudsql::insert::is_made_by;
 use crate::cloudsql::replicas::blueprint;
 use crate::error::{Error, Result};
 use crate::event::Ctx;
-use crate::google::GoogleApi;
-
-/// The label of an instance that a run has made: which run.
-const MADE_BY: &str = "rebuild-run";
-
-/// The user that a new instance has, and whose password is given with it.
-pub(super) const FIRST_USER: &str = "postgres";
 
 /// `old` with what is to be other about it.
 fn changed(old: &DatabaseInstance, changes: &InstanceChanges) -> DatabaseInstance {
@@ -36,11 +29,6 @@ fn changed(old: &DatabaseInstance, changes: &InstanceChanges) -> DatabaseInstanc
     wanted
 }
 
-fn is_made_by(instance: &DatabaseInstance, run: &str) -> bool {
-    let settings = instance.settings.as_ref();
-    settings.is_some_and(|s| s.user_labels.get(MADE_BY).is_some_and(|by| by == run))
-}
-
 impl InstanceReplacement {
     /// Makes an instance like `old`, with `changes`, unless this run has made it already, and waits until
     /// it can be used.
@@ -61,7 +49,9 @@ impl InstanceReplacement {
             self.refuse_other(ctx, &now)?;
         } else {
             ctx.events.info(format!("making instance {name}"));
-            self.insert(ctx, changed(old, changes)).await?;
+            let (wanted, run) = (changed(old, changes), ctx.run.as_str());
+            let making = self.sql.insert(ctx, wanted, run, &self.users, self.limit);
+            Box::pin(making).await?;
         }
         self.sql.wait_until_free(ctx, self.limit).await?;
         self.sql.wait_until_runnable(ctx, self.limit).await
@@ -76,47 +66,6 @@ impl InstanceReplacement {
             self.sql.name()
         ))
         .hint("find out who, before you go on or back"))
-    }
-
-    async fn insert(&self, ctx: &Ctx, mut wanted: DatabaseInstance) -> Result<()> {
-        let name = self.sql.name();
-        let labels = &mut wanted.settings.get_or_insert_default().user_labels;
-        labels.insert(MADE_BY.to_owned(), ctx.run.to_string());
-        let first = self.users.iter().find(|user| user.name == FIRST_USER);
-        if let Some(UserLogin::Password(Some(password))) = first.map(|user| &user.login) {
-            password.expose().clone_into(&mut wanted.root_password);
-        }
-        let what = format!("the making of instance {name}");
-        let failed = format!("could not begin {what}");
-        let begin = || async {
-            match self.sql.get().await? {
-                // An earlier try has begun it.
-                Some(now) if is_made_by(&now, ctx.run.as_str()) => Ok(None),
-                _ => {
-                    let insert = self.sql.instances.insert().set_project(&name.project);
-                    let begun = insert.set_body(wanted.clone()).send().await?;
-                    Ok(Some(begun.name))
-                }
-            }
-        };
-        let google = self.sql.google();
-        match google.asked(ctx, GoogleApi::Sql, &failed, begin).await? {
-            Ok(None) => Ok(()),
-            Ok(Some(operation)) => {
-                let waited = self.sql.wait_for(ctx, &what, &operation, self.limit);
-                waited.await.map(|_| ())
-            }
-            Err(e) => {
-                let error = google.refusal(GoogleApi::Sql, &failed, &e);
-                Err(match e.http_status_code() {
-                    Some(409) => error.hint(
-                        "the service may not give the name of a deleted instance again at once: give the \
-                         same command again later",
-                    ),
-                    _ => error,
-                })
-            }
-        }
     }
 }
 

@@ -320,3 +320,16 @@ async fn a_proven_backup_or_the_typed_name_purges_the_old_database() {
         engine.purge(&run, typed).await.expect("purged");
     }
 }
+
+#[tokio::test]
+async fn a_purge_that_failed_is_half_way_and_what_was_not_proven_is_not() {
+    let world = World::new();
+    let mut mocks = Mocks::new();
+    let purge = mocks.teardown.expect_purge().times(1);
+    purge.returning(|_, _, _| Err(Error::new(ErrorKind::Unreachable, "the connection broke")));
+    let (run, engine) = done(&world, mocks).await;
+    let refused = engine.purge(&run, Some("ap")).await.expect_err("a typo");
+    assert!(!refused.is_half_way(), "{refused:?}");
+    let failed = engine.purge(&run, Some("app")).await.expect_err("broken");
+    assert!(failed.is_half_way(), "{failed:?}");
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Session, server_error};
-use crate::command::{Invocation, TargetEnv, folder_of, run_ok, with_target};
+use crate::command::{Invocation, TargetEnv, URL_VARIABLE, folder_of, run_ok, with_target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Ctx;
 use crate::model::{BackupId, Endpoint, Identity};
@@ -46,8 +46,8 @@ impl CommandMigrator {
         let target = TargetEnv::new(
             ctx,
             &self.endpoint.with_database(&db.name),
-            &self.spec.url_variable,
-            &self.spec.url_prefix,
+            self.spec.url_variable.as_deref(),
+            self.spec.url_prefix.as_deref(),
         );
         let program = self.spec.argv.first().map_or("", String::as_str);
         Invocation {
@@ -77,7 +77,7 @@ impl SchemaApplier for CommandMigrator {
                 ErrorKind::Program => e.hint(format!(
                     "see that its configuration takes the database from {} or the PG* variables, \
                      and which database it has migrated instead",
-                    self.spec.url_variable
+                    self.spec.url_variable.as_deref().unwrap_or(URL_VARIABLE)
                 )),
                 _ => e,
             })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::cloudsql::{
     InstanceChanges, InstanceLock, InstanceMaker, InstanceProvision, InstanceReplacement,
-    InstanceTeardown, InstanceUser, UserLogin,
+    InstanceTeardown,
 };
 use crate::engine::Backends;
 use crate::error::Result;
@@ -32,17 +32,6 @@ impl Project {
             limit: replace.timeout.0,
             store: self.store.clone(),
         })
-    }
-
-    /// The one that the run works as, and those of the spec.
-    fn users_of_new_instance(&self) -> Vec<InstanceUser> {
-        let own = InstanceUser {
-            name: self.endpoint.user.clone(),
-            login: UserLogin::Password(self.endpoint.password()),
-        };
-        let mut others = self.instance_users();
-        others.retain(|user| user.name != own.name);
-        std::iter::once(own).chain(others).collect()
     }
 
     /// What is replaced, with what only the database knows of it.

@@ -2,6 +2,7 @@
 
 mod asked;
 mod backups;
+mod create;
 mod fallback;
 mod goes_on;
 mod grants;

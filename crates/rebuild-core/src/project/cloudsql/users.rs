@@ -29,6 +29,21 @@ impl Project {
         users.collect()
     }
 
+    /// Those of a new instance: the one that a run works as, and those of the spec.
+    pub(super) fn users_of_new_instance(&self) -> Vec<InstanceUser> {
+        let own = InstanceUser {
+            name: self.endpoint.user.clone(),
+            login: UserLogin::Password(self.endpoint.password()),
+        };
+        let mut others = self.instance_users();
+        if self.endpoint.password().is_none() && others.iter().any(|user| user.name == own.name) {
+            // How it gets in is said there.
+            return others;
+        }
+        others.retain(|user| user.name != own.name);
+        std::iter::once(own).chain(others).collect()
+    }
+
     /// Those that the instance does not have. Of one that is replaced, what it has goes with it.
     pub(super) async fn missing_users(&self, ctx: &Ctx, sql: &CloudSql) -> Result<Vec<String>> {
         let users = self.instance_users();

@@ -85,6 +85,13 @@ impl Instance {
         format!("{}:{}:{}", self.project, self.region, self.name)
     }
 
+    /// Such as `POSTGRES_15`.
+    pub(crate) fn version(&self) -> String {
+        let resource = self.resource();
+        let version = resource["databaseVersion"].as_str();
+        version.unwrap_or_default().to_owned()
+    }
+
     pub(crate) fn service_account(&self) -> String {
         let resource = self.resource();
         let account = resource["serviceAccountEmailAddress"].as_str();

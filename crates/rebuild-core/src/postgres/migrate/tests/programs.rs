@@ -88,8 +88,8 @@ async fn spec(argv: &[&str]) -> MigratorSpec {
         ]),
         cwd: None,
         timeout: Within::seconds(120),
-        url_variable: "DATABASE_URL".to_owned(),
-        url_prefix: "postgresql://".to_owned(),
+        url_variable: None,
+        url_prefix: None,
     }
 }
 
@@ -97,7 +97,7 @@ async fn spec(argv: &[&str]) -> MigratorSpec {
 async fn alembic_migrates_the_staged_database() {
     let world = World::new().await;
     let mut spec = spec(&["alembic", "-c", "alembic.ini", "upgrade", "head"]).await;
-    spec.url_prefix = "postgresql+psycopg://".to_owned();
+    spec.url_prefix = Some("postgresql+psycopg://".to_owned());
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/kidney-genetics");
     let (tool, version) = world.migrated(&world.migrator(&spec, &folder)).await;
     assert_eq!(
@@ -128,7 +128,7 @@ async fn dbmate_migrates_the_staged_database() {
         "migrate",
     ])
     .await;
-    spec.url_prefix = "postgres://".to_owned();
+    spec.url_prefix = Some("postgres://".to_owned());
     let (tool, version) = world.migrated(&world.migrator(&spec, dir.path())).await;
     assert_eq!(
         (tool.as_str(), version.as_str()),

@@ -136,7 +136,9 @@ async fn what_a_prune_that_was_cut_off_has_left_goes_with_the_next() {
         Strike::answer(403, "no right to delete runs"),
     ));
     let failed = project.prune_backups(Some(1), None, true).await;
-    let error = failed.expect_err("the run may not be deleted").chain();
+    let error = failed.expect_err("the run may not be deleted");
+    assert!(error.is_half_way(), "{error:?}");
+    let error = error.chain();
     assert!(error.contains("no right to delete runs"), "{error}");
     assert_eq!(refused.struck(), 1);
     let listed = project.backups().await.expect("a list");

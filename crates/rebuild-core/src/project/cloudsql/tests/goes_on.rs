@@ -56,6 +56,7 @@ async fn a_restore_that_never_ends_is_left_in_time_and_names_the_way_back() {
     let restoring = project.restore_instance(&from, Some("main"));
     let e = Box::pin(restoring).await.expect_err("it does not end");
     assert_eq!(e.kind(), ErrorKind::Deadline, "{e:?}");
+    assert!(e.is_half_way(), "{e:?}");
     let advice = e.advice().expect("advice").to_owned();
     let (back, before) = way_back(&advice);
     assert!(
