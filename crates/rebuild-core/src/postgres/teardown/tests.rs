@@ -1,6 +1,7 @@
 //! Renames under load, against a real server.
 
 mod trouble;
+mod written;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -146,7 +146,7 @@ fn the_tasks_are_a_part_of_the_groups_and_at_least_one() {
 fn what_is_said_of_a_program_is_refused_where_there_is_none() {
     let job = format!("{GCP}{JOB}job = \"j\"\n")
         .replace("[load.cloud_run]\n", "WHERE\n[load.cloud_run]\n");
-    let migrator = "[schema.command]\nWHERE\nkubernetes = { job = \"migrate\" }\n\
+    let migrator = "[schema]\nsource = \"command\"\n[schema.command]\nWHERE\nkubernetes = { job = \"migrate\" }\n\
                     [kubernetes]\ncontext = \"c\"\nnamespace = \"n\"\n";
     let workload = format!("{GCP}[[workload]]\nname = \"a\"\nfunction = \"m:f\"\nWHERE\n");
     for (text, said, why) in [
