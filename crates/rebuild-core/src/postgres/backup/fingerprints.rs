@@ -68,7 +68,7 @@ pub(in crate::postgres) async fn compare_rows(
         .filter(LiveTable::takes_rows)
         .map(|t| (t.table.clone(), t))
         .collect();
-    let groups = grouped(entries, |table| listed.contains_key(table));
+    let groups = grouped(entries, &listed);
     let homes: BTreeSet<&TableName> = groups.iter().map(|(home, _)| *home).collect();
     let of_a_home = |t: &LiveTable| {
         let mut names = t.ancestors.iter().chain([&t.table]);
@@ -82,7 +82,7 @@ pub(in crate::postgres) async fn compare_rows(
         let then = sum_of(home, &entries);
         let now = listed
             .get(home)
-            .map(|table| nothing_of(&then, entries[0], table));
+            .map(|table| nothing_of(&then, &entries, table));
         let mut count = 0;
         if let Some(now) = &now {
             for &part in parts.get(home).into_iter().flatten() {
@@ -130,15 +130,15 @@ fn with_sums(compared: Vec<(Compared, usize)>, sums: Vec<Tally>) -> Vec<Compared
     added.collect()
 }
 
-/// The entries by the table that takes their rows in a database in which tables are `there`, in
+/// The entries by the table that takes their rows in a database in which tables are `listed`, in
 /// the order of the first of each.
 fn grouped<'a>(
     entries: &[&'a TableEntry],
-    there: impl Fn(&TableName) -> bool,
+    listed: &BTreeMap<TableName, LiveTable>,
 ) -> Vec<(&'a TableName, Vec<&'a TableEntry>)> {
     let mut groups: Vec<(&TableName, Vec<&TableEntry>)> = Vec::new();
     let mut places: BTreeMap<&TableName, usize> = BTreeMap::new();
-    let homes = homes(entries.iter().copied(), there);
+    let homes = homes(entries.iter().copied(), |table| listed.get(table));
     for (home, entry) in homes.into_iter().zip(entries) {
         let place = *places.entry(home).or_insert(groups.len());
         match groups.get_mut(place) {
@@ -162,14 +162,24 @@ fn sum_of(home: &TableName, entries: &[&TableEntry]) -> TableFingerprint {
     sum
 }
 
-/// The sum of no rows of `table`, with those of the columns of `entry` that it has and that values could have
-/// been given to.
-fn nothing_of(then: &TableFingerprint, entry: &TableEntry, table: &LiveTable) -> TableFingerprint {
-    let has = |column: &&ColumnEntry| {
+/// The sum of no rows of `table`, with those of the columns that all `entries` had, that it has and that values
+/// could have been given to.
+fn nothing_of(
+    then: &TableFingerprint,
+    entries: &[&TableEntry],
+    table: &LiveTable,
+) -> TableFingerprint {
+    let fits = |column: &ColumnEntry| {
         let mut same_name = table.columns.iter().filter(|now| now.name == column.name);
         same_name.any(|now| column.has_place_in(now).is_ok())
     };
-    let columns = entry.columns.iter().filter(has).map(|c| c.name.clone());
+    let had = |entry: &TableEntry, name: &str| {
+        let mut same_name = entry.columns.iter().filter(|then| then.name == name);
+        same_name.any(fits)
+    };
+    let of_all = |column: &&ColumnEntry| entries.iter().all(|e| had(e, &column.name));
+    let columns = entries[0].columns.iter().filter(of_all);
+    let columns = columns.map(|c| c.name.clone());
     TableFingerprint {
         columns: columns.collect(),
         rows: 0,

@@ -1,6 +1,6 @@
 //! What a verification compares with: the rows that were restored, and no others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::postgres::Session;
 use crate::postgres::backup::{Compared, Manifest, TableEntry, add_up, compare_rows, homes};
 use crate::postgres::compare::Adders;
 use crate::postgres::rows::fingerprint::Casts;
-use crate::postgres::rows::tables::list_tables;
+use crate::postgres::rows::tables::{LiveTable, list_tables};
 use crate::postgres::verify::{BackedUp, ContentReport, Picks};
 use crate::work::Crew;
 
@@ -42,12 +42,12 @@ impl BackedUp for PgRestorer {
         let session = Session::open_at(&self.endpoint, db, ctx).await?;
         let listed = list_tables(&session).await?;
         session.close().await;
-        let there: BTreeSet<&TableName> = listed
+        let there: BTreeMap<&TableName, &LiveTable> = listed
             .iter()
             .filter(|t| t.takes_rows())
-            .map(|t| &t.table)
+            .map(|t| (&t.table, t))
             .collect();
-        let homes = homes(restored.iter().copied(), |table| there.contains(table));
+        let homes = homes(restored.iter().copied(), |table| there.get(table).copied());
         let mut counts: BTreeMap<&TableName, u64> = BTreeMap::new();
         for (home, entry) in homes.into_iter().zip(&restored) {
             *counts.entry(home).or_default() += entry.rows;

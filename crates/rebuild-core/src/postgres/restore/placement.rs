@@ -149,15 +149,14 @@ impl Placements {
         let by_name: BTreeMap<&TableName, &LiveTable> =
             live.iter().map(|t| (&t.table, t)).collect();
         let chosen = (manifest.tables.iter().enumerate()).filter(|(_, e)| choice.takes(e));
-        let there = |table: &TableName| by_name.get(table).is_some_and(|t| t.takes_rows());
-        let homes = homes(chosen.clone().map(|(_, entry)| entry), there);
+        let takes = |table: &TableName| by_name.get(table).copied().filter(|t| t.takes_rows());
+        let homes = homes(chosen.clone().map(|(_, entry)| entry), takes);
         for ((index, entry), home) in chosen.zip(homes) {
             if !own_schema && is_bookkeeping(session, &entry.table, &by_name).await? {
                 found.kept.push(entry.table.clone());
                 continue;
             }
-            let target = by_name.get(home).filter(|t| t.takes_rows());
-            found.place(index, entry, target.copied());
+            found.place(index, entry, takes(home));
         }
         found.mark_shared();
         Ok(found)

@@ -5,7 +5,8 @@ use crate::postgres::{LocalCluster, Session};
 use crate::testing::{client_bin_dir, cluster};
 
 /// An ordinary table, a tree with a partition whose columns stand in another order, a tree whose
-/// partitions only the server can tell, and one that loses some of its partitions.
+/// partitions only the server can tell, one that loses some of its partitions, and tables that are to be attached
+/// to another one.
 const OLD: &str = "
     create type public.mood as enum ('sad', 'ok', 'happy');
     create table public.events (id int primary key, day date not null, note text);
@@ -19,7 +20,10 @@ const OLD: &str = "
     create table public.months (month int, n int) partition by list (month);
     create table public.month_1 partition of public.months for values in (1);
     create table public.month_2 partition of public.months for values in (2);
-    create table public.month_3 partition of public.months for values in (3);";
+    create table public.month_3 partition of public.months for values in (3);
+    create table public.log_2020 (day date, note text);
+    create table public.log (note text, day date);
+    create table public.log_2019 (day date, note text);";
 
 const NEW: &str = "
     create type public.mood as enum ('ok', 'happy', 'sad');
@@ -37,7 +41,11 @@ const NEW: &str = "
     create table public.feeling_2 partition of public.moods for values with (modulus 3, remainder 2);
     create table public.months (month int, n int) partition by list (month);
     create table public.month_1 partition of public.months for values in (1);
-    create table public.other_months partition of public.months default;";
+    create table public.other_months partition of public.months default;
+    create table public.log (day date, note text) partition by range (day);
+    create table public.log_2019 partition of public.log for values from ('2019-01-01') to ('2020-01-01');
+    create table public.log_2020 partition of public.log for values from ('2020-01-01') to ('2021-01-01');
+    create table public.log_now partition of public.log default;";
 
 /// Rows that are restored set nothing off, wherever they go in.
 const TRIGGERS: &str = "
@@ -56,6 +64,11 @@ const ROWS: &str = "
     insert into public.moods select (array['sad', 'ok', 'happy', null])[1 + n % 4]::public.mood, n
       from pg_catalog.generate_series(1, 300) n;
     insert into public.months select 1 + n % 3, n from pg_catalog.generate_series(1, 90) n;
+    insert into public.log_2019 values ('2019-05-05', 'old');
+    insert into public.log_2020 select '2020-01-01'::date + n % 366, 'line ' || n
+      from pg_catalog.generate_series(1, 500) n;
+    insert into public.log select 'line ' || n, '2021-01-01'::date + n
+      from pg_catalog.generate_series(1, 400) n;
     analyze";
 
 const CHECKS: &str = "
@@ -88,6 +101,13 @@ async fn run(cluster: &LocalCluster, database: &str, sql: &str) {
     session.close().await;
 }
 
+async fn count(cluster: &LocalCluster, table: &str) -> i64 {
+    let session = Session::open(&cluster.endpoint("app"), "test").await;
+    let sql = format!("select count(*) from {table}");
+    let row = session.expect("a session").query_one(&sql, &[]).await;
+    row.expect("a count").get(0)
+}
+
 async fn complaints(project: &Project, backup: &BackupId) -> String {
     let verdict = project.verify(Some(backup), true).await.expect("verified");
     verdict.complaints().join("\n")
@@ -111,12 +131,14 @@ async fn rows_find_their_place_where_tables_are_divided_in_other_ways() {
         assert_eq!(report.ending, Ending::Done, "{report:?}");
         let backup = &project.backups().await.expect("backups")[0].id;
         assert_eq!(complaints(&project, backup).await, "");
+        assert_eq!(count(&cluster, "public.log_2020").await, 500);
         for (table, change) in [
             ("events", "set note = 'another' where id = 7"),
             ("parts", "set id = id where id = 150"),
             ("parts", "set note = null where id = 150"),
             ("moods", "set n = 0 where n = 299"),
             ("months", "set n = 0 where n = 89"),
+            ("log", "set note = 'another' where note = 'line 7'"),
         ] {
             let change_it = format!(
                 "create table public.kept as table public.{table};
