@@ -47,7 +47,7 @@ impl Project {
             .await
     }
 
-    /// The finished backups in the store, newest first.
+    /// The finished backups in the store, newest first. Of those that cannot be read, events warn.
     ///
     /// # Errors
     /// The store could not be read.
@@ -67,13 +67,17 @@ impl Project {
     /// servers have such backups in the store, of its server or one that its runs have replaced.
     ///
     /// # Errors
-    /// There is none; whose the backups are could not be asked.
+    /// There is none; one cannot be read, so that it may be the newest; whose the backups are could not be
+    /// asked.
     pub async fn backup_or_newest(&self, id: Option<BackupId>) -> Result<BackupId> {
         if let Some(id) = id {
             return Ok(id);
         }
         let target = &self.endpoint.database;
-        let all = self.backups().await?;
+        let all = self.pg_backup().list_all().await.map_err(|e| {
+            e.context("which backup is the newest cannot be told")
+                .hint("name the one that is meant: rebuild backups list")
+        })?;
         let Named { own, others } = self.named_like_the_target(&self.ctx(), all).await?;
         if let Some(newest) = own.into_iter().next() {
             return Ok(newest.id);

@@ -18,32 +18,61 @@ pub(super) struct Named {
 }
 
 impl Project {
-    /// Takes apart which of `all` are the target's. Where those that are called like it are of one server
-    /// alone, they are: it may be gone, and another one in its place.
+    /// Takes apart which of `all` are the target's, to be read. Where those that are called like it are of one
+    /// server alone, they are: it may be gone, and another one in its place.
     ///
     /// # Errors
     /// They are of several servers, and the target's does not answer.
     pub(super) async fn named_like_the_target(
         &self,
         ctx: &Ctx,
-        mut all: Vec<BackupSummary>,
+        all: Vec<BackupSummary>,
     ) -> Result<Named> {
-        let name = &self.endpoint.database;
-        all.retain(|b| b.of.name == *name);
-        let servers: BTreeSet<&str> = all.iter().map(|b| b.of.server.as_str()).collect();
-        if servers.len() < 2 {
+        let all = self.of_that_name(all);
+        if servers(&all) < 2 {
             let (own, others) = (all, Vec::new());
             return Ok(Named { own, others });
         }
+        self.apart(ctx, all).await.map_err(|e| {
+            e.hint("name the backup (rebuild backups list), or try again when the server answers")
+        })
+    }
+
+    /// Takes apart which of `all` are the target's, to be removed: what is called like it may well be what it
+    /// is a copy of.
+    ///
+    /// # Errors
+    /// There are any, and the target's server does not answer.
+    pub(super) async fn certainly_the_targets(
+        &self,
+        ctx: &Ctx,
+        all: Vec<BackupSummary>,
+    ) -> Result<Named> {
+        let all = self.of_that_name(all);
+        if all.is_empty() {
+            let (own, others) = (all, Vec::new());
+            return Ok(Named { own, others });
+        }
+        self.apart(ctx, all)
+            .await
+            .map_err(|e| e.hint("try again when the server answers"))
+    }
+
+    fn of_that_name(&self, mut all: Vec<BackupSummary>) -> Vec<BackupSummary> {
+        all.retain(|b| b.of.name == self.endpoint.database);
+        all
+    }
+
+    async fn apart(&self, ctx: &Ctx, all: Vec<BackupSummary>) -> Result<Named> {
         let here = self.server_now(ctx).await.map_err(|e| {
-            let several = format!(
-                "the store has backups of {name:?} of {} servers",
-                servers.len()
-            );
+            let of_what = match servers(&all) {
+                1 => "another server or this one".to_owned(),
+                several => format!("{several} servers"),
+            };
             e.context(format!(
-                "{several}, and which are its own could not be asked"
+                "the store has backups of {:?} of {of_what}, and which are its own could not be asked",
+                self.endpoint.database
             ))
-            .hint("name the backup (rebuild backups list), or try again when the server answers")
         })?;
         let lineage = lineage(here, &self.runs().await?);
         let (own, others) = all
@@ -58,6 +87,12 @@ impl Project {
         session.close().await;
         here
     }
+}
+
+/// How many servers the databases are on that `backups` are of.
+fn servers(backups: &[BackupSummary]) -> usize {
+    let servers: BTreeSet<&str> = backups.iter().map(|b| b.of.server.as_str()).collect();
+    servers.len()
 }
 
 /// The server `here`, and those that stood in its place before: a run that replaces the whole server begins

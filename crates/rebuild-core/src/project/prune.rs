@@ -16,17 +16,17 @@ use crate::traits::{BackupMode, BackupSummary};
 
 impl Project {
     /// Removes the backups of the target that neither rule keeps; without a rule given, the spec's. With
-    /// `act` false it only says which. The newest full backup is always kept, and is read back before anything
-    /// is removed. Where databases of that name of several servers have backups in the store, those count
-    /// that are of the target's server, or of servers that its runs have replaced. Works of many workers whose coordinator was
-    /// killed at least a day ago go as well, with the backups that they did not finish; of each an
-    /// event tells.
+    /// `act` false it only says which. The newest full backup is always kept, and so is the newest that has any
+    /// rows; they are read back before anything is removed. Of the backups of databases of that name, those
+    /// count that are of the target's server, or of servers that its runs have replaced; an event tells of
+    /// the others. Works of many workers whose coordinator was killed at least a day ago go as well, with the
+    /// backups that they did not finish; of each an event tells.
     ///
     /// *Repeats:* what an earlier call that was cut off has left of a backup goes first, and is in the
     /// answer as well. *Destroys:* those copies of the data.
     ///
     /// # Errors
-    /// There is no rule; a run has not ended, and may need its backup; the newest full backup is
+    /// There is no rule; a run has not ended, and may need its backup; a backup that always stays is
     /// damaged, so that an older one may be the last good copy; whose the backups are could not be asked;
     /// the store failed.
     pub async fn prune_backups(
@@ -48,13 +48,13 @@ impl Project {
         let backup = self.backup_maker()?;
         // A store may be shared; other databases have rules of their own.
         let Named { own: all, others } = self
-            .named_like_the_target(&ctx, backup.list(&ctx).await?)
+            .certainly_the_targets(&ctx, backup.list(&ctx).await?)
             .await?;
         if let Some(newest) = others.first() {
             let other = format!(
-                "{} backups of {:?} are of other servers",
-                others.len(),
-                newest.of.name
+                "of the backups of {:?}, {} are of other servers",
+                newest.of.name,
+                others.len()
             );
             ctx.events
                 .info(format!("{other} ({}, ...): they stay", newest.id));
@@ -88,22 +88,31 @@ impl Project {
         Box::pin(removing).await.map_err(Error::half_way)
     }
 
-    /// Reads back the newest full backup, which stays.
+    /// Reads back the backups that always stay.
     async fn require_proof(&self, all: &[BackupSummary]) -> Result<()> {
-        let Some(newest) = all.iter().find(|b| b.mode == BackupMode::Full) else {
-            return Ok(());
-        };
-        let (_, verdict) = self.check_backup(&newest.id).await?;
-        if verdict.passed() {
-            return Ok(());
+        for kept in always_kept(all) {
+            let (_, verdict) = self.check_backup(&kept.id).await?;
+            if !verdict.passed() {
+                return Err(Error::refused(format!(
+                    "{}, which is to stay, is damaged: {}",
+                    kept.id,
+                    verdict.complaints().join("; ")
+                ))
+                .hint("take a new one first: rebuild backup"));
+            }
         }
-        Err(Error::refused(format!(
-            "{}, the newest full backup, is damaged: {}",
-            newest.id,
-            verdict.complaints().join("; ")
-        ))
-        .hint("take a new one first: rebuild backup"))
+        Ok(())
     }
+}
+
+/// The newest full backup of `backups`, which are sorted, newest first; and the newest that has anything in it:
+/// a database that was made anew and is empty is called like the one that was there.
+fn always_kept(backups: &[BackupSummary]) -> impl Iterator<Item = &BackupSummary> {
+    let full = || backups.iter().filter(|b| b.mode == BackupMode::Full);
+    let filled = full().find(|b| b.rows > 0 || b.large_objects > 0);
+    let newest = full().next();
+    let other = filled.filter(|f| newest.is_none_or(|n| n.id != f.id));
+    newest.into_iter().chain(other)
 }
 
 /// The backups that no rule keeps. `backups` are sorted, newest first.
@@ -115,7 +124,8 @@ fn doomed(
     let mut kept: BTreeSet<&BackupId> = BTreeSet::new();
     let full = || backups.iter().filter(|b| b.mode == BackupMode::Full);
     let last = usize::try_from(keep_last.unwrap_or(0)).unwrap_or(usize::MAX);
-    kept.extend(full().take(last.max(1)).map(|b| &b.id));
+    kept.extend(always_kept(backups).map(|b| &b.id));
+    kept.extend(full().take(last).map(|b| &b.id));
     if let Some(days) = keep_days {
         let age = SignedDuration::from_hours(24 * i64::from(days));
         let young = |b: &&BackupSummary| now.duration_since(b.taken_at) <= age;
@@ -210,5 +220,10 @@ mod tests {
         assert_eq!(ages((None, Some(4))), [2, 3]);
         assert_eq!(ages((Some(3), Some(2))), [0usize; 0]);
         assert_eq!(ages((Some(0), Some(0))), [0, 2, 3], "never the last one");
+        let mut list = list;
+        list[1].rows = 0;
+        let doomed = doomed(&list, (Some(1), None), now);
+        let gone: Vec<&BackupId> = doomed.iter().map(|b| &b.id).collect();
+        assert_eq!(gone, [&list[0].id, &list[3].id], "nor the last with rows");
     }
 }

@@ -50,10 +50,11 @@ pub struct BackupSummary {
 #[cfg_attr(any(test, feature = "testing"), mockall::automock)]
 #[async_trait]
 pub trait Backup: Send + Sync {
-    /// The finished backups of this target, newest first. An unfinished one is not among them.
+    /// The finished backups of this target, newest first. An unfinished one is not among them; of one that
+    /// cannot be read, an event warns.
     ///
     /// # Errors
-    /// The store could not be read, or a manifest in it is damaged.
+    /// The store could not be read.
     async fn list(&self, ctx: &Ctx) -> Result<Vec<BackupSummary>>;
 
     /// Takes the backup `id` of `target`.

@@ -110,6 +110,14 @@ impl PgBackup {
         self
     }
 
+    /// The finished backups in the store, newest first: all of them, or none.
+    ///
+    /// # Errors
+    /// One of them cannot be read, or the store could not be.
+    pub(crate) async fn list_all(&self) -> Result<Vec<BackupSummary>> {
+        self.shelf().list().await
+    }
+
     /// The manifest of the finished backup `id`.
     ///
     /// # Errors
@@ -221,8 +229,13 @@ impl PgBackup {
 
 #[async_trait]
 impl Backup for PgBackup {
-    async fn list(&self, _ctx: &Ctx) -> Result<Vec<BackupSummary>> {
-        self.shelf().list().await
+    async fn list(&self, ctx: &Ctx) -> Result<Vec<BackupSummary>> {
+        let (found, unreadable) = self.shelf().look().await?;
+        for error in unreadable {
+            let why = error.chain();
+            ctx.events.warn(format!("a backup is left out: {why}"));
+        }
+        Ok(found)
     }
 
     async fn take(

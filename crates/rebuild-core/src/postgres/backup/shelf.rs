@@ -34,18 +34,38 @@ impl Shelf {
     /// # Errors
     /// The store could not be read, or a manifest in it is damaged.
     pub(in crate::postgres) async fn list(&self) -> Result<Vec<BackupSummary>> {
-        let mut found = Vec::new();
+        let (found, unreadable) = self.look().await?;
+        match unreadable.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(found),
+        }
+    }
+
+    /// Every finished backup, newest first, and what is wrong with those whose manifest cannot be read: in a
+    /// store that is shared, one of somebody else's is in nobody's way.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub(super) async fn look(&self) -> Result<(Vec<BackupSummary>, Vec<Error>)> {
+        let (mut found, mut unreadable) = (Vec::new(), Vec::new());
         for name in self.store.folders(&Name::new(BACKUPS)?).await? {
             // What has another name is nothing that was put there as a backup.
             let Ok(id) = name.parse::<BackupId>() else {
                 continue;
             };
-            if let Some(manifest) = self.find(&id).await? {
-                found.push(manifest.summary());
+            let manifest = match self.manifest_bytes(&id).await {
+                Ok(None) => continue,
+                Ok(Some(bytes)) => read(&id, &bytes),
+                Err(e) if e.kind() == ErrorKind::Corrupt => Err(e),
+                Err(e) => return Err(e),
+            };
+            match manifest {
+                Ok(manifest) => found.push(manifest.summary()),
+                Err(e) => unreadable.push(e),
             }
         }
         found.sort_by(|a, b| (b.taken_at, &b.id).cmp(&(a.taken_at, &a.id)));
-        Ok(found)
+        Ok((found, unreadable))
     }
 
     /// The manifest of `id`, if that backup is finished.
@@ -53,18 +73,8 @@ impl Shelf {
     /// # Errors
     /// The manifest is damaged or another backup's, or the store could not be read.
     pub(super) async fn find(&self, id: &BackupId) -> Result<Option<Manifest>> {
-        let Some(bytes) = self.manifest_bytes(id).await? else {
-            return Ok(None);
-        };
-        let manifest = Manifest::from_bytes(&bytes)
-            .map_err(|e| e.context(format!("could not read {MANIFEST} of backup {id}")))?;
-        if manifest.id == *id {
-            return Ok(Some(manifest));
-        }
-        Err(Error::corrupt(format!(
-            "{MANIFEST} of backup {id} is that of backup {}",
-            manifest.id
-        )))
+        let bytes = self.manifest_bytes(id).await?;
+        bytes.map(|bytes| read(id, &bytes)).transpose()
     }
 
     /// The manifest of `id`.
@@ -150,6 +160,22 @@ impl Shelf {
         }
         Ok(())
     }
+}
+
+/// The manifest of `id`, which is in `bytes`.
+///
+/// # Errors
+/// It is damaged, another backup's, or of a newer version.
+fn read(id: &BackupId, bytes: &[u8]) -> Result<Manifest> {
+    let manifest = Manifest::from_bytes(bytes)
+        .map_err(|e| e.context(format!("could not read {MANIFEST} of backup {id}")))?;
+    if manifest.id == *id {
+        return Ok(manifest);
+    }
+    Err(Error::corrupt(format!(
+        "{MANIFEST} of backup {id} is that of backup {}",
+        manifest.id
+    )))
 }
 
 /// What a manifest says it is of, even if it is damaged elsewhere.

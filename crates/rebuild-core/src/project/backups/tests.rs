@@ -128,6 +128,8 @@ async fn of_two_servers_with_one_name_each_has_its_own_backups() {
     // Somebody else's, until that server has one itself.
     let none = staging.backup_or_newest(None).await;
     assert_eq!(none.expect("the only server's"), ours.id);
+    let gone = staging.prune_backups(Some(0), None, true).await;
+    assert_eq!(gone.expect("none of its own"), []);
     let (theirs, _) = staging.backup().await.expect("a backup");
     let newest = async |project: &Project| {
         let newest = project.backup_or_newest(None).await;
@@ -142,7 +144,22 @@ async fn of_two_servers_with_one_name_each_has_its_own_backups() {
     assert_eq!(gone.expect("pruned"), [old.id]);
     let left = production.backups().await.expect("a list").into_iter();
     let left: Vec<BackupId> = left.map(|b| b.id).collect();
-    assert_eq!(left, [theirs.id, ours.id.clone()]);
+    assert_eq!(left, [theirs.id.clone(), ours.id.clone()]);
+
+    // What cannot be read is in nobody's way, but nobody can tell whether it is the newest.
+    let manifest = folder
+        .path()
+        .join(format!("store/backups/{}/manifest.json", theirs.id));
+    let whole = std::fs::read(&manifest).expect("a manifest");
+    std::fs::write(&manifest, &whole[1..]).expect("damaged");
+    let left = production.backups().await.expect("a list");
+    assert_eq!(left.len(), 1, "{left:?}");
+    let gone = production.prune_backups(Some(1), None, true).await;
+    assert_eq!(gone.expect("pruned"), []);
+    let why = production.backup_or_newest(None).await;
+    let why = why.expect_err("that one may be it").chain();
+    assert!(why.contains(&theirs.id.to_string()), "{why}");
+    std::fs::write(&manifest, &whole).expect("as it was");
 
     // Nobody can tell whose the backups are while the server is down, and nothing is guessed.
     let third = project(&cluster().await.expect("a server"), &folder, "app").await;

@@ -55,13 +55,15 @@ async fn unreadable(world: &World, id: &BackupId, bytes: &[u8]) -> String {
     for error in [
         backup.manifest(id).await.expect_err("refused"),
         backup.check(&world.ctx, id).await.expect_err("refused"),
-        backup.list(&world.ctx).await.expect_err("refused"),
+        backup.list_all().await.expect_err("refused"),
     ] {
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
         said.push(error.chain());
     }
     assert!(said.iter().all(|s| *s == said[0]), "{said:?}");
     assert!(said[0].contains(id.as_str()), "{said:?}");
+    let listed = backup.list(&world.ctx).await.expect("the others");
+    assert!(listed.iter().all(|b| b.id != *id), "{listed:?}");
     said.remove(0)
 }
 
