@@ -9,11 +9,8 @@ use super::work::{self, Item, Work};
 use crate::error::{Error, Result};
 use crate::model::TableName;
 use crate::postgres::Session;
-use crate::postgres::backup::{Manifest, Shelf, TableEntry, layout};
+use crate::postgres::backup::{ChunkEntry, Manifest, Shelf, TableEntry, layout};
 use crate::postgres::schema::split;
-
-/// A table smaller than this is loaded by one worker, which can write its rows as frozen.
-const SPLIT_FROM: u64 = 64 << 20;
 
 /// To write rows as frozen, a table must get new files in the same transaction. For so few bytes
 /// of rows that is more work than it ever saves.
@@ -71,7 +68,8 @@ impl PgRestorer {
         for placement in &placements.placed {
             let entry = &manifest.tables[placement.entry];
             let size = bytes(entry);
-            let large = size > SPLIT_FROM.max(total / (jobs as u64 * 2)) && jobs > 1;
+            let share = total / (jobs as u64 * 2);
+            let large = size > self.options.whole_bytes.max(share) && jobs > 1;
             let pieces = if large { jobs * 2 } else { 1 };
             let whole = pieces == 1 && !entry.chunks.is_empty() && !placement.shared;
             let whole = whole && (size > NOT_FROZEN || self.needs_emptying(entry));
@@ -80,7 +78,7 @@ impl PgRestorer {
                     sql: empty(entry.condition.as_deref(), placement)?,
                 });
             }
-            for (from, to) in groups(entry, size, pieces) {
+            for (from, to) in groups(&entry.chunks, size, pieces) {
                 list.push(Work::Rows {
                     entry: placement.entry,
                     from,
@@ -107,19 +105,51 @@ impl PgRestorer {
 }
 
 /// Groups of chunks of about equal size.
-fn groups(entry: &TableEntry, size: u64, pieces: usize) -> Vec<(usize, usize)> {
+fn groups(chunks: &[ChunkEntry], size: u64, pieces: usize) -> Vec<(usize, usize)> {
     let wanted = size.div_ceil(pieces as u64).max(1);
     let mut groups = Vec::new();
     let (mut from, mut filled) = (0, 0);
-    for (n, chunk) in entry.chunks.iter().enumerate() {
+    for (n, chunk) in chunks.iter().enumerate() {
         filled += chunk.raw_bytes;
         if filled >= wanted {
             groups.push((from, n + 1));
             (from, filled) = (n + 1, 0);
         }
     }
-    if from < entry.chunks.len() {
-        groups.push((from, entry.chunks.len()));
+    if from < chunks.len() {
+        groups.push((from, chunks.len()));
     }
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_chunk_is_in_one_group(
+            sizes in prop::collection::vec(0..1_u64 << 40, 0..40),
+            pieces in 1..20_usize,
+        ) {
+            let chunk = |&raw_bytes: &u64| ChunkEntry {
+                file: String::new(),
+                rows: 1,
+                raw_bytes,
+                stored_bytes: 1,
+                blake3: String::new(),
+            };
+            let chunks: Vec<ChunkEntry> = sizes.iter().map(chunk).collect();
+            let groups = groups(&chunks, sizes.iter().sum(), pieces);
+            let mut next = 0;
+            for &(from, to) in &groups {
+                prop_assert!(from == next && from < to);
+                next = to;
+            }
+            prop_assert_eq!(next, sizes.len());
+            prop_assert!(groups.len() <= pieces + 1);
+        }
+    }
 }

@@ -17,6 +17,9 @@ pub struct RowOptions {
     pub chunk_bytes: u64,
     /// Bytes of a table that one worker reads at a time; a larger table is read by several.
     pub split_bytes: u64,
+    /// Bytes of a backup's rows of a table that one worker loads, in one transaction, which can write them as
+    /// frozen. A table that has more, and more than a worker's share of them all, is loaded by several.
+    pub whole_bytes: u64,
     /// How long the server may send or take nothing in the middle of a COPY.
     pub stall: Duration,
     /// How long a table may be locked by somebody else.
@@ -37,6 +40,7 @@ impl Default for RowOptions {
             level: 1,
             chunk_bytes: 16 << 20,
             split_bytes: 128 << 20,
+            whole_bytes: 64 << 20,
             stall: Duration::from_secs(600),
             lock_wait: Duration::from_secs(30),
             statement_limit: Duration::from_secs(12 * 3600),

@@ -256,7 +256,14 @@ mod tests {
             "copy (select \"a\" from only \"public\".\"Ö\" where ctid >= '(3,0)'::pg_catalog.tid \
              and ctid < '(5,0)'::pg_catalog.tid) to stdout with (format binary)"
         );
-        reading.pages = None;
+        reading.filter = Some("a > 1 or a < 0 -- few");
+        assert_eq!(
+            reading.sql(Names::under("UTF8")).expect("sql"),
+            "copy (select \"a\" from only \"public\".\"Ö\" where ctid >= '(3,0)'::pg_catalog.tid \
+             and ctid < '(5,0)'::pg_catalog.tid and (\na > 1 or a < 0 -- few\n)) to stdout with \
+             (format binary)"
+        );
+        (reading.pages, reading.filter) = (None, None);
         reading.columns = &[];
         assert_eq!(
             reading.sql(Names::under("UTF8")).expect("sql"),

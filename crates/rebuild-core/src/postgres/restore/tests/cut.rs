@@ -28,6 +28,21 @@ pub(super) async fn restored_in_cuts(
     panic!("it never came to its end");
 }
 
+/// The list of work, as a restore makes and records it before anything else.
+async fn list(
+    world: &World,
+    restorer: &PgRestorer,
+    id: &BackupId,
+    db: &Identity,
+) -> Vec<work::Item> {
+    let manifest = world.backup().manifest(id).await.expect("the manifest");
+    let session = world.inside(db).await;
+    let placements = restorer.placements(&session, &manifest).await;
+    let placements = placements.expect("places");
+    let items = restorer.prepare(&session, &manifest, &placements).await;
+    items.expect("a list")
+}
+
 #[tokio::test]
 async fn a_restore_goes_on_where_it_was_cut() {
     let world = World::new().await;
@@ -41,6 +56,12 @@ async fn a_restore_goes_on_where_it_was_cut() {
         )
         .await;
     let restorer = world.restorer(true);
+    let pieces = list(&world, &restorer, &id, &db).await.into_iter();
+    let pieces = pieces.filter(|item| matches!(item.work, work::Work::Rows { whole: false, .. }));
+    assert!(
+        pieces.count() > 2,
+        "the larger table comes in several pieces"
+    );
     restored_in_cuts(&world, &restorer, &db, &id).await;
     let finished = restorer.finish(&world.ctx, &db, &id).await;
     finished.expect("finished");
@@ -64,13 +85,8 @@ async fn what_a_killed_restore_is_still_at_is_waited_for_and_not_done_twice() {
         )
         .await;
     let restorer = world.restorer(true);
-    let manifest = world.backup().manifest(&id).await.expect("the manifest");
+    let items = list(&world, &restorer, &id, &db).await;
     let session = world.inside(&db).await;
-    let placements = restorer.placements(&session, &manifest).await;
-    let items = restorer
-        .prepare(&session, &manifest, &placements.expect("places"))
-        .await
-        .expect("a list");
     let (mut rows, mut index) = (None, None);
     for item in &items {
         match item.work {

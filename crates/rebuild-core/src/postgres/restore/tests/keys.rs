@@ -92,7 +92,9 @@ async fn rows_are_loaded_frozen_where_one_transaction_loads_a_table() {
     let sql = "create table t (id int primary key, v text);
                insert into t select n, repeat('x', 100) from generate_series(1, 2000) n";
     let (_, id, db) = world.ready(sql).await;
-    world.restore(&world.restorer(true), &db, &id).await;
+    let mut restorer = world.restorer(true);
+    restorer.options.whole_bytes = RowOptions::default().whole_bytes;
+    world.restore(&restorer, &db, &id).await;
     let session = world.inside(&db).await;
     let make = "create extension pg_visibility schema public";
     session.batch_execute(make).await.expect("an extension");

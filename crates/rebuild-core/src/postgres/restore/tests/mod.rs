@@ -71,6 +71,8 @@ impl World {
             // Small, so that tables come in several chunks and pieces.
             chunk_bytes: 4096,
             split_bytes: 16384,
+            whole_bytes: 16384,
+            jobs: const { std::num::NonZeroUsize::new(2).expect("2 is not 0") },
             ..RowOptions::default()
         }
     }

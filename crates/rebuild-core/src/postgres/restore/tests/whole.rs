@@ -14,6 +14,9 @@ async fn everything_comes_back() {
                        order by schemaname, sequencename) from pg_catalog.pg_sequences";
     let sequences = text(&session, at).await;
     assert!(sequences.matches(" at ").count() > 3, "{sequences:?}");
+    let generated = "select pg_catalog.string_agg(slug, ' ' order by slug) from ks.plain";
+    let slugs = text(&session, generated).await;
+    assert!(!slugs.is_empty());
     session.close().await;
     let before = world.dump(&of).await;
     let objects = large_objects(&world, &of).await;
@@ -38,6 +41,7 @@ async fn everything_comes_back() {
     let session = world.inside(&db).await;
     assert_eq!(text(&session, populated).await, views);
     assert_eq!(text(&session, at).await, sequences);
+    assert_eq!(text(&session, generated).await, slugs);
     let statistics = "select count(distinct starelid)::text from pg_catalog.pg_statistic
         where starelid >= 16384";
     let tables: u32 = text(&session, statistics).await.parse().expect("a number");
