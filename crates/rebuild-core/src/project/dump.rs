@@ -60,7 +60,7 @@ impl Project {
                 lock.release(&ctx).await?;
                 Ok((db, report, verdict))
             }
-            Err(e) => Err(removed(&ctx, &provision, &db, e).await),
+            Err(e) => Err(removed(&ctx, (&lock, &provision), &db, e).await),
         }
     }
 

@@ -5,6 +5,7 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::event::Ctx;
@@ -21,6 +22,10 @@ use crate::traits::{
 };
 use crate::work::Crew;
 
+/// How long the lock is asked for that a cut connection held, and how often.
+const AGAIN_WITHIN: Duration = Duration::from_secs(10);
+const AGAIN_AFTER: Duration = Duration::from_millis(250);
+
 /// A server to restore to, and how.
 pub(super) struct Destination {
     /// The server, at its maintenance database.
@@ -34,15 +39,20 @@ pub(super) struct Destination {
     pub(super) precheck: bool,
 }
 
-/// Removes `made`, which could not be filled for the reason `why`. If it cannot be removed either,
-/// the error says that it is left.
+/// Removes `made`, which could not be filled for the reason `why`: on a new connection if the one that held the lock
+/// was lost, for it is known by its oid and by its mark. If it cannot be removed either, the error says that
+/// it is left.
 pub(super) async fn removed(
     ctx: &Ctx,
-    provision: &PgProvision,
+    (lock, provision): (&TargetLock, &PgProvision),
     made: &Identity,
     why: Error,
 ) -> Error {
-    match provision.discard(ctx, made).await {
+    let removing = async {
+        locked_again(ctx, lock).await?;
+        provision.discard(ctx, made).await
+    };
+    match removing.await {
         Ok(()) => why,
         Err(left) => {
             let left = left.chain();
@@ -51,6 +61,18 @@ pub(super) async fn removed(
             why.context(format!(
                 "{made} is unusable and could not be removed ({left}); drop it before you go on"
             ))
+        }
+    }
+}
+
+/// Takes the lock, if it is not held. The server may not have noticed yet that who held it is gone, or may be on its
+/// way back.
+async fn locked_again(ctx: &Ctx, lock: &TargetLock) -> Result<()> {
+    let until = Instant::now() + AGAIN_WITHIN;
+    loop {
+        match lock.acquire(ctx).await {
+            Err(_) if Instant::now() < until => tokio::time::sleep(AGAIN_AFTER).await,
+            done => return done,
         }
     }
 }
@@ -197,7 +219,7 @@ impl Destination {
                 lock.release(ctx).await?;
                 Ok((db, verdict))
             }
-            Err(e) => Err(removed(ctx, &provision, &db, e).await),
+            Err(e) => Err(removed(ctx, (&lock, &provision), &db, e).await),
         }
     }
 

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::error::ErrorKind;
+use crate::model::Endpoint;
 use crate::postgres::{DatabaseKey, LocalCluster, Manifest, database_facts};
 use crate::testing::{client_bin_dir, cluster, scratch_database};
 use crate::traits::{Backup, BackupMode};
@@ -61,6 +62,17 @@ impl World {
         backups.join(self.manifest.id.as_str())
     }
 
+    fn destination_at(&self, maintenance: Endpoint, precheck: bool) -> Destination {
+        Destination {
+            maintenance,
+            store: self.destination.store.clone(),
+            options: self.destination.options.clone(),
+            tools: self.destination.tools.clone(),
+            environment: self.destination.environment.clone(),
+            precheck,
+        }
+    }
+
     /// What a restore on `cluster` ends with; no database is there afterwards that was not before.
     async fn fails_on(&self, cluster: &LocalCluster, ctx: &Ctx) -> Error {
         self.fails_with(cluster, ctx, true).await
@@ -68,14 +80,7 @@ impl World {
 
     /// The same with rows that are read before anything is made, or are not.
     async fn fails_with(&self, cluster: &LocalCluster, ctx: &Ctx, precheck: bool) -> Error {
-        let destination = Destination {
-            maintenance: cluster.endpoint("postgres"),
-            store: self.destination.store.clone(),
-            options: self.destination.options.clone(),
-            tools: self.destination.tools.clone(),
-            environment: self.destination.environment.clone(),
-            precheck,
-        };
+        let destination = self.destination_at(cluster.endpoint("postgres"), precheck);
         let before = databases(cluster).await;
         let everything = RestoreChoice::default();
         let restored = destination.restore(ctx, &self.manifest.id, "beside", everything);

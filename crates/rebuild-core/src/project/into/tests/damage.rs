@@ -1,11 +1,13 @@
 //! Backups that are damaged, and restores that are left half done.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::*;
 use crate::event::{Event, EventKind, Events, Progress, Sink};
 use crate::model::RunId;
 use crate::postgres::FORMAT;
+use crate::testing::{Direction, Network, Trouble};
 
 const SPLIT: &str = "
     create table public.t (id int primary key, x text);
@@ -116,6 +118,26 @@ async fn nothing_is_made_of_a_damaged_backup() {
         }
         std::fs::write(&path, whole.expect("read")).expect("put back");
         std::fs::write(&other, others.expect("read")).expect("put back");
+    }
+    restores(&world, &[]).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_while_rows_go_in_leaves_no_database() {
+    let world = World::with(SPLIT).await;
+    let server = world.cluster.endpoint("postgres");
+    let before = databases(&world.cluster).await;
+    for bytes in [100_000, 400_000, 700_000] {
+        let proxy = Network::in_trouble(&server, Direction::ToServer, bytes, Trouble::Cut).await;
+        let proxy = proxy.expect("a proxy");
+        let destination = world.destination_at(proxy.endpoint(), true);
+        let (ctx, everything) = (Ctx::quiet(), RestoreChoice::default());
+        let restoring = destination.restore(&ctx, &world.manifest.id, "beside", everything);
+        let restored = tokio::time::timeout(Duration::from_secs(120), restoring).await;
+        let error = restored.expect("in time").expect_err("it was cut");
+        assert!(proxy.is_struck(), "{}", error.chain());
+        assert_ne!(error.kind(), ErrorKind::Internal, "{}", error.chain());
+        assert_eq!(databases(&world.cluster).await, before, "after {bytes}");
     }
     restores(&world, &[]).await;
 }
