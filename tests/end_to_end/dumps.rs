@@ -71,6 +71,26 @@ async fn a_dump_becomes_a_database_beside_the_target() {
 }
 
 #[tokio::test]
+async fn the_roles_of_a_dump_get_other_names_or_are_left_out() {
+    let world = World::start().await;
+    let target = world.target("app", ASIDE).await;
+    let roles = "create role cloudsqlsuperuser; create role auditor; create role leaver;
+                 grant select on public.person to cloudsqlsuperuser, leaver";
+    target.sql(roles).await;
+    dump(&target, &target.folder.join("app.dump"), "-Fc");
+    let args = "restore --trust --from app.dump --into beside --role cloudsqlsuperuser=auditor --drop-role leaver";
+    let args: Vec<&str> = args.split(' ').collect();
+    let run = target.rebuild(&args).await.expect(0);
+    assert!(run.stdout.contains("leaver: 1 statement"), "{}", run.stdout);
+    let granted = "select string_agg(grantee::regrole::text, ' ')
+                     from pg_class c, aclexplode(c.relacl)
+                    where c.oid = 'public.person'::regclass and grantee <> c.relowner";
+    let beside = world.session("beside").await;
+    let row = beside.query_one(granted, &[]).await.expect("a row");
+    assert_eq!(row.get::<_, &str>(0), "auditor");
+}
+
+#[tokio::test]
 async fn nothing_is_left_of_a_dump_that_fails() {
     let world = World::start().await;
     let target = world.target("app", ASIDE).await;

@@ -95,8 +95,8 @@ impl Project {
         })
     }
 
-    /// Makes sure that `id` is a backup of the target: of that name, on any server, or of that
-    /// database before it was renamed.
+    /// Makes sure that `id` is a backup of the target: of that name, on any server, of which an event warns if it is
+    /// another one, or of that database before it was renamed.
     ///
     /// # Errors
     /// A refusal if it is of another one; there is no backup `id`; the server could not be asked.
@@ -104,6 +104,12 @@ impl Project {
         let of = self.pg_backup().manifest(id).await?.of;
         let target = &self.endpoint.database;
         if of.name == *target {
+            if !self.was_here(ctx, &of).await? {
+                ctx.events.warn(format!(
+                    "backup {id} is of {target:?} on another server, {}",
+                    of.server
+                ));
+            }
             return Ok(());
         }
         let session = Session::open(&self.maintenance(), &application(ctx)).await?;

@@ -6,6 +6,7 @@ use super::Project;
 use crate::error::Result;
 use crate::event::Ctx;
 use crate::journal::RunSummary;
+use crate::model::Identity;
 use crate::postgres::{Session, application, system_identifier};
 use crate::traits::BackupSummary;
 
@@ -79,6 +80,18 @@ impl Project {
             .into_iter()
             .partition(|b| lineage.contains(&b.of.server));
         Ok(Named { own, others })
+    }
+
+    /// True if `database` is on the target's server, or was on one that its runs have replaced.
+    ///
+    /// # Errors
+    /// The server does not answer, or the store cannot be read.
+    pub(super) async fn was_here(&self, ctx: &Ctx, database: &Identity) -> Result<bool> {
+        let here = self.server_now(ctx).await?;
+        Ok(
+            here == database.server
+                || lineage(here, &self.runs().await?).contains(&database.server),
+        )
     }
 
     async fn server_now(&self, ctx: &Ctx) -> Result<String> {

@@ -1,9 +1,13 @@
 //! Backups of several databases in one store.
 
+use std::sync::Arc;
+
 use tempfile::TempDir;
 
 use super::*;
 use crate::error::ErrorKind;
+use crate::event::{Collected, Events};
+use crate::model::RunId;
 use crate::postgres::LocalCluster;
 use crate::testing::{client_bin_dir, cluster};
 
@@ -131,6 +135,16 @@ async fn of_two_servers_with_one_name_each_has_its_own_backups() {
     let gone = staging.prune_backups(Some(0), None, true).await;
     assert_eq!(gone.expect("none of its own"), []);
     let (theirs, _) = staging.backup().await.expect("a backup");
+    // It may be taken by its name, knowingly.
+    let seen = Arc::new(Collected::default());
+    let ctx = Ctx::new(RunId::generate(), Events::new(None, vec![seen.clone()]));
+    let ours_it_is = production.require_ours(&ctx, &ours.id).await;
+    ours_it_is.expect("its own");
+    assert_eq!(seen.events().len(), 0);
+    let named = staging.require_ours(&ctx, &ours.id).await;
+    named.expect("as it was named");
+    let warned = format!("{:?}", seen.events());
+    assert!(warned.contains("on another server"), "{warned}");
     let newest = async |project: &Project| {
         let newest = project.backup_or_newest(None).await;
         newest.expect("a backup")
